@@ -1,0 +1,7 @@
+import type { Reference } from "../registry/reference.ts";
+
+/** A copy as asked for, after the schema and the references have been checked. */
+export interface CopyRequest {
+  source: Reference;
+  target: Reference;
+}

@@ -1,0 +1,23 @@
+import type { WorkOrder } from "./host/contract.ts";
+import type { CopyJob } from "./job/copy-job.ts";
+import type { CopyIndex } from "./ledger/copy-index.ts";
+import type { RegistryHost } from "./host/registry-host.ts";
+
+/** The Worker's bindings, as wrangler.toml and the `drayage` command set them. Settings are read through `config.ts` only. */
+export interface Env {
+  JOBS: DurableObjectNamespace<CopyJob>;
+  /** One RegistryHost per registry host, by the host's name. */
+  REGISTRIES: DurableObjectNamespace<RegistryHost>;
+  INDEX: DurableObjectNamespace<CopyIndex>;
+  LANES: Queue<WorkOrder>;
+  /** Host settings: an object, or the same as JSON text. */
+  HOSTS?: unknown;
+  /** Hashes of the API's bearer tokens: a list, or the same as JSON text. */
+  TOKENS?: unknown;
+  /** Secret: credentials in docker's own config.json format. */
+  DOCKER_CONFIG?: string;
+  /** Only under the `drayage` command: asks the user's credential helpers. */
+  CREDENTIALS?: Fetcher;
+  /** Only under the `drayage` command: "true" when this machine's own registries may be reached (loopback, private). */
+  LOCAL?: string;
+}

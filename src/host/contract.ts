@@ -1,0 +1,153 @@
+/**
+ * What others may ask of a RegistryHost, and what it hands out. Everything here is plain data and crosses RPC.
+ */
+import type { ErrorDetail } from "../registry/errors.ts";
+import type { Authorization, AuthorizationRequest, Outcome, Quota, RequestKind } from "../registry/gate.ts";
+
+/** A queue message: "send a lane to this host". Which blob it moves is decided when it asks. */
+export interface WorkOrder {
+  v: 1;
+  host: string;
+  lane: string;
+}
+
+/** A blob that a copy needs at this host. Offering the same `id` again changes nothing. */
+export interface BlobOffer {
+  /** Unique per job and target repository: `<job>/<target repository>@<digest>`. */
+  id: string;
+  digest: string;
+  sizeBytes: number;
+  targetRepository: string;
+  sourceHost: string;
+  sourceRepository: string;
+  /** The blob may be at the target already: look before it is sent. */
+  mayExist: boolean;
+  /** First arrival, milliseconds since the epoch; survives every retry. */
+  since: number;
+}
+
+/** One blob handed to a lane, with a slot at both ends. */
+export interface Transfer {
+  /** Names the lease at this host; every report refers to it. */
+  lease: string;
+  offer: BlobOffer;
+  job: string;
+  /** Repositories of the target host that may hold the blob, best first. */
+  mountFrom: string[];
+  /** 1 for the first try. */
+  attempt: number;
+}
+
+/** What became of a transfer. `returned`: not tried, give it to another lane; costs no attempt. */
+export type TransferResult =
+  | { kind: "copied" | "mounted" | "present" }
+  | { kind: "failed"; error: ErrorDetail }
+  | { kind: "returned" };
+
+export interface TransferReport {
+  lease: string;
+  result: TransferResult;
+  /** Bytes that reached the target, whatever the result. */
+  bytes: number;
+  target: Outcome;
+  source: Outcome;
+  requests: { source: number; target: number };
+  warnings: string[];
+  /** When the first byte of the body arrived from the source, milliseconds since the epoch. */
+  firstByteAt?: number;
+}
+
+/** What the host tells a CopyJob about one of its offers. */
+export interface Settlement {
+  id: string;
+  digest: string;
+  outcome: "copied" | "mounted" | "present" | "failed";
+  bytes: number;
+  requests: { source: number; target: number };
+  warnings: string[];
+  firstByteAt?: number;
+  error?: ErrorDetail;
+}
+
+export interface Progress {
+  lease: string;
+  bytes: number;
+}
+
+export interface SmallRequest {
+  id: string;
+  kind: Exclude<RequestKind, "blob">;
+  bytes: number;
+  job: string;
+}
+
+/** Who joins: a lane that takes transfers, or a job with small requests only. */
+export interface Joiner {
+  name: string;
+  /** Transfers it will run at once; 0 for a job. */
+  width: number;
+  /** Leases of transfers that it still holds from a session that broke. */
+  held: string[];
+}
+
+/**
+ * A caller's stay at the host: a bare RpcTarget. When the caller's invocation ends, however it ends, the session is
+ * disposed and all its slots are free again.
+ */
+export interface HostSession {
+  /** Reports a finished transfer, if any, and waits for the next. Null: nothing to do, end. */
+  next(report?: TransferReport): Promise<Transfer | null>;
+  /** Reports a finished transfer without asking for another. */
+  report(report: TransferReport): Promise<void>;
+  /** Extends the leases and tells how far the transfers are. Leases named in the answer are lost: abort their streams. */
+  renew(progress: Progress[]): Promise<{ lost: string[] }>;
+  /** Waits for a slot for a small request; the answer names the lease. */
+  acquire(request: SmallRequest): Promise<string>;
+  release(lease: string, outcome: Outcome): Promise<void>;
+  authorize(request: AuthorizationRequest): Promise<Authorization | null>;
+  [Symbol.dispose](): void;
+}
+
+/** A slot that another host asks for, to send a blob from here. */
+export interface LoanRequest {
+  /** The offer's id at the asking host. */
+  id: string;
+  borrower: string;
+  job: string;
+  bytes: number;
+  jobBytesLeft: number;
+  since: number;
+  /** The borrower holds a slot of its own for this one and must not be left waiting behind a younger holder. */
+  starving: boolean;
+}
+
+export type LoanAnswer = { lease: string } | { queued: true };
+
+export interface HostSnapshot {
+  host: string;
+  waiting: Record<RequestKind, number>;
+  active: Record<RequestKind, number>;
+  lanes: { joined: number; ordered: number };
+  limit: { slots: number; reason: string };
+  pause: { until: string; reason: string } | null;
+  quota: Quota | null;
+  grants: number;
+  outcomes: Record<string, number>;
+}
+
+/** The RPC surface of RegistryHost. */
+export interface RegistryHostRpc {
+  join(who: Joiner): Promise<HostSession>;
+  offer(job: string, offers: BlobOffer[]): Promise<void>;
+  /** Takes back everything a job has offered; running transfers find their lease lost. */
+  withdraw(job: string): Promise<void>;
+  /** As a source: a slot now, or a place in the queue. Asking again with the same id changes nothing. */
+  borrow(request: LoanRequest): Promise<LoanAnswer>;
+  /** As a source: gives borrowed slots (or places in the queue) back. */
+  giveBack(returns: { id: string; outcome: Outcome }[]): Promise<void>;
+  /** As a source: keeps borrowed slots from expiring. */
+  keep(ids: string[]): Promise<void>;
+  /** As a target: the source has a slot for this offer now. False: pass it on. */
+  lent(id: string, lease: string): Promise<boolean>;
+  snapshot(): Promise<HostSnapshot>;
+}

@@ -1,0 +1,113 @@
+/** What a client of one registry host can do: the OCI distribution API as a copy needs it. Implemented in `client.ts`. */
+
+/** How a host is reached and what it can take. Built from the configuration in `config.ts`; every field has a default there. */
+export interface HostSettings {
+  /** The host as it stands in references: `docker.io`, `127.0.0.1:5001`. */
+  host: string;
+  /** Where it is reached, with port if any: `registry-1.docker.io`. */
+  hostname: string;
+  tls: "enabled" | "disabled";
+  /** Put between `/v2/` and the repository, "" for none. */
+  pathPrefix: string;
+  /** Cap on requests at once; 0: none. */
+  reqConcurrent: number;
+  /** Cap on requests per second; 0: none. */
+  reqPerSec: number;
+  /** Uploads go in chunks of this size; 0: in one piece. */
+  chunkBytes: number;
+  /** `stream`: hash every blob on its way. `target`: leave the check to the target registry, which the spec obliges to it. */
+  verify: "stream" | "target";
+  /** Hosts to read from first. */
+  mirrors: string[];
+}
+
+export interface ManifestHead {
+  digest: string;
+  mediaType: string;
+  sizeBytes: number;
+}
+
+/** A manifest exactly as the registry sent it, its digest verified against its bytes. */
+export interface Manifest {
+  digest: string;
+  mediaType: string;
+  bytes: Uint8Array;
+}
+
+export interface BlobBody {
+  stream: ReadableStream<Uint8Array>;
+  /** What the answer said, null where it said nothing. */
+  contentLength: number | null;
+  /** Offset of the first byte in the blob; not 0 only when a range was asked for and granted. */
+  firstByte: number;
+}
+
+/** An open upload session: `location` is always the one of the newest answer, absolute. */
+export interface Upload {
+  repository: string;
+  location: string;
+  /** `OCI-Chunk-Min-Length`, 0 where not given. */
+  minChunkBytes: number;
+}
+
+export interface Referrer {
+  mediaType: string;
+  digest: string;
+  size: number;
+  artifactType?: string;
+  annotations?: Record<string, string>;
+}
+
+/** What a client has done so far. */
+export interface Usage {
+  requests: number;
+  /** Texts of `Warning: 299` headers, each once. */
+  warnings: string[];
+}
+
+/**
+ * One registry host. Every method is one operation of the distribution spec, waits for a slot through the client's gate,
+ * authenticates, follows redirects by hand, retries what can be retried, and throws a CopyError that names its side.
+ */
+export interface Registry {
+  readonly host: string;
+  readonly usage: Usage;
+
+  /** HEAD of a manifest by tag or digest; null: there is none. Falls back to GET where HEAD is not answered properly. */
+  headManifest(repository: string, reference: string): Promise<ManifestHead | null>;
+  /**
+   * GET of a manifest, at most 4 MiB, its digest checked (against `reference` when that is a digest, and against
+   * `Docker-Content-Digest` where sent).
+   */
+  getManifest(repository: string, reference: string): Promise<Manifest>;
+  /** PUT of the exact bytes under a tag or digest; 201 with another digest is an error. `subject` is `OCI-Subject` of the answer. */
+  putManifest(repository: string, reference: string, manifest: Manifest): Promise<{ subject: string | null }>;
+
+  /** One page of tags. Null: the repository does not exist. */
+  listTags(repository: string, options?: { limit?: number; cursor?: string }): Promise<{ tags: string[]; next: string | null } | null>;
+
+  /** Size of a blob in bytes (-1: there, size not said); null: it is not there. */
+  headBlob(repository: string, digest: string): Promise<number | null>;
+  /** GET of a blob from `fromByte` on. The caller reads or cancels the stream. */
+  openBlob(repository: string, digest: string, options: { fromByte?: number; signal: AbortSignal }): Promise<BlobBody>;
+
+  /** POST of an upload, with `mount` as a cross-repository mount first: `mounted` when that sufficed. */
+  startUpload(
+    repository: string,
+    options: { digest: string; mountFrom?: string; signal: AbortSignal },
+  ): Promise<{ mounted: true } | { mounted: false; upload: Upload }>;
+  /** PUT of the whole blob with its exact length, closing the session. Not retried here: the body cannot be sent twice. */
+  putBlob(
+    upload: Upload,
+    options: { digest: string; sizeBytes: number; body: ReadableStream<Uint8Array> | null; signal: AbortSignal },
+  ): Promise<void>;
+  /** PATCH of one chunk; answers the session as it is then. */
+  patchBlob(
+    upload: Upload,
+    options: { firstByte: number; sizeBytes: number; body: ReadableStream<Uint8Array>; signal: AbortSignal },
+  ): Promise<Upload>;
+  /** Offset the registry has stored so far, or null when the session is gone or the registry cannot tell. */
+  uploadOffset(upload: Upload): Promise<{ offsetBytes: number; upload: Upload } | null>;
+  /** DELETE of an open session. Failure is ignored: the registry purges it in time. */
+  cancelUpload(upload: Upload): Promise<void>;
+}
