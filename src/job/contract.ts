@@ -38,7 +38,12 @@ export interface CopyView {
 export type CopyEvent =
   | { seq: number; at: string; type: "state"; data: CopyView }
   | { seq: number; at: string; type: "blob"; data: BlobEvent }
-  | { seq: number; at: string; type: "manifest"; data: { digest: string; sizeBytes: number; state: "read" | "copied" | "present" } }
+  | {
+      seq: number;
+      at: string;
+      type: "manifest";
+      data: { digest: string; sizeBytes: number; state: "read" | "copied" | "present" };
+    }
   | { seq: number; at: string; type: "warning"; data: { message: string } }
   | { seq: 0; at: string; type: "progress"; data: { blobs: { digest: string; bytes: number }[] } };
 

@@ -19,9 +19,19 @@ export type RegisterAnswer =
   | { kind: "conflict"; id: string };
 
 export interface CopyIndexRpc {
-  register(entry: { id: string; source: string; target: string; key?: string; fingerprint: string }): Promise<RegisterAnswer>;
+  register(entry: {
+    id: string;
+    source: string;
+    target: string;
+    key?: string;
+    fingerprint: string;
+  }): Promise<RegisterAnswer>;
   /** From CopyJob: its state has changed. */
   changed(id: string, state: CopyState): Promise<void>;
   /** Newest first. `cursor` is what a page before has answered as `next`. */
-  list(query: { state?: CopyState; limit: number; cursor?: string }): Promise<{ copies: CopyEntry[]; next: string | null }>;
+  list(query: {
+    state?: CopyState;
+    limit: number;
+    cursor?: string;
+  }): Promise<{ copies: CopyEntry[]; next: string | null }>;
 }

@@ -84,7 +84,10 @@ export interface Registry {
   putManifest(repository: string, reference: string, manifest: Manifest): Promise<{ subject: string | null }>;
 
   /** One page of tags. Null: the repository does not exist. */
-  listTags(repository: string, options?: { limit?: number; cursor?: string }): Promise<{ tags: string[]; next: string | null } | null>;
+  listTags(
+    repository: string,
+    options?: { limit?: number; cursor?: string },
+  ): Promise<{ tags: string[]; next: string | null } | null>;
 
   /** Size of a blob in bytes (-1: there, size not said); null: it is not there. */
   headBlob(repository: string, digest: string): Promise<number | null>;
