@@ -1,0 +1,11 @@
+/** What the set-up of the test projects provides; read with vitest's `inject`. */
+import "vitest";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** `host:port` of two registries of the project's own that answer over plain HTTP on loopback. */
+    registries: { source: string; target: string };
+    /** A bearer token that the Worker under test accepts. */
+    apiToken: string;
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Three test projects: `node` for pure modules and the command's parts, `workerd` for what runs in the Worker's own
+ * runtime, `e2e` for the built command against real registries. Where a test lives is decided by its file name alone.
+ */
+import { createHash } from "node:crypto";
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/** What tests inside workerd send as bearer token; the Worker under test knows its hash only, as in production. */
+const API_TOKEN = "token-of-the-tests";
+const API_TOKEN_HASH = `sha256:${createHash("sha256").update(API_TOKEN).digest("hex")}`;
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "node",
+          include: ["test/**/*.node.test.ts"],
+          globalSetup: ["test/registries.setup.ts"],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            // As under the `drayage` command: the registries of the tests listen on loopback.
+            miniflare: { bindings: { LOCAL: "true", TOKENS: [API_TOKEN_HASH] } },
+          }),
+        ],
+        test: {
+          name: "workerd",
+          include: ["test/**/*.worker.test.ts"],
+          globalSetup: ["test/registries.setup.ts"],
+          provide: { apiToken: API_TOKEN },
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.e2e.test.ts"],
+          globalSetup: ["test/e2e/build.setup.ts"],
+          // Each file starts processes and registries of its own; together they would measure one another.
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
