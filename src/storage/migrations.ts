@@ -27,7 +27,9 @@ export function migrate(
       );
     }
     for (const [index, step] of steps.entries()) {
-      if (index < version) continue;
+      if (index < version) {
+        continue;
+      }
       sql.exec(step);
       sql.exec(`INSERT INTO ${VERSION_TABLE} (version, at_ms) VALUES (?, ?)`, index + 1, Date.now());
     }

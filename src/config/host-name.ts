@@ -1,0 +1,66 @@
+/**
+ * Names of registry hosts as text: `ghcr.io`, `registry.example.com:5000`, `[::1]:5000`. Pure. What may be reached is
+ * decided in `reach.ts`.
+ */
+
+/** The names under which docker knows Docker Hub; all are one registry host. */
+const DOCKER_HUB_NAMES: ReadonlySet<string> = new Set(["index.docker.io", "registry-1.docker.io", "docker.io"]);
+
+const HOST_AND_PORT = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?$/;
+
+export interface HostName {
+  /** Lower case, IPv4 and IPv6 in their canonical form, IPv6 without brackets. */
+  hostname: string;
+  /** Null: the scheme's own. */
+  port: number | null;
+}
+
+/** Takes `name` or `name:port` apart; null when it is neither. `0x7f.1` and its like come out as the address they mean. */
+export function parseHostName(text: string): HostName | null {
+  const match = HOST_AND_PORT.exec(text.toLowerCase());
+  if (match?.[1] === undefined) {
+    return null;
+  }
+  const url = URL.parse(`http://${match[1]}`);
+  if (url === null || url.hostname === "") {
+    return null;
+  }
+  const port = match[2] === undefined ? null : Number(match[2]);
+  if (port !== null && (port < 1 || port > 65_535)) {
+    return null;
+  }
+  return { hostname: bare(url.hostname), port };
+}
+
+/** The one spelling of a registry host: lower case, Docker Hub as `docker.io`. Null when it is no host name. */
+export function canonicalHost(text: string): string | null {
+  if (parseHostName(text) === null) {
+    return null;
+  }
+  const lower = text.toLowerCase();
+  return DOCKER_HUB_NAMES.has(lower) ? "docker.io" : lower;
+}
+
+/** Names this machine itself: `localhost`, 127.0.0.0/8, ::1 (also written as an IPv4 address). */
+export function isLoopback(hostname: string): boolean {
+  return (
+    hostname === "localhost" ||
+    hostname.endsWith(".localhost") ||
+    hostname === "::1" ||
+    hostname.startsWith("::ffff:7f") ||
+    (isIPv4(hostname) && hostname.startsWith("127."))
+  );
+}
+
+export function isAddress(hostname: string): boolean {
+  return hostname.includes(":") || isIPv4(hostname);
+}
+
+function isIPv4(hostname: string): boolean {
+  return /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/.test(hostname);
+}
+
+/** `[::1]` → `::1`; `localhost.` → `localhost`, which names the same host to a resolver. */
+export function bare(hostname: string): string {
+  return hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.+$/, "");
+}

@@ -1,0 +1,209 @@
+/**
+ * What HOSTS and TOKENS may hold, and what is said about everything else. Pure: text or objects in, settings or a list of
+ * complaints out. `config.ts` decides when it is read and how it is kept.
+ */
+import { z } from "zod";
+import type { HostSettings } from "../registry/contract.ts";
+import { canonicalHost, isLoopback, parseHostName } from "./host-name.ts";
+import { nearest } from "./suggest.ts";
+
+/** The adaptive concurrency never goes above it, so a higher cap would only look as if it did something. */
+const MAX_REQ_CONCURRENT = 64;
+const MAX_REQ_PER_SEC = 10_000;
+/** Registries that demand chunks take at least 5 MiB; smaller ones only cost requests. 64 KiB serves tests. */
+const MIN_CHUNK_BYTES = 64 * 1024;
+/** No registry takes more in one request (S3's limit for one part). */
+const MAX_CHUNK_BYTES = 5 * 1024 ** 3;
+
+const UNITS: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+const hostText = z
+  .string('a host name as text is needed, such as "registry.example.com"')
+  .transform((text, context) => {
+    const host = canonicalHost(text);
+    if (host === null) {
+      context.addIssue(`${JSON.stringify(text)} is not a host name; write it as host or host:port`);
+    }
+    return host ?? z.NEVER;
+  });
+
+/** Docker Hub's own API host must stay as written: as `hostname` it is not another spelling of `docker.io`. */
+const hostnameText = z
+  .string('a host name as text is needed, such as "registry-1.docker.io"')
+  .refine((text) => parseHostName(text) !== null, "is not a host name; write it as host or host:port, without a scheme")
+  .transform((text) => text.toLowerCase());
+
+const chunkBytes = z
+  .union([z.number(), z.string()], 'a number of bytes is needed, or text such as "16MiB"')
+  .transform((value, context) => {
+    const bytes = typeof value === "number" ? value : bytesOf(value);
+    if (bytes === 0 || (Number.isInteger(bytes) && bytes >= MIN_CHUNK_BYTES && bytes <= MAX_CHUNK_BYTES)) {
+      return bytes;
+    }
+    context.addIssue('use 0 (one piece), or a size from 64KiB to 5GiB as a number of bytes or as text such as "16MiB"');
+    return z.NEVER;
+  });
+
+const HostEntry = z.strictObject({
+  tls: z
+    .enum(["enabled", "disabled"], {
+      error: ({ input }) =>
+        input === "insecure"
+          ? 'certificates are always checked; give the command a private CA with --ca FILE, or use "disabled" for plain HTTP'
+          : 'use "enabled" (HTTPS) or "disabled" (plain HTTP)',
+    })
+    .optional(),
+  hostname: hostnameText.optional(),
+  path_prefix: z
+    .string("text is needed")
+    .transform((text) => text.replaceAll(/^\/+|\/+$/g, ""))
+    .refine(
+      (text) => text === "" || /^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/.test(text),
+      'use repository path components, such as "mirrors/hub"',
+    )
+    .optional(),
+  req_concurrent: z
+    .int(`a whole number from 0 (no cap) to ${MAX_REQ_CONCURRENT} is needed`)
+    .min(0, "use 0 for no cap")
+    .max(MAX_REQ_CONCURRENT, `use at most ${MAX_REQ_CONCURRENT}; 0 means no cap`)
+    .optional(),
+  req_per_sec: z
+    .number(`a number from 0 (no cap) to ${MAX_REQ_PER_SEC} is needed`)
+    .min(0, "use 0 for no cap")
+    .max(MAX_REQ_PER_SEC, `use at most ${MAX_REQ_PER_SEC}; 0 means no cap`)
+    .optional(),
+  chunk_bytes: chunkBytes.optional(),
+  verify: z
+    .enum(
+      ["stream", "target"],
+      'use "stream" (hash every blob on its way) or "target" (leave it to the target registry)',
+    )
+    .optional(),
+  mirrors: z.array(hostText, "a list of host names is needed").max(8, "use at most 8").optional(),
+});
+
+const Hosts = z.record(
+  z.string(),
+  z.custom<Record<string, unknown>>(isObject, "the host's settings are needed, such as { req_concurrent = 8 }"),
+  "a table of settings by registry host is needed",
+);
+
+const Tokens = z.array(
+  z.string("text is needed").regex(/^sha256:[0-9a-f]{64}$/, {
+    error: "use the sha256:… line that `drayage token` prints (the hash; never the token itself)",
+  }),
+  'a list of hashes is needed, such as ["sha256:…"]',
+);
+
+/** Settings that other tools have under these names, and where they went here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  user: "credentials go into the secret DOCKER_CONFIG",
+  username: "credentials go into the secret DOCKER_CONFIG",
+  pass: "credentials go into the secret DOCKER_CONFIG",
+  password: "credentials go into the secret DOCKER_CONFIG",
+  token: "credentials go into the secret DOCKER_CONFIG",
+  blobChunk: "it is called chunk_bytes here",
+  regcert: "give the command a private CA with --ca FILE",
+};
+
+export interface Settings {
+  /** By canonical host; only what was configured. */
+  hosts: ReadonlyMap<string, HostSettings>;
+  /** SHA-256 of each token that may use the API. */
+  tokenHashes: readonly Uint8Array[];
+}
+
+/**
+ * Checks the two settings as the Worker gets them: objects, or the same as JSON text, or nothing.
+ * @returns Complaints, each with field and fix, empty when all is well. The settings then hold everything.
+ */
+export function readSettings(hosts: unknown, tokens: unknown): { settings: Settings; complaints: string[] } {
+  const complaints: string[] = [];
+  const byHost = new Map<string, HostSettings>();
+  const table = checked(Hosts, "HOSTS", hosts ?? {}, complaints) ?? {};
+  for (const [key, value] of Object.entries(table)) {
+    const field = `HOSTS.${JSON.stringify(key)}`;
+    const host = canonicalHost(key);
+    const entry = checked(HostEntry, field, value, complaints);
+    if (host === null) {
+      complaints.push(`${field}: not a host name; write it as host or host:port, without a scheme`);
+    } else if (byHost.has(host)) {
+      complaints.push(`${field}: names ${host} a second time; keep one of the two`);
+    } else if (entry !== undefined) {
+      byHost.set(host, withDefaults(host, entry));
+    }
+  }
+  const hashes = checked(Tokens, "TOKENS", tokens ?? [], complaints) ?? [];
+  return {
+    settings: { hosts: byHost, tokenHashes: hashes.map(bytesOfHash) },
+    complaints,
+  };
+}
+
+/** The settings of a host that nobody configured, or with what was configured put over them. */
+export function withDefaults(host: string, entry: z.infer<typeof HostEntry> = {}): HostSettings {
+  const hostname = entry.hostname ?? (host === "docker.io" ? "registry-1.docker.io" : host);
+  const loopback = isLoopback(parseHostName(hostname)?.hostname ?? "");
+  return {
+    host,
+    hostname,
+    tls: entry.tls ?? (loopback ? "disabled" : "enabled"),
+    pathPrefix: entry.path_prefix ?? "",
+    reqConcurrent: entry.req_concurrent ?? 0,
+    reqPerSec: entry.req_per_sec ?? 0,
+    chunkBytes: entry.chunk_bytes ?? 0,
+    verify: entry.verify ?? "stream",
+    mirrors: entry.mirrors ?? [],
+  };
+}
+
+function checked<T>(schema: z.ZodType<T>, field: string, value: unknown, complaints: string[]): T | undefined {
+  const given = typeof value === "string" ? parseJson(value) : { json: value };
+  if (given === null) {
+    complaints.push(`${field}: is not JSON; check its quotes and commas`);
+    return undefined;
+  }
+  const result = schema.safeParse(given.json);
+  if (result.success) {
+    return result.data;
+  }
+  for (const issue of result.error.issues) {
+    const place = [
+      field,
+      ...issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)),
+    ].join("");
+    if (issue.code !== "unrecognized_keys") {
+      complaints.push(`${place}: ${issue.message}`);
+    } else {
+      complaints.push(...issue.keys.map((key) => `${place}.${key}: unknown field; ${hint(key)}`));
+    }
+  }
+  return undefined;
+}
+
+function hint(key: string): string {
+  const known = Object.keys(HostEntry.shape);
+  const near = nearest(key, known);
+  return near === null ? (ELSEWHERE[key] ?? `the fields are ${known.join(", ")}`) : `did you mean ${near}?`;
+}
+
+function parseJson(text: string): { json: unknown } | null {
+  try {
+    return { json: JSON.parse(text) };
+  } catch {
+    return null;
+  }
+}
+
+function bytesOfHash(hash: string): Uint8Array {
+  return Uint8Array.from(hash.slice("sha256:".length).match(/../g) ?? [], (byte) => parseInt(byte, 16));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function bytesOf(text: string): number {
+  const match = /^([0-9]+)\s*(KiB|MiB|GiB)?$/.exec(text);
+  return match === null ? NaN : Number(match[1]) * (UNITS[match[2] ?? ""] ?? 1);
+}
