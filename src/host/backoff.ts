@@ -1,0 +1,144 @@
+/**
+ * How long a host is left alone after a failure: one pause per host, shared by every job and lane.
+ *
+ * A failure pauses 0.1 s, doubling to 30 s, with jitter; five successes in a row take one step back. `Retry-After` is
+ * honoured exactly, up to a cap. Failures of requests that were under way together count once: what failed once for many
+ * is one failure of the host. It waits for nothing itself: who may go, and when, is the scheduler's matter.
+ */
+
+/** First pause, in milliseconds: a hiccup costs next to nothing. */
+export const FIRST_PAUSE_MS = 100;
+/** Longest pause that we choose ourselves, in milliseconds: a host that is back is used again within half a minute. */
+export const LONGEST_PAUSE_MS = 30_000;
+/** Longest `Retry-After` that is waited for, in milliseconds: beyond it a copy had better fail and say when to come back. */
+export const MAX_RETRY_AFTER_MS = 15 * 60 * 1000;
+/** Successes in a row after which the next pause is one step shorter. */
+export const SUCCESSES_PER_STEP = 5;
+
+/** Part of a pause that is left to chance, so that hosts and callers that failed together do not come back together. */
+const JITTER_SHARE = 0.5;
+const LAST_STEP = Math.ceil(Math.log2(LONGEST_PAUSE_MS / FIRST_PAUSE_MS)) + 1;
+/** From this step on a host is tried with one request at a time. */
+const TRIAL_STEP = 3;
+
+/** Everything a {@link Backoff} knows, as plain data. Times in milliseconds since the epoch, 0: none. */
+export interface BackoffState {
+  step: number;
+  successes: number;
+  pausedUntil: number;
+  /** What the host asked for when that was beyond {@link MAX_RETRY_AFTER_MS}. */
+  refusedUntil: number;
+  /** When the last pause began: what started before it says nothing new. */
+  pausedAt: number;
+  cause: "none" | "failed" | "throttled" | "retry-after";
+}
+
+const FRESH: BackoffState = { step: 0, successes: 0, pausedUntil: 0, refusedUntil: 0, pausedAt: 0, cause: "none" };
+
+export class Backoff {
+  #state: BackoffState = { ...FRESH };
+
+  static restore(state: BackoffState): Backoff {
+    const backoff = new Backoff();
+    backoff.#state = { ...state };
+    return backoff;
+  }
+
+  snapshot(): BackoffState {
+    return { ...this.#state };
+  }
+
+  /** When the host may be asked again, in milliseconds since the epoch; 0: it is not paused. May lie in the past. */
+  pausedUntil(): number {
+    return this.#state.pausedUntil;
+  }
+
+  /**
+   * The time the host asked for, when that is beyond {@link MAX_RETRY_AFTER_MS}: copies should fail and name it.
+   * Milliseconds since the epoch, 0: nothing of the kind.
+   */
+  refusedUntil(): number {
+    return this.#state.refusedUntil;
+  }
+
+  /** Why the host is paused, as half a sentence; "" when nothing is the matter. */
+  get reason(): string {
+    const { cause, step } = this.#state;
+    const inARow = step === 1 ? "a failure" : `${step} failures in a row`;
+    if (cause === "retry-after") return "the registry asked for it (Retry-After)";
+    if (cause === "throttled") return `too many requests (429), ${inARow}`;
+    return cause === "failed" ? inARow : "";
+  }
+
+  /** After several failures in a row the host should be tried with one request, not with all that wait. */
+  get trial(): boolean {
+    return this.#state.step >= TRIAL_STEP && this.#state.successes === 0;
+  }
+
+  /**
+   * Books a refused connection, a 5xx or a body that broke off.
+   * @param random In [0, 1).
+   * @param startedAt When the request was sent, if known: one sent before the last pause began does not count again.
+   */
+  failed(now: number, random: number, startedAt?: number): void {
+    this.#fail("failed", now, random, startedAt);
+  }
+
+  /** Books a 429. `retryAfterMs`: what `Retry-After` said, in milliseconds from now. */
+  throttled(now: number, retryAfterMs: number | undefined, random: number, startedAt?: number): void {
+    if (retryAfterMs === undefined || retryAfterMs <= 0) {
+      this.#fail("throttled", now, random, startedAt);
+      return;
+    }
+    const state = this.#state;
+    const until = now + Math.min(retryAfterMs, MAX_RETRY_AFTER_MS);
+    state.successes = 0;
+    if (until >= state.pausedUntil) {
+      state.pausedUntil = until;
+      state.pausedAt = now;
+      state.cause = "retry-after";
+    }
+    if (retryAfterMs > MAX_RETRY_AFTER_MS) state.refusedUntil = Math.max(state.refusedUntil, now + retryAfterMs);
+  }
+
+  /** Books an answer that shows the host well. One that arrives during a pause is of an earlier request and says nothing. */
+  succeeded(now: number): void {
+    const state = this.#state;
+    if (now < state.pausedUntil) return;
+    state.refusedUntil = 0;
+    if (state.step === 0) {
+      this.#state = { ...FRESH };
+      return;
+    }
+    state.successes++;
+    if (state.successes < SUCCESSES_PER_STEP) return;
+    state.successes = 0;
+    state.step--;
+    if (state.step === 0) this.#state = { ...FRESH };
+  }
+
+  #fail(cause: "failed" | "throttled", now: number, random: number, startedAt: number | undefined): void {
+    const state = this.#state;
+    const known = now < state.pausedUntil || (startedAt !== undefined && startedAt < state.pausedAt);
+    if (known) return;
+    state.step = Math.min(state.step + 1, LAST_STEP);
+    state.successes = 0;
+    const longest = Math.min(FIRST_PAUSE_MS * 2 ** (state.step - 1), LONGEST_PAUSE_MS);
+    state.pausedUntil = now + longest * (1 - JITTER_SHARE * random);
+    state.pausedAt = now;
+    state.cause = cause;
+  }
+}
+
+/**
+ * Reads a `Retry-After` header: seconds, also with decimals, or an HTTP date.
+ * @returns Milliseconds from `now`, 0 for a date in the past; undefined when the value is neither.
+ */
+export function parseRetryAfter(value: string, now: number): number | undefined {
+  const text = value.trim();
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
+  // RFC 9110 section 5.6.7: every form of an HTTP date begins with a day's name. Date.parse alone takes far more.
+  if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return undefined;
+  const at = Date.parse(/ GMT$|\d{4}$/.test(text) && !text.endsWith("GMT") ? `${text} GMT` : text);
+  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
+}

@@ -1,0 +1,171 @@
+/**
+ * How many requests at once a host gets: as many as it bears, found out as TCP finds out about a line.
+ *
+ * It starts at 8 and grows by one with each success (so it doubles with each window) until the host refuses; then it
+ * halves, comes back quickly to just below the level that was refused, and tries that level again only now and then.
+ * Pure: it counts, it does not wait. A cap from the configuration is never exceeded.
+ */
+
+export const START_LIMIT = 8;
+export const LEAST_LIMIT = 1;
+/** Beyond this a single registry gains nothing, and one host must not use up everything. */
+export const GREATEST_LIMIT = 64;
+
+/** Windows of successes below a refused level before it is tried again; doubled each time it is refused again. */
+const FIRST_PATIENCE_WINDOWS = 16;
+const GREATEST_PATIENCE_WINDOWS = 256;
+/** And no sooner than this, in milliseconds: a fast host would otherwise be tried several times a second. */
+const LEAST_PATIENCE_MS = 10_000;
+
+/** Everything a {@link Concurrency} knows, as plain data. Times in milliseconds since the epoch, 0: never. */
+export interface ConcurrencyState {
+  limit: number;
+  /** Least level that was refused; 0: none known. */
+  ceiling: number;
+  halvedAt: number;
+  /** Successes towards the next window. */
+  successes: number;
+  /** Full windows since the last refusal. */
+  windows: number;
+  /** Windows to wait before the ceiling is tried. */
+  patience: number;
+  /** Whether anything succeeded since the limit was halved. */
+  answered: boolean;
+  /** Whether the host ever refused: growth is quick until then. */
+  refused: boolean;
+}
+
+const FRESH: ConcurrencyState = {
+  limit: START_LIMIT,
+  ceiling: 0,
+  halvedAt: 0,
+  successes: 0,
+  windows: 0,
+  patience: FIRST_PATIENCE_WINDOWS,
+  answered: true,
+  refused: false,
+};
+
+export interface Success {
+  /** When the request was sent, milliseconds since the epoch. */
+  startedAt: number;
+  /** Whether more would have been sent at once, had the limit allowed it: growth is only tried where it is used. */
+  wanted: boolean;
+}
+
+export interface Refusal {
+  /** When the request was sent, milliseconds since the epoch: one sent before the limit was halved does not halve it again. */
+  startedAt: number;
+  /** Requests under way when the refusal arrived, this one included. */
+  active: number;
+}
+
+export class Concurrency {
+  #state: ConcurrencyState = { ...FRESH };
+  #cap: number;
+
+  /** @param cap `req_concurrent` of the configuration; 0: none. */
+  constructor(cap = 0) {
+    this.#cap = cap;
+  }
+
+  static restore(state: ConcurrencyState, cap = 0): Concurrency {
+    const concurrency = new Concurrency(cap);
+    concurrency.#state = { ...state };
+    return concurrency;
+  }
+
+  snapshot(): ConcurrencyState {
+    return { ...this.#state };
+  }
+
+  /** Changes the configured cap; 0: none. */
+  setCap(cap: number): void {
+    this.#cap = cap;
+  }
+
+  /** Requests at once that the host is thought to bear, under the configured cap. */
+  get limit(): number {
+    return this.#cap > 0 ? Math.min(this.#state.limit, this.#cap) : this.#state.limit;
+  }
+
+  /** Why the limit is what it is, as a sentence for a person. */
+  get reason(): string {
+    const { limit, ceiling, refused } = this.#state;
+    if (this.#cap > 0 && this.#cap <= limit) return `The configuration allows ${this.#cap} at once.`;
+    if (ceiling > 0) return `The registry refused ${ceiling} at once.`;
+    if (limit >= GREATEST_LIMIT) return `${GREATEST_LIMIT} at once is the most that is used.`;
+    if (refused) return "The registry refused more earlier; the limit grows by one with each window of successes.";
+    return "Nothing was refused yet; the limit doubles with each window of successes while more is wanted.";
+  }
+
+  /** Slots that any request may use. */
+  blobSlots(): number {
+    return this.limit;
+  }
+
+  /** Slots in all: one more, which only a small request may use, unless the configured cap forbids it. */
+  totalSlots(): number {
+    return this.#cap > 0 ? Math.min(this.#state.limit + 1, this.#cap) : this.#state.limit + 1;
+  }
+
+  /** Books an answered request. */
+  succeeded(now: number, { startedAt, wanted }: Success): void {
+    const state = this.#state;
+    if (startedAt < state.halvedAt) return;
+    state.answered = true;
+    state.successes++;
+    if (state.successes >= state.limit) {
+      state.successes = 0;
+      state.windows++;
+      this.#windowPassed(now, wanted);
+    } else if (wanted && this.#mayGrowAtOnce()) {
+      this.#grow();
+    }
+  }
+
+  /** Books a 429 or a refused connection. */
+  refused(now: number, { startedAt, active }: Refusal): void {
+    const state = this.#state;
+    state.refused = true;
+    if (startedAt < state.halvedAt) {
+      // The level was higher than what the host took by one for each request it refused.
+      if (state.ceiling > state.limit + 1) state.ceiling--;
+      return;
+    }
+    const level = Math.max(LEAST_LIMIT, Math.min(this.limit + 1, active));
+    const again = state.ceiling > 0 && level >= state.ceiling;
+    state.patience = again ? Math.min(state.patience * 2, GREATEST_PATIENCE_WINDOWS) : FIRST_PATIENCE_WINDOWS;
+    // A host that refuses everything says nothing about how much at once it would take.
+    if (state.answered || state.ceiling === 0) state.ceiling = level;
+    state.limit = Math.max(LEAST_LIMIT, Math.floor(level / 2));
+    state.ceiling = Math.max(state.ceiling, state.limit + 1);
+    state.halvedAt = now;
+    state.successes = 0;
+    state.windows = 0;
+    state.answered = false;
+  }
+
+  #mayGrowAtOnce(): boolean {
+    const { ceiling, limit, refused } = this.#state;
+    return ceiling > 0 ? limit + 1 < ceiling : !refused;
+  }
+
+  #windowPassed(now: number, wanted: boolean): void {
+    const state = this.#state;
+    if (state.ceiling > 0 && state.limit >= state.ceiling) {
+      // The level that was refused once was borne for a whole window: it is no ceiling any more.
+      state.ceiling = 0;
+      state.patience = FIRST_PATIENCE_WINDOWS;
+    }
+    if (!wanted) return;
+    const atCeiling = state.ceiling > 0 && state.limit + 1 >= state.ceiling;
+    const patient = state.windows < state.patience || now - state.halvedAt < LEAST_PATIENCE_MS;
+    if (!(atCeiling && patient)) this.#grow();
+  }
+
+  #grow(): void {
+    const most = this.#cap > 0 ? Math.min(this.#cap, GREATEST_LIMIT) : GREATEST_LIMIT;
+    if (this.#state.limit < most) this.#state.limit++;
+  }
+}

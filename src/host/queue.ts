@@ -1,0 +1,212 @@
+/**
+ * What waits for a slot at one host, kept in every order that a policy may ask for.
+ *
+ * It knows nothing of registries, limits or time, and decides nothing: see policy.ts. Changes cost O(log n), questions
+ * O(1). Every order is total (equals go by `since`, then by order of insertion), so the same history gives the same answers.
+ */
+import type { RequestKind } from "../registry/gate.ts";
+import { IndexedHeap } from "./heap.ts";
+
+/** Requests up to this size are small: they are over before a blob's transfer would notice them. */
+export const SMALL_LIMIT_BYTES = 4 * 1024 * 1024;
+
+export interface Entry {
+  id: string;
+  kind: RequestKind;
+  bytes: number;
+  job: string;
+  /** First arrival in milliseconds since the epoch; survives every retry. */
+  since: number;
+}
+
+/** Whether a request counts as small: everything but blobs, up to 4 MiB. */
+export function isSmall(request: { kind: RequestKind; bytes: number }): boolean {
+  return request.kind !== "blob" && request.bytes <= SMALL_LIMIT_BYTES;
+}
+
+const KIND_RANK: Record<RequestKind, number> = { head: 0, manifest: 1, query: 2, blob: 3 };
+
+interface Waiter {
+  readonly entry: Entry;
+  readonly order: number;
+}
+
+interface Job {
+  readonly name: string;
+  readonly blobs: IndexedHeap<string, Waiter>;
+  waitingBytes: number;
+  /** As the scheduler told; undefined: what waits is all there is. */
+  bytesLeft: number | undefined;
+}
+
+const idOf = (waiter: Waiter): string => waiter.entry.id;
+
+const byAge = (left: Waiter, right: Waiter): number => left.entry.since - right.entry.since || left.order - right.order;
+
+const byKind = (left: Waiter, right: Waiter): number =>
+  KIND_RANK[left.entry.kind] - KIND_RANK[right.entry.kind] || byAge(left, right);
+
+const bySize = (left: Waiter, right: Waiter): number => right.entry.bytes - left.entry.bytes || byAge(left, right);
+
+/** As byKind, but the smaller first; 0 means that nobody knows the size, and comes last. */
+const byKindAndSize = (left: Waiter, right: Waiter): number =>
+  KIND_RANK[left.entry.kind] - KIND_RANK[right.entry.kind] ||
+  (left.entry.bytes || Infinity) - (right.entry.bytes || Infinity) ||
+  byAge(left, right);
+
+function byBytesLeft(left: Job, right: Job): number {
+  const difference = bytesLeftOf(left) - bytesLeftOf(right);
+  if (difference !== 0) return difference;
+  const [leftTop, rightTop] = [left.blobs.peek(), right.blobs.peek()];
+  return leftTop === undefined || rightTop === undefined ? 0 : byAge(leftTop, rightTop);
+}
+
+const bytesLeftOf = (job: Job): number => job.bytesLeft ?? job.waitingBytes;
+
+export class WaitingQueue {
+  readonly #all = new IndexedHeap<string, Waiter>(idOf, byAge);
+  readonly #blobs = new IndexedHeap<string, Waiter>(idOf, byAge);
+  readonly #blobsBySize = new IndexedHeap<string, Waiter>(idOf, bySize);
+  readonly #small = new IndexedHeap<string, Waiter>(idOf, byKind);
+  readonly #smallBySize = new IndexedHeap<string, Waiter>(idOf, byKindAndSize);
+  /** Only jobs with a waiting blob. */
+  readonly #jobs = new IndexedHeap<string, Job>((job) => job.name, byBytesLeft);
+  /** Bytes left of jobs none of whose blobs wait just now. */
+  readonly #bytesLeftOfOthers = new Map<string, number>();
+  readonly #counts: Record<RequestKind, number> = { head: 0, manifest: 0, query: 0, blob: 0 };
+  #totalBlobBytes = 0;
+  #order = 0;
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Sum of the sizes of the waiting blobs. */
+  get totalBlobBytes(): number {
+    return this.#totalBlobBytes;
+  }
+
+  has(id: string): boolean {
+    return this.#all.has(id);
+  }
+
+  get(id: string): Entry | undefined {
+    return this.#all.get(id)?.entry;
+  }
+
+  countByKind(): Record<RequestKind, number> {
+    return { ...this.#counts };
+  }
+
+  /** Adds an entry. One with an id that waits already changes nothing. */
+  add(entry: Entry): void {
+    if (this.#all.has(entry.id)) return;
+    const waiter: Waiter = { entry, order: this.#order++ };
+    this.#all.insert(waiter);
+    this.#counts[entry.kind]++;
+    if (entry.kind === "blob") {
+      this.#blobs.insert(waiter);
+      this.#blobsBySize.insert(waiter);
+      this.#totalBlobBytes += entry.bytes;
+      this.#addToJob(waiter);
+    } else if (isSmall(entry)) {
+      this.#small.insert(waiter);
+      this.#smallBySize.insert(waiter);
+    }
+  }
+
+  /** Takes an entry out, wherever it stands. Undefined: it does not wait here. */
+  remove(id: string): Entry | undefined {
+    const waiter = this.#all.remove(id);
+    if (waiter === undefined) return undefined;
+    const { entry } = waiter;
+    this.#counts[entry.kind]--;
+    if (entry.kind === "blob") {
+      this.#blobs.remove(id);
+      this.#blobsBySize.remove(id);
+      this.#totalBlobBytes -= entry.bytes;
+      this.#removeFromJob(waiter);
+    } else {
+      this.#small.remove(id);
+      this.#smallBySize.remove(id);
+    }
+    return entry;
+  }
+
+  /**
+   * Tells how many bytes a job still has to move to this host, waiting and under way. 0 forgets the job; a job of which
+   * nothing was told counts with what it has waiting.
+   */
+  setJobBytesLeft(job: string, bytes: number): void {
+    const left = bytes > 0 ? bytes : undefined;
+    const waiting = this.#jobs.get(job);
+    if (waiting !== undefined) {
+      waiting.bytesLeft = left;
+      this.#jobs.update(job);
+    } else if (left === undefined) {
+      this.#bytesLeftOfOthers.delete(job);
+    } else {
+      this.#bytesLeftOfOthers.set(job, left);
+    }
+  }
+
+  oldest(): Entry | undefined {
+    return this.#all.peek()?.entry;
+  }
+
+  oldestBlob(): Entry | undefined {
+    return this.#blobs.peek()?.entry;
+  }
+
+  /** The first small request by kind (head, manifest, query), then by age. */
+  bestSmall(): Entry | undefined {
+    return this.#small.peek()?.entry;
+  }
+
+  /** The first small request by kind, then by size (an unknown size, 0, last), then by age. */
+  smallestSmall(): Entry | undefined {
+    return this.#smallBySize.peek()?.entry;
+  }
+
+  largestBlob(): Entry | undefined {
+    return this.#blobsBySize.peek()?.entry;
+  }
+
+  /** The largest waiting blob of the job that has the fewest bytes left, among the jobs that have one waiting. */
+  leastLeft(): Entry | undefined {
+    return this.#jobs.peek()?.blobs.peek()?.entry;
+  }
+
+  #addToJob(waiter: Waiter): void {
+    const { job: name, bytes } = waiter.entry;
+    const known = this.#jobs.get(name);
+    const job = known ?? {
+      name,
+      blobs: new IndexedHeap<string, Waiter>(idOf, bySize),
+      waitingBytes: 0,
+      bytesLeft: this.#bytesLeftOfOthers.get(name),
+    };
+    job.blobs.insert(waiter);
+    job.waitingBytes += bytes;
+    if (known === undefined) {
+      this.#bytesLeftOfOthers.delete(name);
+      this.#jobs.insert(job);
+    } else {
+      this.#jobs.update(name);
+    }
+  }
+
+  #removeFromJob(waiter: Waiter): void {
+    const { id, job: name, bytes } = waiter.entry;
+    const job = this.#jobs.get(name);
+    if (job === undefined) return;
+    job.blobs.remove(id);
+    job.waitingBytes -= bytes;
+    if (job.blobs.size > 0) {
+      this.#jobs.update(name);
+      return;
+    }
+    this.#jobs.remove(name);
+    if (job.bytesLeft !== undefined) this.#bytesLeftOfOthers.set(name, job.bytesLeft);
+  }
+}
