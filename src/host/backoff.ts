@@ -36,12 +36,11 @@ export interface BackoffState {
 const FRESH: BackoffState = { step: 0, successes: 0, pausedUntil: 0, refusedUntil: 0, pausedAt: 0, cause: "none" };
 
 export class Backoff {
-  #state: BackoffState = { ...FRESH };
+  #state: BackoffState;
 
-  static restore(state: BackoffState): Backoff {
-    const backoff = new Backoff();
-    backoff.#state = { ...state };
-    return backoff;
+  /** @param state What {@link snapshot} answered, to go on after a restart. */
+  constructor(state: BackoffState = FRESH) {
+    this.#state = { ...state };
   }
 
   snapshot(): BackoffState {
@@ -54,11 +53,11 @@ export class Backoff {
   }
 
   /**
-   * The time the host asked for, when that is beyond {@link MAX_RETRY_AFTER_MS}: copies should fail and name it.
-   * Milliseconds since the epoch, 0: nothing of the kind.
+   * The time the host asked for, when that is beyond {@link MAX_RETRY_AFTER_MS} and not yet over: copies should fail and
+   * name it. Milliseconds since the epoch; undefined: nothing of the kind.
    */
-  refusedUntil(): number {
-    return this.#state.refusedUntil;
+  givesUpUntil(now: number): number | undefined {
+    return this.#state.refusedUntil > now ? this.#state.refusedUntil : undefined;
   }
 
   /** Why the host is paused, as half a sentence; "" when nothing is the matter. */
@@ -139,6 +138,7 @@ export function parseRetryAfter(value: string, now: number): number | undefined 
   if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
   // RFC 9110 section 5.6.7: every form of an HTTP date begins with a day's name. Date.parse alone takes far more.
   if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return undefined;
-  const at = Date.parse(/ GMT$|\d{4}$/.test(text) && !text.endsWith("GMT") ? `${text} GMT` : text);
+  // The asctime form names no zone and means GMT.
+  const at = Date.parse(text.endsWith("GMT") ? text : `${text} GMT`);
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }

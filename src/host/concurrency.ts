@@ -16,6 +16,8 @@ const FIRST_PATIENCE_WINDOWS = 16;
 const GREATEST_PATIENCE_WINDOWS = 256;
 /** And no sooner than this, in milliseconds: a fast host would otherwise be tried several times a second. */
 const LEAST_PATIENCE_MS = 10_000;
+/** How long a request is taken to have lasted when nobody says: longer than most refusals need. */
+const ASSUMED_ANSWER_MS = 1000;
 
 /** Everything a {@link Concurrency} knows, as plain data. Times in milliseconds since the epoch, 0: never. */
 export interface ConcurrencyState {
@@ -46,33 +48,28 @@ const FRESH: ConcurrencyState = {
   refused: false,
 };
 
-export interface Success {
-  /** When the request was sent, milliseconds since the epoch. */
-  startedAt: number;
-  /** Whether more would have been sent at once, had the limit allowed it: growth is only tried where it is used. */
-  wanted: boolean;
-}
-
-export interface Refusal {
-  /** When the request was sent, milliseconds since the epoch: one sent before the limit was halved does not halve it again. */
-  startedAt: number;
-  /** Requests under way when the refusal arrived, this one included. */
-  active: number;
+/** What is known of the request whose outcome is booked. */
+export interface Booking {
+  /**
+   * When it was sent, milliseconds since the epoch. One sent before the limit was halved does not halve it again.
+   * Without it a request is taken to have lasted {@link ASSUMED_ANSWER_MS}.
+   */
+  startedAt?: number;
+  /** Requests under way when the outcome came, this one included. Without it as many as the limit allows. */
+  active?: number;
 }
 
 export class Concurrency {
-  #state: ConcurrencyState = { ...FRESH };
+  #state: ConcurrencyState;
   #cap: number;
 
-  /** @param cap `req_concurrent` of the configuration; 0: none. */
-  constructor(cap = 0) {
-    this.#cap = cap;
-  }
-
-  static restore(state: ConcurrencyState, cap = 0): Concurrency {
-    const concurrency = new Concurrency(cap);
-    concurrency.#state = { ...state };
-    return concurrency;
+  /**
+   * @param settings `cap`: `req_concurrent` of the configuration, 0: none.
+   * @param state What {@link snapshot} answered, to go on after a restart.
+   */
+  constructor(settings: { cap: number } = { cap: 0 }, state: ConcurrencyState = FRESH) {
+    this.#cap = settings.cap;
+    this.#state = { ...state };
   }
 
   snapshot(): ConcurrencyState {
@@ -125,15 +122,15 @@ export class Concurrency {
   }
 
   /** Books a 429 or a refused connection. */
-  refused(now: number, { startedAt, active }: Refusal): void {
+  refused(now: number, booking: Booking = {}): void {
     const state = this.#state;
     state.refused = true;
-    if (startedAt < state.halvedAt) {
+    if (this.#isOld(now, booking)) {
       // The level was higher than what the host took by one for each request it refused.
       if (state.ceiling > state.limit + 1) state.ceiling--;
       return;
     }
-    const level = Math.max(LEAST_LIMIT, Math.min(this.limit + 1, active));
+    const level = Math.max(LEAST_LIMIT, Math.min(this.limit + 1, booking.active ?? this.limit));
     const again = state.ceiling > 0 && level >= state.ceiling;
     state.patience = again ? Math.min(state.patience * 2, GREATEST_PATIENCE_WINDOWS) : FIRST_PATIENCE_WINDOWS;
     // A host that refuses everything says nothing about how much at once it would take.
@@ -144,6 +141,10 @@ export class Concurrency {
     state.successes = 0;
     state.windows = 0;
     state.answered = false;
+  }
+
+  #isOld(now: number, booking: Booking): boolean {
+    return (booking.startedAt ?? now - ASSUMED_ANSWER_MS) < this.#state.halvedAt;
   }
 
   #mayGrowAtOnce(): boolean {
