@@ -3,37 +3,48 @@
  * and knows nothing of credentials.
  */
 import { hostRefusal, urlRefusal } from "./config/reach.ts";
-import { readSettings, withDefaults, type Settings } from "./config/schema.ts";
-import type { Env } from "./env.ts";
+import { readHosts, readTokens, withDefaults, type Reading } from "./config/schema.ts";
 import type { HostSettings } from "./registry/contract.ts";
 import { CopyError } from "./registry/errors.ts";
 
-/** The part of the environment that settings are read from; a test or a Durable Object may hand in just these. */
-export type SettingsEnv = Pick<Env, "HOSTS" | "TOKENS" | "LOCAL">;
+/** The part of the environment (`Env`) that settings are read from. */
+export interface SettingsEnv {
+  HOSTS?: unknown;
+  TOKENS?: unknown;
+  LOCAL?: string;
+}
 
-let kept: { hosts: unknown; tokens: unknown; settings: Settings } | null = null;
+/** Everything that is configured, checked. */
+export interface Settings {
+  /** By canonical host; only what was configured. */
+  hosts: ReadonlyMap<string, HostSettings>;
+  /** SHA-256 of each token that may use the API. */
+  tokenHashes: readonly Uint8Array[];
+}
+
+const hostsOf = once(readHosts);
+const tokensOf = once(readTokens);
 
 /**
- * The settings, checked.
- * @throws CopyError `configuration`: its message names every wrong field and what to write instead.
+ * All settings, checked.
+ * @throws CopyError `configuration`: its message names every wrong field and what to write instead, one a line.
  */
 export function settingsOf(env: SettingsEnv): Settings {
-  if (kept !== null && kept.hosts === env.HOSTS && kept.tokens === env.TOKENS) {
-    return kept.settings;
-  }
-  const { settings, complaints } = readSettings(env.HOSTS, env.TOKENS);
-  if (complaints.length > 0) {
-    throw new CopyError({
-      code: "configuration",
-      side: "service",
-      host: "",
-      operation: "read configuration",
-      retryable: false,
-      message: complaints.join("\n"),
-    });
-  }
-  kept = { hosts: env.HOSTS, tokens: env.TOKENS, settings };
-  return settings;
+  const hosts = hostsOf(env.HOSTS);
+  const tokens = tokensOf(env.TOKENS);
+  return {
+    hosts: right({ ...hosts, complaints: [...hosts.complaints, ...tokens.complaints] }),
+    tokenHashes: tokens.value,
+  };
+}
+
+/**
+ * The hashes of the API's tokens alone: who is at the door is decided before anything else is told, wrong settings of
+ * hosts included.
+ * @throws CopyError `configuration`, as {@link settingsOf}.
+ */
+export function tokenHashes(env: SettingsEnv): readonly Uint8Array[] {
+  return right(tokensOf(env.TOKENS));
 }
 
 /**
@@ -42,7 +53,7 @@ export function settingsOf(env: SettingsEnv): Settings {
  * @throws CopyError `configuration`, as {@link settingsOf}.
  */
 export function hostSettings(env: SettingsEnv, host: string): HostSettings {
-  return settingsOf(env).hosts.get(host) ?? withDefaults(host);
+  return right(hostsOf(env.HOSTS)).get(host) ?? withDefaults(host);
 }
 
 /** Whether the service runs on its user's own machine and may reach what that machine reaches. */
@@ -60,7 +71,7 @@ export function reachRefusal(env: SettingsEnv, target: URL | string, named: read
   if (typeof target === "string") {
     return hostRefusal(target, isLocal(env));
   }
-  const configured = [...settingsOf(env).hosts.values()];
+  const configured = [...right(hostsOf(env.HOSTS)).values()];
   return urlRefusal(target, {
     local: isLocal(env),
     named: [...named, ...configured.map(({ host }) => host), ...configured.map(({ hostname }) => hostname)],
@@ -71,4 +82,27 @@ export function reachRefusal(env: SettingsEnv, target: URL | string, named: read
 /** Whether the service may call an address: {@link reachRefusal} without the reason. */
 export function mayReach(env: SettingsEnv, target: URL | string, named: readonly string[] = []): boolean {
   return reachRefusal(env, target, named) === null;
+}
+
+/** Reads again only when the setting is another one: it is the same object or text for an isolate's whole life. */
+function once<T>(read: (given: unknown) => Reading<T>): (given: unknown) => Reading<T> {
+  let kept: { given: unknown; reading: Reading<T> } | null = null;
+  return (given) => {
+    kept = kept !== null && kept.given === given ? kept : { given, reading: read(given) };
+    return kept.reading;
+  };
+}
+
+function right<T>(reading: Reading<T>): T {
+  if (reading.complaints.length === 0) {
+    return reading.value;
+  }
+  throw new CopyError({
+    code: "configuration",
+    side: "service",
+    host: "",
+    operation: "read configuration",
+    retryable: false,
+    message: reading.complaints.join("\n"),
+  });
 }

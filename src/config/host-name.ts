@@ -21,15 +21,13 @@ export function parseHostName(text: string): HostName | null {
   if (match?.[1] === undefined) {
     return null;
   }
-  const url = URL.parse(`http://${match[1]}`);
-  if (url === null || url.hostname === "") {
+  if (!URL.canParse(`http://${match[1]}`)) {
     return null;
   }
+  const hostname = bare(new URL(`http://${match[1]}`).hostname);
   const port = match[2] === undefined ? null : Number(match[2]);
-  if (port !== null && (port < 1 || port > 65_535)) {
-    return null;
-  }
-  return { hostname: bare(url.hostname), port };
+  const possible = hostname !== "" && (port === null || (port >= 1 && port <= 65_535));
+  return possible ? { hostname, port } : null;
 }
 
 /** The one spelling of a registry host: lower case, Docker Hub as `docker.io`. Null when it is no host name. */

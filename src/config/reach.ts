@@ -68,8 +68,8 @@ export function urlRefusal(url: URL, rule: ReachRule): string | null {
 
 /** Whether the URL points to this host; a port that is not said is the scheme's own on both sides. */
 function isAt(url: URL, host: string): boolean {
-  const named = URL.parse(`${url.protocol}//${host}`);
-  return named !== null && named.host === url.host;
+  const named = `${url.protocol}//${host}`;
+  return URL.canParse(named) && new URL(named).host === url.host;
 }
 
 function nameRefusal(hostname: string): string | null {

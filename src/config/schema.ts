@@ -106,38 +106,36 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   regcert: "give the command a private CA with --ca FILE",
 };
 
-export interface Settings {
-  /** By canonical host; only what was configured. */
-  hosts: ReadonlyMap<string, HostSettings>;
-  /** SHA-256 of each token that may use the API. */
-  tokenHashes: readonly Uint8Array[];
+/** What a setting holds, and what is wrong with it: each complaint names field and fix. */
+export interface Reading<T> {
+  value: T;
+  complaints: string[];
 }
 
-/**
- * Checks the two settings as the Worker gets them: objects, or the same as JSON text, or nothing.
- * @returns Complaints, each with field and fix, empty when all is well. The settings then hold everything.
- */
-export function readSettings(hosts: unknown, tokens: unknown): { settings: Settings; complaints: string[] } {
+/** Reads HOSTS (an object, the same as JSON text, or nothing) into settings by canonical host: only what was configured. */
+export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSettings>> {
   const complaints: string[] = [];
-  const byHost = new Map<string, HostSettings>();
-  const table = checked(Hosts, "HOSTS", hosts ?? {}, complaints) ?? {};
-  for (const [key, value] of Object.entries(table)) {
+  const hosts = new Map<string, HostSettings>();
+  for (const [key, value] of Object.entries(checked(Hosts, "HOSTS", given ?? {}, complaints) ?? {})) {
     const field = `HOSTS.${JSON.stringify(key)}`;
     const host = canonicalHost(key);
     const entry = checked(HostEntry, field, value, complaints);
     if (host === null) {
       complaints.push(`${field}: not a host name; write it as host or host:port, without a scheme`);
-    } else if (byHost.has(host)) {
+    } else if (hosts.has(host)) {
       complaints.push(`${field}: names ${host} a second time; keep one of the two`);
     } else if (entry !== undefined) {
-      byHost.set(host, withDefaults(host, entry));
+      hosts.set(host, withDefaults(host, entry));
     }
   }
-  const hashes = checked(Tokens, "TOKENS", tokens ?? [], complaints) ?? [];
-  return {
-    settings: { hosts: byHost, tokenHashes: hashes.map(bytesOfHash) },
-    complaints,
-  };
+  return { value: hosts, complaints };
+}
+
+/** Reads TOKENS (a list, the same as JSON text, or nothing) into the SHA-256 of each token that may use the API. */
+export function readTokens(given: unknown): Reading<readonly Uint8Array[]> {
+  const complaints: string[] = [];
+  const hashes = checked(Tokens, "TOKENS", given ?? [], complaints) ?? [];
+  return { value: hashes.map(bytesOfHash), complaints };
 }
 
 /** The settings of a host that nobody configured, or with what was configured put over them. */

@@ -1,0 +1,147 @@
+/**
+ * The list of copies and the idempotency keys: one Durable Object per tenant. It takes no part in a copy; the copy itself,
+ * with all it knows, is its CopyJob.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { Env } from "../env.ts";
+import { ENDED_STATES, type CopyState } from "../job/contract.ts";
+import { migrate } from "../storage/migrations.ts";
+import type { CopyEntry, CopyIndexRpc, RegisterAnswer } from "./contract.ts";
+import { STEPS } from "./schema.ts";
+
+/** As long as a client may reasonably go on repeating one request. */
+const KEY_LIFE_MS = 24 * 60 * 60 * 1000;
+/** The list is for looking back, not an archive: older entries go. */
+const ENTRY_LIFE_MS = 30 * 24 * 60 * 60 * 1000;
+/** Bounds the object's size (about 40 MB of rows), whatever a tenant does. */
+const MAX_ENTRIES = 100_000;
+/** Old entries that one registration clears: more than one, so that a backlog shrinks, and few, so that it stays cheap. */
+const ENTRIES_CLEARED_AT_ONCE = 4;
+
+const ENDED = ENDED_STATES.map((state) => `'${state}'`).join(", ");
+
+type Row = Record<"id" | "source" | "target", string> & {
+  n: number;
+  state: CopyState;
+  accepted_at_ms: number;
+  done_at_ms: number | null;
+};
+
+type Registration = Parameters<CopyIndexRpc["register"]>[0];
+
+export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    migrate(ctx.storage, STEPS);
+  }
+
+  /** Puts a copy on the list, unless its idempotency key has one already. Registering the same id again changes nothing. */
+  async register(entry: Registration): Promise<RegisterAnswer> {
+    const answer = this.ctx.storage.transactionSync(() => this.#register(entry, Date.now()));
+    if (entry.key !== undefined && answer.kind === "created" && (await this.ctx.storage.getAlarm()) === null) {
+      await this.ctx.storage.setAlarm(Date.now() + KEY_LIFE_MS);
+    }
+    return answer;
+  }
+
+  /** A copy's new state. It may arrive before the registration, more than once, or late: an ended copy stays ended. */
+  async changed(id: string, state: CopyState): Promise<void> {
+    const now = Date.now();
+    const doneAtMs = ENDED_STATES.includes(state) ? now : null;
+    this.#sql.exec(
+      `INSERT INTO copies (id, state, accepted_at_ms, done_at_ms) VALUES (?1, ?2, ?3, ?4)
+       ON CONFLICT (id) DO UPDATE SET state = ?2, done_at_ms = ?4
+       WHERE state NOT IN (${ENDED}) AND ?2 NOT IN ('accepted', state)`,
+      id,
+      state,
+      now,
+      doneAtMs,
+    );
+  }
+
+  async list(query: Parameters<CopyIndexRpc["list"]>[0]): ReturnType<CopyIndexRpc["list"]> {
+    const before = query.cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(query.cursor);
+    const byState = query.state === undefined ? "" : "AND state = ?3";
+    const rows = this.#sql
+      .exec<Row>(
+        `SELECT n, id, state, source, target, accepted_at_ms, done_at_ms FROM copies
+         WHERE n < ?1 AND source IS NOT NULL ${byState} ORDER BY n DESC LIMIT ?2`,
+        before,
+        query.limit + 1,
+        ...(query.state === undefined ? [] : [query.state]),
+      )
+      .toArray();
+    const page = rows.slice(0, query.limit);
+    const last = page.at(-1);
+    return { copies: page.map(entryOf), next: rows.length > page.length && last ? String(last.n) : null };
+  }
+
+  /** Clears the keys whose time is over; rings again for the next one, and not at all when none is left. */
+  override async alarm(): Promise<void> {
+    this.#sql.exec("DELETE FROM idempotency_keys WHERE at_ms <= ?", Date.now() - KEY_LIFE_MS);
+    const [oldest] = this.#sql
+      .exec<{ at_ms: number }>("SELECT at_ms FROM idempotency_keys ORDER BY at_ms LIMIT 1")
+      .toArray();
+    if (oldest) {
+      await this.ctx.storage.setAlarm(oldest.at_ms + KEY_LIFE_MS);
+    }
+  }
+
+  get #sql(): SqlStorage {
+    return this.ctx.storage.sql;
+  }
+
+  #register(entry: Registration, now: number): RegisterAnswer {
+    if (entry.key !== undefined) {
+      const [known] = this.#sql
+        .exec<{ id: string; fingerprint: string }>(
+          "SELECT id, fingerprint FROM idempotency_keys WHERE key = ? AND at_ms > ?",
+          entry.key,
+          now - KEY_LIFE_MS,
+        )
+        .toArray();
+      if (known && known.id !== entry.id) {
+        return { kind: known.fingerprint === entry.fingerprint ? "known" : "conflict", id: known.id };
+      }
+      this.#sql.exec(
+        "INSERT OR REPLACE INTO idempotency_keys (key, fingerprint, id, at_ms) VALUES (?, ?, ?, ?)",
+        entry.key,
+        entry.fingerprint,
+        entry.id,
+        now,
+      );
+    }
+    this.#sql.exec(
+      `INSERT INTO copies (id, state, source, target, accepted_at_ms) VALUES (?1, 'accepted', ?2, ?3, ?4)
+       ON CONFLICT (id) DO UPDATE SET source = ?2, target = ?3`,
+      entry.id,
+      entry.source,
+      entry.target,
+      now,
+    );
+    this.#clearOldest(now);
+    return { kind: "created", id: entry.id };
+  }
+
+  /** Looks at the oldest few entries only, so it costs the same however long the list is. */
+  #clearOldest(now: number): void {
+    this.#sql.exec(
+      `DELETE FROM copies WHERE n IN (SELECT n FROM copies ORDER BY n LIMIT ?)
+       AND (accepted_at_ms < ? OR n <= (SELECT max(n) FROM copies) - ?)`,
+      ENTRIES_CLEARED_AT_ONCE,
+      now - ENTRY_LIFE_MS,
+      MAX_ENTRIES,
+    );
+  }
+}
+
+function entryOf(row: Row): CopyEntry {
+  return {
+    id: row.id,
+    state: row.state,
+    source: row.source,
+    target: row.target,
+    acceptedAtMs: row.accepted_at_ms,
+    doneAtMs: row.done_at_ms,
+  };
+}
