@@ -121,7 +121,8 @@ export interface LoanRequest {
   starving: boolean;
 }
 
-export type LoanAnswer = { lease: string } | { queued: true };
+/** `refused`: the source is to be left alone for longer than anyone should wait. */
+export type LoanAnswer = { lease: string } | { queued: true } | { refused: ErrorDetail };
 
 export interface HostSnapshot {
   host: string;

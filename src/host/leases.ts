@@ -1,0 +1,92 @@
+/** The slots in use at this host. A lease ends by its release, by the end of its holder, or by its time. */
+import type { RequestKind } from "../registry/gate.ts";
+
+/** A holder that vanished with its machine gives its slots back after this long. */
+export const LEASE_MS = 60_000;
+
+export interface Lease {
+  readonly id: string;
+  readonly kind: RequestKind;
+  readonly bytes: number;
+  readonly use: LeaseUse;
+  readonly grantedAtMs: number;
+  /** The session that has it; empty after a restart, until a lane comes back for it. */
+  holder: string;
+  expiresAtMs: number;
+  /** The job took its offer back: the lane is told at its next renewal. */
+  withdrawn: boolean;
+}
+
+export type LeaseUse =
+  | { type: "small"; job: string }
+  /** A blob on its way into this host. */
+  | { type: "transfer"; job: string; offerId: string; sourceHost: string; sizeBytes: number }
+  /** A blob on its way from this host into the borrower. */
+  | { type: "loan"; job: string; loanId: string; borrower: string };
+
+export class Leases {
+  #byId = new Map<string, Lease>();
+  #byHolder = new Map<string, Set<string>>();
+  #byLoan = new Map<string, string>();
+
+  add(lease: Lease): void {
+    this.#byId.set(lease.id, lease);
+    this.#hold(lease, lease.holder);
+    if (lease.use.type === "loan") {
+      this.#byLoan.set(lease.use.loanId, lease.id);
+    }
+  }
+
+  get(id: string): Lease | undefined {
+    return this.#byId.get(id);
+  }
+
+  remove(id: string): Lease | undefined {
+    const lease = this.#byId.get(id);
+    if (lease === undefined) {
+      return undefined;
+    }
+    this.#byId.delete(id);
+    this.#byHolder.get(lease.holder)?.delete(id);
+    if (lease.use.type === "loan") {
+      this.#byLoan.delete(lease.use.loanId);
+    }
+    return lease;
+  }
+
+  /** A lane that comes back for its lease under a new session. */
+  moveTo(lease: Lease, holder: string): void {
+    this.#byHolder.get(lease.holder)?.delete(lease.id);
+    this.#hold(lease, holder);
+  }
+
+  ofHolder(holder: string): Lease[] {
+    return [...(this.#byHolder.get(holder) ?? [])].flatMap((id) => this.#byId.get(id) ?? []);
+  }
+
+  forgetHolder(holder: string): void {
+    this.#byHolder.delete(holder);
+  }
+
+  ofLoan(loanId: string): Lease | undefined {
+    return this.#byId.get(this.#byLoan.get(loanId) ?? "");
+  }
+
+  expired(now: number): Lease[] {
+    return [...this.#byId.values()].filter((lease) => lease.expiresAtMs <= now);
+  }
+
+  values(): Iterable<Lease> {
+    return this.#byId.values();
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  #hold(lease: Lease, holder: string): void {
+    lease.holder = holder;
+    const ids = this.#byHolder.get(holder) ?? new Set();
+    this.#byHolder.set(holder, ids.add(lease.id));
+  }
+}

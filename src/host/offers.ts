@@ -1,0 +1,169 @@
+/**
+ * The blobs that jobs want moved into this host: who waits for which, what is under way, how much each job has left.
+ * Knows nothing of slots, lanes or time.
+ */
+import type { BlobOffer, Settlement } from "./contract.ts";
+
+/**
+ * - `waiting`: may be dispatched;
+ * - `parked`: the same blob is on its way into the same repository for another job;
+ * - `asking`: its slot here is reserved while the source is asked, which takes one call;
+ * - `queued`: waits in the source's queue;
+ * - `running`: a lane has it;
+ * - `settled`: has ended, the job does not know yet.
+ */
+export type Phase = "waiting" | "parked" | "asking" | "queued" | "running" | "settled";
+
+export interface OfferState {
+  readonly job: string;
+  readonly offer: BlobOffer;
+  phase: Phase;
+  /** Tries that failed for a reason of their own. */
+  attempts: number;
+  /** Tries that the host answered with 429. */
+  throttles: number;
+  /** A slot here stays reserved for it while it waits for one at the source. */
+  holding: boolean;
+  /** When the source was last asked, milliseconds since the epoch. */
+  askedAtMs: number;
+  /** What a try before this one found out: the blob may be there although the registry said it failed. */
+  mayExist: boolean;
+  settlement?: Settlement;
+}
+
+export class Offers {
+  #byId = new Map<string, OfferState>();
+  #idsByJob = new Map<string, Set<string>>();
+  /** Offers of one blob into one repository, in order of arrival; the first is the one that moves. */
+  #sameBlob = new Map<string, string[]>();
+  #bytesLeftByJob = new Map<string, number>();
+  #bytesLeft = 0;
+  #idsByPhase: Record<Phase, Set<string>> = {
+    waiting: new Set(),
+    parked: new Set(),
+    asking: new Set(),
+    queued: new Set(),
+    running: new Set(),
+    settled: new Set(),
+  };
+
+  /** Undefined when it is known already. */
+  add(job: string, offer: BlobOffer, attempts = 0): OfferState | undefined {
+    if (this.#byId.has(offer.id)) {
+      return undefined;
+    }
+    const same = this.#sameBlob.get(blobKey(offer)) ?? [];
+    const state: OfferState = {
+      job,
+      offer,
+      phase: same.length === 0 ? "waiting" : "parked",
+      attempts,
+      throttles: 0,
+      holding: false,
+      askedAtMs: 0,
+      mayExist: offer.mayExist || attempts > 0,
+    };
+    this.#byId.set(offer.id, state);
+    this.#sameBlob.set(blobKey(offer), [...same, offer.id]);
+    const ids = this.#idsByJob.get(job) ?? new Set();
+    this.#idsByJob.set(job, ids.add(offer.id));
+    this.#idsByPhase[state.phase].add(offer.id);
+    this.#addBytes(job, offer.sizeBytes);
+    return state;
+  }
+
+  get(id: string): OfferState | undefined {
+    return this.#byId.get(id);
+  }
+
+  ofJob(job: string): OfferState[] {
+    return this.#states(this.#idsByJob.get(job) ?? []);
+  }
+
+  inPhase(phase: Phase): OfferState[] {
+    return this.#states(this.#idsByPhase[phase]);
+  }
+
+  count(phase: Phase): number {
+    return this.#idsByPhase[phase].size;
+  }
+
+  /** Offers that have not ended. */
+  get unsettled(): number {
+    return this.#byId.size - this.#idsByPhase.settled.size;
+  }
+
+  move(state: OfferState, phase: Phase): void {
+    this.#idsByPhase[state.phase].delete(state.offer.id);
+    this.#idsByPhase[phase].add(state.offer.id);
+    state.phase = phase;
+  }
+
+  /** Ends an offer; answers the offers of the same blob that were parked behind it. */
+  settle(state: OfferState, settlement: Settlement): OfferState[] {
+    if (state.phase === "settled") {
+      return [];
+    }
+    this.move(state, "settled");
+    state.settlement = settlement;
+    this.#addBytes(state.job, -state.offer.sizeBytes);
+    return this.#unpark(state);
+  }
+
+  /** Forgets an offer; answers the offers of the same blob that were parked behind it. */
+  remove(id: string): OfferState[] {
+    const state = this.#byId.get(id);
+    if (state === undefined) {
+      return [];
+    }
+    const freed = state.phase === "settled" ? [] : this.#unpark(state);
+    if (state.phase !== "settled") {
+      this.#addBytes(state.job, -state.offer.sizeBytes);
+    }
+    this.#byId.delete(id);
+    this.#idsByPhase[state.phase].delete(id);
+    const ids = this.#idsByJob.get(state.job);
+    ids?.delete(id);
+    if (ids?.size === 0) {
+      this.#idsByJob.delete(state.job);
+      this.#bytesLeftByJob.delete(state.job);
+    }
+    return freed;
+  }
+
+  /** Bytes of all offers that have not ended. */
+  get bytesLeft(): number {
+    return this.#bytesLeft;
+  }
+
+  jobBytesLeft(job: string): number {
+    return this.#bytesLeftByJob.get(job) ?? 0;
+  }
+
+  /** Takes a state out of the line of its blob; those behind it are answered when it stood first. */
+  #unpark(state: OfferState): OfferState[] {
+    const key = blobKey(state.offer);
+    const line = this.#sameBlob.get(key) ?? [];
+    const first = line[0] === state.offer.id;
+    const rest = line.filter((id) => id !== state.offer.id);
+    if (rest.length === 0) {
+      this.#sameBlob.delete(key);
+    } else {
+      this.#sameBlob.set(key, rest);
+    }
+    return first ? this.#states(rest) : [];
+  }
+
+  #states(ids: Iterable<string>): OfferState[] {
+    return [...ids].flatMap((id) => this.#byId.get(id) ?? []);
+  }
+
+  #addBytes(job: string, bytes: number): void {
+    this.#bytesLeft += bytes;
+    this.#bytesLeftByJob.set(job, (this.#bytesLeftByJob.get(job) ?? 0) + bytes);
+  }
+}
+
+function blobKey(offer: BlobOffer): string {
+  return `${offer.targetRepository}@${offer.digest}`;
+}

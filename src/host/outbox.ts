@@ -1,0 +1,163 @@
+/**
+ * The calls a RegistryHost makes to other objects and to the queue, sent after the step that asked for them, those to
+ * one receiver together. A stub that threw is broken, so the next call makes a new one.
+ */
+import type { LoanAnswer, LoanRequest, Settlement } from "./contract.ts";
+import type { Env } from "../env.ts";
+import type { Outcome } from "../registry/gate.ts";
+
+/** Messages one `sendBatch` may hold. */
+const ORDERS_PER_BATCH = 100;
+
+/** Where the answers go. */
+export interface OutboxAnswers {
+  borrowed(id: string, answer: LoanAnswer | undefined): void;
+  lentAnswered(loanId: string, taken: boolean): void;
+  acknowledged(ids: string[]): void;
+}
+
+export class Outbox {
+  #env: Env;
+  #host: string;
+  #answers: OutboxAnswers;
+  #waitUntil: (promise: Promise<unknown>) => void;
+  #registries = new Map<string, DurableObjectStub<import("./registry-host.ts").RegistryHost>>();
+  #flushing = false;
+  #orders: string[] = [];
+  #returns = new Map<string, { id: string; outcome: Outcome }[]>();
+  #settlements = new Map<string, Settlement[]>();
+  #progress = new Map<string, { id: string; bytes: number }[]>();
+
+  constructor(env: Env, host: string, answers: OutboxAnswers, waitUntil: (promise: Promise<unknown>) => void) {
+    this.#env = env;
+    this.#host = host;
+    this.#answers = answers;
+    this.#waitUntil = waitUntil;
+  }
+
+  order(lane: string): void {
+    this.#orders.push(lane);
+    this.#flushSoon();
+  }
+
+  giveBack(sourceHost: string, id: string, outcome: Outcome): void {
+    push(this.#returns, sourceHost, { id, outcome });
+    this.#flushSoon();
+  }
+
+  settle(job: string, settlement: Settlement): void {
+    push(this.#settlements, job, settlement);
+    this.#flushSoon();
+  }
+
+  progress(job: string, progress: { id: string; bytes: number }): void {
+    push(this.#progress, job, progress);
+    this.#flushSoon();
+  }
+
+  borrow(sourceHost: string, request: LoanRequest): void {
+    this.#call(
+      sourceHost,
+      async (registry) => {
+        const answer = await registry.borrow(request);
+        this.#answers.borrowed(request.id, answer);
+      },
+      () => this.#answers.borrowed(request.id, undefined),
+    );
+  }
+
+  keep(sourceHost: string, ids: string[]): void {
+    this.#call(sourceHost, (registry) => registry.keep(ids));
+  }
+
+  lend(borrower: string, loanId: string, lease: string): void {
+    this.#call(
+      borrower,
+      async (registry) => {
+        this.#answers.lentAnswered(loanId, await registry.lent(loanId, lease));
+      },
+      () => this.#answers.lentAnswered(loanId, false),
+    );
+  }
+
+  #flushSoon(): void {
+    if (!this.#flushing) {
+      this.#flushing = true;
+      queueMicrotask(() => this.#flush());
+    }
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    const orders = this.#orders.splice(0);
+    for (let from = 0; from < orders.length; from += ORDERS_PER_BATCH) {
+      this.#send(orders.slice(from, from + ORDERS_PER_BATCH));
+    }
+    for (const [sourceHost, returns] of drain(this.#returns)) {
+      this.#call(sourceHost, (registry) => registry.giveBack(returns));
+    }
+    for (const [job, settlements] of drain(this.#settlements)) {
+      this.#tell(job, async (stub) => {
+        await stub.settled(settlements);
+        this.#answers.acknowledged(settlements.map((settlement) => settlement.id));
+      });
+    }
+    for (const [job, progress] of drain(this.#progress)) {
+      this.#tell(job, (stub) => stub.progressed(progress));
+    }
+  }
+
+  /** An order that is not sent is missed: the host sends for another lane before long. */
+  #send(lanes: string[]): void {
+    const messages = lanes.map((lane) => ({ body: { v: 1 as const, host: this.#host, lane } }));
+    const [only] = messages;
+    const sent =
+      messages.length === 1 && only !== undefined
+        ? this.#env.LANES.send(only.body)
+        : this.#env.LANES.sendBatch(messages);
+    this.#waitUntil(sent.catch((error: unknown) => this.#log("work order not sent", error)));
+  }
+
+  #call(
+    host: string,
+    call: (registry: DurableObjectStub<import("./registry-host.ts").RegistryHost>) => Promise<unknown>,
+    failed?: () => void,
+  ): void {
+    const registry = this.#registries.get(host) ?? this.#env.REGISTRIES.getByName(host);
+    this.#registries.set(host, registry);
+    this.#waitUntil(
+      call(registry).catch((error: unknown) => {
+        this.#registries.delete(host);
+        this.#log(`call to ${host} failed`, error);
+        failed?.();
+      }),
+    );
+  }
+
+  #tell(job: string, call: (stub: DurableObjectStub<import("../job/copy-job.ts").CopyJob>) => Promise<unknown>): void {
+    this.#waitUntil(
+      call(this.#env.JOBS.getByName(job)).catch((error: unknown) => this.#log(`call to job ${job} failed`, error)),
+    );
+  }
+
+  #log(event: string, error: unknown): void {
+    console.log(
+      JSON.stringify({ msg: event, host: this.#host, error: error instanceof Error ? error.message : String(error) }),
+    );
+  }
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list === undefined) {
+    map.set(key, [value]);
+  } else {
+    list.push(value);
+  }
+}
+
+function drain<K, V>(map: Map<K, V>): [K, V][] {
+  const all = [...map];
+  map.clear();
+  return all;
+}

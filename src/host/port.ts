@@ -1,0 +1,40 @@
+/**
+ * What the scheduler makes happen outside itself. Rows are written at once and synchronously; calls to others go out
+ * after the step that asked for them, and their answers come back as further steps.
+ */
+import type { BlobOffer, LoanRequest, Settlement, Transfer } from "./contract.ts";
+import type { Lease } from "./leases.ts";
+import type { Outcome } from "../registry/gate.ts";
+import type { ErrorDetail } from "../registry/errors.ts";
+
+export interface SchedulerPort {
+  /** A fresh, unguessable name. */
+  newId(): string;
+  random(): number;
+
+  putOffers(job: string, offers: BlobOffer[]): void;
+  putAttempts(id: string, attempts: number): void;
+  deleteOffers(ids: string[]): void;
+  putLease(lease: Lease): void;
+  deleteLease(id: string): void;
+  putKnown(repository: string, digest: string, now: number): void;
+  /** Repositories of this host that hold the digest, newest first. */
+  known(digest: string): string[];
+
+  /** Sends a work order for a lane of this name. */
+  order(lane: string): void;
+  /** Asks a source for a slot; the answer comes back through `borrowed`. */
+  borrow(sourceHost: string, request: LoanRequest): void;
+  giveBack(sourceHost: string, loanId: string, outcome: Outcome): void;
+  keep(sourceHost: string, loanIds: string[]): void;
+  /** Offers a lent slot to its borrower; the answer comes back through `lentAnswered`. */
+  lend(borrower: string, loanId: string, lease: string): void;
+  /** Tells a job; `acknowledged` follows when it knows. */
+  settle(job: string, settlement: Settlement): void;
+
+  /** Answers a waiting `next`. */
+  hand(seat: string, transfer: Transfer | null): void;
+  /** Answers a waiting `acquire`. */
+  admit(requestId: string, lease: string): void;
+  refuse(requestId: string, error: ErrorDetail): void;
+}

@@ -1,0 +1,279 @@
+/**
+ * The Durable Object of one registry host: where every copy, lane and caller meets. Thin: each call is one synchronous
+ * step of the scheduler, its rows written in the same breath; what leaves goes through the outbox afterwards.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { hostSettings, mayReach } from "../config.ts";
+import type { Env } from "../env.ts";
+import { CopyError } from "../registry/errors.ts";
+import type { Authorization, AuthorizationRequest, Outcome } from "../registry/gate.ts";
+import { TokenSource } from "../registry/token.ts";
+import type {
+  BlobOffer,
+  HostSnapshot,
+  Joiner,
+  LoanAnswer,
+  LoanRequest,
+  Progress,
+  RegistryHostRpc,
+  Transfer,
+} from "./contract.ts";
+import { keychainOf } from "./keychain.ts";
+import { Limits } from "./limits.ts";
+import { Outbox } from "./outbox.ts";
+import { MAX_WAIT_MS, POLICIES } from "./policy.ts";
+import { HostScheduler } from "./scheduler.ts";
+import { Session, type SessionHost } from "./session.ts";
+import { HostStore } from "./store.ts";
+
+/** The watchdog's round while anything is going on: it re-sends what was lost and writes down what was learned. */
+const ALARM_MS = 20_000;
+/** A job that could not be told of an end is told again after this. */
+const TELL_AGAIN_MS = 5_000;
+
+interface Waiter<T> {
+  resolve: (value: T) => void;
+  reject: (error: Error) => void;
+}
+
+export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc {
+  #host: string;
+  #store: HostStore;
+  #limits: Limits;
+  #outbox: Outbox;
+  #scheduler: HostScheduler;
+  #tokens: TokenSource | undefined;
+  #seats = new Map<string, Waiter<Transfer | null>>();
+  #requests = new Map<string, Waiter<string>>();
+  #sessions = new Set<string>();
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timerAtMs = Infinity;
+  #alarmAtMs = 0;
+  #toldAtMs = 0;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#host = ctx.id.name ?? "";
+    const { reqConcurrent, reqPerSec } = hostSettings(env, this.#host);
+    this.#store = new HostStore(ctx.storage);
+    this.#limits = new Limits({ host: this.#host, reqConcurrent, reqPerSec }, this.#store.limits());
+    this.#outbox = this.#newOutbox();
+    const settings = { host: this.#host, maxWaitMs: MAX_WAIT_MS, policy: POLICIES.drayage };
+    this.#scheduler = new HostScheduler(settings, this.#limits, this.#newPort());
+    const now = Date.now();
+    this.#scheduler.restore(this.#store.offers(), this.#store.leases(now), now);
+    this.#arm(now);
+  }
+
+  // --- called by lanes and jobs -------------------------------------------------------------------------------------
+
+  async join(who: Joiner): Promise<Session> {
+    const id = crypto.randomUUID();
+    this.#sessions.add(id);
+    this.#step((now) => this.#scheduler.join(id, who.name, who.width > 0, who.held, now));
+    return new Session(id, this.#sessionHost);
+  }
+
+  async offer(job: string, offers: BlobOffer[]): Promise<void> {
+    this.#step((now) => this.#scheduler.offer(job, offers, now));
+  }
+
+  async withdraw(job: string): Promise<void> {
+    this.#step((now) => this.#scheduler.withdraw(job, now));
+  }
+
+  // --- called by other hosts ----------------------------------------------------------------------------------------
+
+  async borrow(request: LoanRequest): Promise<LoanAnswer> {
+    return this.#step((now) => this.#scheduler.borrow(request, now));
+  }
+
+  async giveBack(returns: { id: string; outcome: Outcome }[]): Promise<void> {
+    this.#step((now) => {
+      for (const { id, outcome } of returns) {
+        this.#scheduler.giveBack(id, outcome, now);
+      }
+    });
+  }
+
+  async keep(ids: string[]): Promise<void> {
+    this.#step((now) => this.#scheduler.keep(ids, now));
+  }
+
+  async lent(id: string, _lease: string): Promise<boolean> {
+    return this.#step((now) => this.#scheduler.lent(id, now));
+  }
+
+  async snapshot(): Promise<HostSnapshot> {
+    const { seats } = this.#scheduler;
+    const pausedUntilMs = this.#limits.pausedUntilMs;
+    const { concurrency, backoff, quota, outcomes } = this.#limits;
+    return {
+      host: this.#host,
+      waiting: this.#scheduler.waiting(),
+      active: this.#scheduler.active(),
+      lanes: { joined: seats.joinedCount, ordered: seats.orderedCount },
+      limit: { slots: concurrency.limit, reason: concurrency.reason },
+      pause:
+        pausedUntilMs > Date.now() ? { until: new Date(pausedUntilMs).toISOString(), reason: backoff.reason } : null,
+      quota,
+      grants: this.#scheduler.grants,
+      outcomes: { ...outcomes },
+    };
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarmAtMs = 0;
+    this.#step((now) => {
+      this.#scheduler.tick(now);
+      this.#store.putLimits(this.#limits.snapshot());
+      this.#store.trimKnown();
+      this.#tellAgain(now);
+    });
+  }
+
+  // --- inside -------------------------------------------------------------------------------------------------------
+
+  /** One step of the scheduler, and after it whatever the new state needs to be woken for. */
+  #step<T>(step: (now: number) => T): T {
+    const now = Date.now();
+    const result = step(now);
+    this.#arm(now);
+    return result;
+  }
+
+  /** A timer for what is due soon, an alarm for what must survive this object; neither when nothing is going on. */
+  #arm(now: number): void {
+    const dueAtMs = this.#scheduler.nextTickAtMs(now);
+    if (dueAtMs === undefined) {
+      clearTimeout(this.#timer);
+      this.#timerAtMs = Infinity;
+      return;
+    }
+    if (dueAtMs < this.#timerAtMs || this.#timerAtMs <= now) {
+      clearTimeout(this.#timer);
+      this.#timerAtMs = dueAtMs;
+      this.#timer = setTimeout(
+        () => {
+          this.#timerAtMs = Infinity;
+          this.#step((later) => this.#scheduler.tick(later));
+        },
+        Math.max(0, dueAtMs - now),
+      );
+    }
+    if (this.#alarmAtMs <= now && this.#scheduler.busy) {
+      this.#alarmAtMs = now + ALARM_MS;
+      this.ctx.waitUntil(this.ctx.storage.setAlarm(this.#alarmAtMs));
+    }
+  }
+
+  #tellAgain(now: number): void {
+    if (this.#toldAtMs + TELL_AGAIN_MS > now) {
+      return;
+    }
+    this.#toldAtMs = now;
+    for (const { job, settlement } of this.#scheduler.unacknowledged()) {
+      this.#outbox.settle(job, settlement);
+    }
+  }
+
+  #sessionHost: SessionHost = {
+    next: async (session, report) => {
+      if (report !== undefined) {
+        this.#sessionHost.report(report);
+      }
+      if (!this.#sessions.has(session)) {
+        return null;
+      }
+      const seat = crypto.randomUUID();
+      return new Promise((resolve, reject) => {
+        this.#seats.set(seat, { resolve, reject });
+        this.#step((now) => this.#scheduler.seat(session, seat, now));
+      });
+    },
+    report: (report) => this.#step((now) => this.#scheduler.report(report, now)),
+    renew: (session, progress) => {
+      const ids = progress.map(({ lease }) => lease);
+      const lost = this.#step((now) => this.#scheduler.renew(session, ids, now));
+      this.#forward(progress);
+      return { lost };
+    },
+    acquire: async (session, request) =>
+      new Promise((resolve, reject) => {
+        this.#requests.set(request.id, { resolve, reject });
+        this.#step((now) => this.#scheduler.request(session, request, now));
+      }),
+    release: (lease, outcome) => this.#step((now) => this.#scheduler.release(lease, outcome, now)),
+    authorize: (request) => this.#authorize(request),
+    leave: (session) => {
+      this.#sessions.delete(session);
+      this.#step((now) => this.#scheduler.leave(session, now));
+    },
+  };
+
+  #forward(progress: Progress[]): void {
+    for (const { lease, bytes } of progress) {
+      const of = this.#scheduler.offerOfLease(lease);
+      if (of !== undefined) {
+        this.#outbox.progress(of.job, { id: of.offerId, bytes });
+      }
+    }
+  }
+
+  async #authorize(request: AuthorizationRequest): Promise<Authorization | null> {
+    this.#tokens ??= new TokenSource({
+      settings: hostSettings(this.env, this.#host),
+      side: "target",
+      credentials: keychainOf(this.env),
+      fetch: (url, init) => fetch(url, init),
+      now: () => Date.now(),
+      log: (line) => console.log(JSON.stringify(line)),
+      mayReach: (url) => mayReach(this.env, url, [this.#host]),
+    });
+    return this.#tokens.authorize(request);
+  }
+
+  #newOutbox(): Outbox {
+    const answers = {
+      borrowed: (id: string, answer: LoanAnswer | undefined) =>
+        this.#step((now) => this.#scheduler.borrowed(id, answer, now)),
+      lentAnswered: (loanId: string, taken: boolean) =>
+        this.#step((now) => this.#scheduler.lentAnswered(loanId, taken, now)),
+      acknowledged: (ids: string[]) => this.#scheduler.acknowledged(ids),
+    };
+    return new Outbox(this.env, this.#host, answers, (promise) => this.ctx.waitUntil(promise));
+  }
+
+  #newPort(): ConstructorParameters<typeof HostScheduler>[2] {
+    const store = this.#store;
+    const outbox = this.#outbox;
+    return {
+      newId: () => crypto.randomUUID(),
+      random: () => Math.random(),
+      putOffers: (job, offers) => store.putOffers(job, offers),
+      putAttempts: (id, attempts) => store.putAttempts(id, attempts),
+      deleteOffers: (ids) => store.deleteOffers(ids),
+      putLease: (lease) => store.putLease(lease),
+      deleteLease: (id) => store.deleteLease(id),
+      putKnown: (repository, digest, now) => store.putKnown(repository, digest, now),
+      known: (digest) => store.known(digest),
+      order: (lane) => outbox.order(lane),
+      borrow: (sourceHost, request) => outbox.borrow(sourceHost, request),
+      giveBack: (sourceHost, loanId, outcome) => outbox.giveBack(sourceHost, loanId, outcome),
+      keep: (sourceHost, loanIds) => outbox.keep(sourceHost, loanIds),
+      lend: (borrower, loanId, lease) => outbox.lend(borrower, loanId, lease),
+      settle: (job, settlement) => outbox.settle(job, settlement),
+      hand: (seat, transfer) => answer(this.#seats, seat, transfer),
+      admit: (requestId, lease) => answer(this.#requests, requestId, lease),
+      refuse: (requestId, error) => {
+        this.#requests.get(requestId)?.reject(new CopyError(error));
+        this.#requests.delete(requestId);
+      },
+    };
+  }
+}
+
+function answer<T>(waiters: Map<string, Waiter<T>>, id: string, value: T): void {
+  waiters.get(id)?.resolve(value);
+  waiters.delete(id);
+}

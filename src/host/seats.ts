@@ -1,0 +1,91 @@
+/**
+ * The lanes at this host: who has joined, how many transfers they could take on (each waiting `next` is a seat), and
+ * how many more lanes to send for.
+ */
+
+/** Transfers one lane runs at once: an upload holds one of an invocation's six connections until it is answered. */
+export const LANE_WIDTH = 5;
+/** A lane with nothing to do waits this long before it ends: cheaper than sending for another when a job goes on reading. */
+export const LINGER_MS = 2_000;
+/** A lane does not sit out a pause longer than this; it is sent again in time. */
+export const LANE_PATIENCE_MS = 5_000;
+/** A work order that nobody has taken up after this long is sent again. */
+export const ORDER_LOST_MS = 15_000;
+
+interface Seat {
+  id: string;
+  session: string;
+  sinceMs: number;
+}
+
+export class Seats {
+  #lanes = new Map<string, string>();
+  #seats: Seat[] = [];
+  #orders = new Map<string, number>();
+  #count = 0;
+
+  joined(session: string, lane: string): void {
+    this.#lanes.set(session, lane);
+    this.#orders.delete(lane);
+  }
+
+  /** Answers the seats that nobody waits on any more. */
+  left(session: string): string[] {
+    this.#lanes.delete(session);
+    const gone = this.#seats.filter((seat) => seat.session === session);
+    this.#seats = this.#seats.filter((seat) => seat.session !== session);
+    return gone.map((seat) => seat.id);
+  }
+
+  add(session: string, id: string, now: number): void {
+    this.#seats.push({ id, session, sinceMs: now });
+  }
+
+  get free(): number {
+    return this.#seats.length;
+  }
+
+  take(): { id: string; session: string } | undefined {
+    return this.#seats.shift();
+  }
+
+  get joinedCount(): number {
+    return this.#lanes.size;
+  }
+
+  get orderedCount(): number {
+    return this.#orders.size;
+  }
+
+  /** Names of further lanes to send for, so that `transfers` more could run. */
+  wanted(transfers: number, now: number): string[] {
+    for (const [lane, orderedAtMs] of this.#orders) {
+      if (orderedAtMs + ORDER_LOST_MS <= now) {
+        this.#orders.delete(lane);
+      }
+    }
+    const missing = transfers - this.#seats.length - this.#orders.size * LANE_WIDTH;
+    const lanes: string[] = [];
+    for (let covered = 0; covered < missing; covered += LANE_WIDTH) {
+      this.#count += 1;
+      const lane = `${now.toString(36)}-${this.#count}`;
+      this.#orders.set(lane, now);
+      lanes.push(lane);
+    }
+    return lanes;
+  }
+
+  /** Seats to be sent home, removed: nothing waits for a lane, or the host is paused for too long. */
+  overdue(now: number, workWaits: boolean, pausedUntilMs: number): string[] {
+    const longPause = pausedUntilMs - now > LANE_PATIENCE_MS;
+    const isOverdue = (seat: Seat): boolean => longPause || (!workWaits && seat.sinceMs + LINGER_MS <= now);
+    const overdue = this.#seats.filter(isOverdue);
+    this.#seats = this.#seats.filter((seat) => !isOverdue(seat));
+    return overdue.map((seat) => seat.id);
+  }
+
+  /** When the first seat has lingered long enough, should nothing wait for a lane. */
+  nextDueAtMs(now: number): number {
+    return Math.max(now + 1, (this.#seats[0]?.sinceMs ?? now) + LINGER_MS);
+  }
+}

@@ -1,0 +1,111 @@
+/** The rows of a RegistryHost. docs/storage.md lists every table. */
+import type { BlobOffer } from "./contract.ts";
+import type { Lease } from "./leases.ts";
+import { LEASE_MS } from "./leases.ts";
+import type { LimitsState } from "./limits.ts";
+import { migrate } from "../storage/migrations.ts";
+
+/** Candidates for a mount: more would help little, since a mount that fails costs nothing but its answer. */
+const KNOWN_MAX = 100_000;
+const KNOWN_PER_DIGEST = 3;
+/** Offers written in one statement: well under the 2 MB that a bound value may have. */
+const OFFERS_PER_WRITE = 1_000;
+
+const STEPS = [
+  `CREATE TABLE offers (id TEXT PRIMARY KEY, job TEXT NOT NULL, offer TEXT NOT NULL, attempts INTEGER NOT NULL);
+   CREATE TABLE leases (id TEXT PRIMARY KEY, lease TEXT NOT NULL);
+   CREATE TABLE known (digest TEXT NOT NULL, repository TEXT NOT NULL, at_ms INTEGER NOT NULL,
+                       PRIMARY KEY (digest, repository)) WITHOUT ROWID;
+   CREATE INDEX known_by_age ON known (at_ms);
+   CREATE TABLE learned (key TEXT PRIMARY KEY, value TEXT NOT NULL);`,
+];
+
+export class HostStore {
+  #sql: SqlStorage;
+
+  constructor(storage: DurableObjectStorage) {
+    migrate(storage, STEPS);
+    this.#sql = storage.sql;
+  }
+
+  putOffers(job: string, offers: BlobOffer[]): void {
+    for (let from = 0; from < offers.length; from += OFFERS_PER_WRITE) {
+      this.#sql.exec(
+        `INSERT OR IGNORE INTO offers (id, job, offer, attempts)
+         SELECT json_extract(value, '$.id'), ?, value, 0 FROM json_each(?)`,
+        job,
+        JSON.stringify(offers.slice(from, from + OFFERS_PER_WRITE)),
+      );
+    }
+  }
+
+  putAttempts(id: string, attempts: number): void {
+    this.#sql.exec("UPDATE offers SET attempts = ? WHERE id = ?", attempts, id);
+  }
+
+  deleteOffers(ids: string[]): void {
+    for (let from = 0; from < ids.length; from += OFFERS_PER_WRITE) {
+      const some = JSON.stringify(ids.slice(from, from + OFFERS_PER_WRITE));
+      this.#sql.exec("DELETE FROM offers WHERE id IN (SELECT value FROM json_each(?))", some);
+    }
+  }
+
+  offers(): { job: string; offer: BlobOffer; attempts: number }[] {
+    return this.#sql
+      .exec<{ job: string; offer: string; attempts: number }>("SELECT job, offer, attempts FROM offers ORDER BY rowid")
+      .toArray()
+      .map((row) => ({ ...row, offer: JSON.parse(row.offer) as BlobOffer }));
+  }
+
+  putLease(lease: Lease): void {
+    this.#sql.exec("INSERT OR REPLACE INTO leases (id, lease) VALUES (?, ?)", lease.id, JSON.stringify(lease));
+  }
+
+  deleteLease(id: string): void {
+    this.#sql.exec("DELETE FROM leases WHERE id = ?", id);
+  }
+
+  /** Leases of the last life. Renewals are not written down, so each is given a whole time to be renewed in. */
+  leases(now: number): Lease[] {
+    return this.#sql
+      .exec<{ lease: string }>("SELECT lease FROM leases")
+      .toArray()
+      .map((row) => ({ ...(JSON.parse(row.lease) as Lease), holder: "", expiresAtMs: now + LEASE_MS }));
+  }
+
+  putKnown(repository: string, digest: string, now: number): void {
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO known (digest, repository, at_ms) VALUES (?, ?, ?)",
+      digest,
+      repository,
+      now,
+    );
+  }
+
+  known(digest: string): string[] {
+    return this.#sql
+      .exec<{ repository: string }>(
+        "SELECT repository FROM known WHERE digest = ? ORDER BY at_ms DESC LIMIT ?",
+        digest,
+        KNOWN_PER_DIGEST,
+      )
+      .toArray()
+      .map((row) => row.repository);
+  }
+
+  trimKnown(): void {
+    this.#sql.exec(
+      "DELETE FROM known WHERE at_ms < (SELECT at_ms FROM known ORDER BY at_ms DESC LIMIT 1 OFFSET ?)",
+      KNOWN_MAX,
+    );
+  }
+
+  putLimits(state: LimitsState): void {
+    this.#sql.exec("INSERT OR REPLACE INTO learned (key, value) VALUES ('limits', ?)", JSON.stringify(state));
+  }
+
+  limits(): LimitsState | undefined {
+    const [row] = this.#sql.exec<{ value: string }>("SELECT value FROM learned WHERE key = 'limits'").toArray();
+    return row === undefined ? undefined : (JSON.parse(row.value) as LimitsState);
+  }
+}
