@@ -1,0 +1,134 @@
+/**
+ * `npm run bench`: this service, the command, skopeo and the pipe limit side by side, in turn, on real registries.
+ * Prints a table of medians and their ratios to the limit; docs/performance.md keeps the one that counts.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { LIMIT, summarize, table, type Run } from "./report.ts";
+import { Rig, RigError, machine } from "./rig.ts";
+import { Service, plainHttp } from "./service.ts";
+
+const HELP = `npm run bench -- [options]
+
+  --nets LIST    networks: loop, or RTT_MS:MBIT[:MBIT_PER_FLOW]   (loop,80:200:50)
+  --cases LIST   image sets: small, manylayers, multi, huge …     (small,manylayers,multi)
+                 SET+noop: the target has it all already
+  --tools LIST   limit, service, service-target, embedded, skopeo (limit,service,embedded,skopeo)
+  --runs N       runs of each                                     (3)
+  --quick        one run of small and manylayers on loopback
+  --out FILE     every run as a line of JSON                      (a file in the rig's state folder)
+
+The rig's scripts are taken from RIG_DIR (../shared/rig when not set); its state is in RIG, its storage in STORE.
+Needs root for a slow network, and Debian's docker-registry apache2-utils curl openssl time; skopeo; iproute2 gcc.
+`;
+
+const TOOLS = [LIMIT, "service", "service-target", "embedded", "skopeo"] as const;
+type Tool = (typeof TOOLS)[number];
+
+const { values: options } = parseArgs({
+  options: {
+    nets: { type: "string" },
+    cases: { type: "string" },
+    tools: { type: "string", default: "limit,service,embedded,skopeo" },
+    runs: { type: "string" },
+    quick: { type: "boolean", default: false },
+    out: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+const listOf = (text: string): string[] => text.split(",").filter((part) => part !== "");
+
+function isTool(name: string): name is Tool {
+  return TOOLS.some((tool) => tool === name);
+}
+
+/** What a tool is run as; `{S} {D} {repo} {tag}` are filled in by the rig. */
+function commandOf(tool: Tool, slow: boolean, services: ReadonlyMap<Tool, Service>): string | null {
+  const service = services.get(tool);
+  if (service !== undefined) return `bench/copy.sh ${service.readyFile} {S}/{repo}:{tag} {D}/{repo}:{tag}`;
+  if (tool === "embedded") {
+    const command = [process.execPath, "dist/drayage.mjs", "copy", "--quiet", ...plainHttp(slow)];
+    return [...command, "{S}/{repo}:{tag}", "{D}/{repo}:{tag}"].join(" ");
+  }
+  if (tool === "skopeo") {
+    const flags = "--all --preserve-digests --src-tls-verify=false --dest-tls-verify=false";
+    return `skopeo --insecure-policy copy --quiet ${flags} docker://{S}/{repo}:{tag} docker://{D}/{repo}:{tag}`;
+  }
+  return null;
+}
+
+/** Flags of `serve` for the services that are measured. */
+const SERVICE_FLAGS: ReadonlyMap<Tool, readonly string[]> = new Map([
+  ["service", []],
+  ["service-target", ["--verify", "target"]],
+]);
+
+async function measureNet(
+  rig: Rig,
+  net: string,
+  tools: readonly Tool[],
+  cases: readonly string[],
+  runs: number,
+  file: string,
+) {
+  const slow = net !== "loop";
+  rig.reset();
+  const services = new Map<Tool, Service>();
+  try {
+    for (const tool of tools) {
+      const flags = SERVICE_FLAGS.get(tool);
+      if (flags !== undefined) services.set(tool, await Service.start({ slow, parent: rig.state, flags }));
+    }
+    const commands = tools.flatMap((tool) => {
+      const command = commandOf(tool, slow, services);
+      return command === null ? [] : [[tool, command] as const];
+    });
+    const servers = new Map([...services].map(([tool, service]) => [tool, service.pid]));
+    const what = { net, cases, runs, tools: tools.filter((tool) => tool === LIMIT), servers };
+    return await rig.measure({ ...what, commands: Object.fromEntries(commands) }, file, (line) => console.log(line));
+  } finally {
+    for (const service of services.values()) await service.stop();
+  }
+}
+
+async function main(): Promise<void> {
+  if (options.help) {
+    console.log(HELP);
+    return;
+  }
+  const tools = listOf(options.tools).map((name) => {
+    if (!isTool(name)) throw new RigError(`--tools: ${name} is not one of ${TOOLS.join(", ")}`);
+    return name;
+  });
+  const cases = listOf(options.cases ?? (options.quick ? "small,manylayers" : "small,manylayers,multi"));
+  const nets = listOf(options.nets ?? (options.quick ? "loop" : "loop,80:200:50"));
+  const runs = Number(options.runs ?? (options.quick ? 1 : 3));
+  if (!Number.isInteger(runs) || runs < 1) throw new RigError(`--runs: ${options.runs ?? ""} is not a number of runs`);
+  const own = tools.some((tool) => tool !== LIMIT && tool !== "skopeo");
+  if (own && !existsSync("dist/drayage.mjs"))
+    throw new RigError("dist/drayage.mjs is missing: run npm run build first.");
+
+  const rig = new Rig();
+  rig.checkPrograms(
+    nets.some((net) => net !== "loop"),
+    tools.includes("skopeo") ? { skopeo: "skopeo" } : {},
+  );
+  rig.prepare(cases);
+  const file = options.out ?? join(rig.state, `bench-${new Date().toISOString().replaceAll(/[:.]/g, "-")}.jsonl`);
+  const results: Run[] = [];
+  for (const net of nets) results.push(...(await measureNet(rig, net, tools, cases, runs, file)));
+
+  console.log(`\n${machine()}\nnpm run bench -- ${process.argv.slice(2).join(" ")}\nevery run: ${file}\n`);
+  console.log(table(summarize(results)));
+  if (results.some((run) => !run.ok)) process.exitCode = 1;
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof RigError)) throw error;
+  console.error(`bench: ${error.message}`);
+  process.exitCode = 2;
+}

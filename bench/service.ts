@@ -1,0 +1,70 @@
+/**
+ * The service that is measured warm: `drayage serve`, started once for a network, in the namespace where that network
+ * is slow, and stopped at the end. Its defaults are untouched; `settings` are for the variants that a user may configure.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { ADDRESSES, NAMESPACE } from "./rig.ts";
+
+const COMMAND = "dist/drayage.mjs";
+
+export class Service {
+  /** Of the process that everything else of the service runs below. */
+  readonly pid: number;
+  /** Written when the service answers: its URL and its token, one a line. */
+  readonly readyFile: string;
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+
+  private constructor(child: ChildProcess, folder: string) {
+    this.pid = child.pid ?? 0;
+    this.#child = child;
+    this.#folder = folder;
+    this.readyFile = join(folder, "ready");
+  }
+
+  /** @param options `slow`: in the rig's namespace, once that is made. `flags`: more arguments for `serve`. */
+  static async start(options: { slow: boolean; parent: string; flags: readonly string[] }): Promise<Service> {
+    const folder = mkdtempSync(join(options.parent, "service-"));
+    const token = randomUUID();
+    const port = await freePort();
+    const serve = [process.execPath, COMMAND, "serve", "--port", String(port), "--state", join(folder, "state")];
+    const where = options.slow ? [NAMESPACE.name, NAMESPACE.lastAddress] : ["-", "-"];
+    const child = spawn("bench/serve.sh", [...where, ...serve, ...plainHttp(options.slow), ...options.flags], {
+      env: { ...process.env, DRAYAGE_TOKEN: token },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const service = new Service(child, folder);
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      if (line.includes(`:${port}`)) writeFileSync(service.readyFile, `http://127.0.0.1:${port}\n${token}\n`);
+    });
+    return service;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const ended = new Promise((settle) => this.#child.once("exit", settle));
+      this.#child.kill("SIGTERM");
+      await ended;
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Options that let the command speak plain HTTP to the rig's registries where they are not on loopback. */
+export function plainHttp(slow: boolean): string[] {
+  if (!slow) return [];
+  return Object.values(ADDRESSES.slow).flatMap((host) => ["--plain-http", host]);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((settle) => server.listen(0, "127.0.0.1", settle));
+  const address = server.address();
+  await new Promise((settle) => server.close(settle));
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
