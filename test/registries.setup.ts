@@ -3,7 +3,12 @@
  * Tests read it with `inject("registries")`; whoever needs a registry that misbehaves starts one of its own.
  */
 import type { TestProject } from "vitest/node";
+import { startRegistry } from "./registry-server/server.ts";
 
-export default function setup(project: TestProject): void {
-  project.provide("registries", { source: "127.0.0.1:1", target: "127.0.0.1:1" });
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const [source, target] = await Promise.all([startRegistry(), startRegistry()]);
+  project.provide("registries", { source: source.host, target: target.host });
+  return async () => {
+    await Promise.all([source.close(), target.close()]);
+  };
 }
