@@ -106,10 +106,13 @@ export class Concurrency {
     return this.#cap > 0 ? Math.min(this.#state.limit + 1, this.#cap) : this.#state.limit + 1;
   }
 
-  /** Books an answered request. */
-  succeeded(now: number, { startedAt, wanted }: Success): void {
+  /**
+   * Books an answered request.
+   * @param wanted Whether more would have been sent at once, had the limit allowed it: growth is tried only where it is used.
+   */
+  succeeded(now: number, wanted: boolean, booking: Booking = {}): void {
     const state = this.#state;
-    if (startedAt < state.halvedAt) return;
+    if (this.#isOld(now, booking)) return;
     state.answered = true;
     state.successes++;
     if (state.successes >= state.limit) {

@@ -1,0 +1,159 @@
+/**
+ * Runs a mix against one host under a clock of its own, with the real queue, policy, backoff and concurrency. The host
+ * is a model: it takes time, and it may refuse.
+ */
+import { Backoff } from "../../src/host/backoff.ts";
+import { Concurrency } from "../../src/host/concurrency.ts";
+import { IndexedHeap } from "../../src/host/heap.ts";
+import { MAX_WAIT_MS, nextSmall } from "../../src/host/policy.ts";
+import type { Policy } from "../../src/host/policy.ts";
+import { WaitingQueue } from "../../src/host/queue.ts";
+import type { Entry } from "../../src/host/queue.ts";
+import { CONNECTION_SPEED, REQUEST_MS } from "./mixes.ts";
+import type { Mix } from "./mixes.ts";
+import type { Random } from "./random.ts";
+
+export interface Host {
+  /** Whether it takes one more request now, while `active` others are under way. */
+  admits(now: number, active: number): boolean;
+  /** Bytes per millisecond of a connection opened now. */
+  speed(now: number): number;
+}
+
+/** Takes everything, always at the same speed. */
+export const STEADY_HOST: Host = { admits: () => true, speed: () => CONNECTION_SPEED };
+
+export interface Setup {
+  policy: Policy;
+  /** As many slots, whatever happens; 0: they adapt to what the host bears. */
+  slots: number;
+  host?: Host;
+  maxWaitMs?: number;
+  random: Random;
+}
+
+/** One request as it went. Times in milliseconds since the start. */
+export interface Run {
+  entry: Entry;
+  grantedAt: number;
+  endedAt: number;
+}
+
+export interface History {
+  runs: Run[];
+  /** When a request was refused. */
+  rejectedAt: number[];
+  /** When nothing waited any more for the first time after everything had arrived. */
+  drainedAt: number;
+  /** Milliseconds of use of all slots together until then. */
+  busyMs: number;
+  /** Milliseconds that slots stood free while something waited. */
+  idleMs: number;
+}
+
+type Event =
+  | { at: number; order: number; what: "arrived"; entry: Entry }
+  | { at: number; order: number; what: "answered"; entry: Entry; grantedAt: number; refused: boolean }
+  | { at: number; order: number; what: "resumed" };
+
+/** Runs the mix to its end. */
+export function simulate(mix: Mix, setup: Setup): History {
+  const host = setup.host ?? STEADY_HOST;
+  const queue = new WaitingQueue();
+  const backoff = new Backoff();
+  const concurrency = new Concurrency({ cap: setup.slots });
+  const blobSlots = (): number => setup.slots || concurrency.blobSlots();
+  const events = new IndexedHeap<number, Event>(
+    (event) => event.order,
+    (left, right) => left.at - right.at || left.order - right.order,
+  );
+  const active = new Map<string, Entry>();
+  const jobBytesLeft = new Map<string, number>();
+  const sourceSpeeds = new Map<string, number>();
+  const history: History = { runs: [], rejectedAt: [], drainedAt: 0, busyMs: 0, idleMs: 0 };
+  let [order, now, bytesLeft, toCome] = [0, 0, 0, 0];
+
+  const moveBytes = (entry: Entry, bytes: number): void => {
+    if (entry.kind !== "blob") return;
+    bytesLeft += bytes;
+    const left = (jobBytesLeft.get(entry.job) ?? 0) + bytes;
+    jobBytesLeft.set(entry.job, left);
+    queue.setJobBytesLeft(entry.job, left);
+  };
+
+  const send = (entry: Entry): void => {
+    queue.remove(entry.id);
+    const refused = !host.admits(now, active.size);
+    active.set(entry.id, entry);
+    const speed = Math.min(host.speed(now), sourceSpeeds.get(entry.job) ?? Infinity);
+    const at = now + REQUEST_MS + (refused ? 0 : entry.bytes / speed);
+    events.insert({ at, order: order++, what: "answered", entry, grantedAt: now, refused });
+  };
+
+  const grant = (): void => {
+    while (queue.size > 0 && now >= backoff.pausedUntil()) {
+      const situation = {
+        now,
+        slots: blobSlots(),
+        active: [...active.values()],
+        bytesLeft,
+        maxWaitMs: setup.maxWaitMs ?? MAX_WAIT_MS,
+      };
+      const entry =
+        active.size < situation.slots
+          ? setup.policy(queue, situation)
+          : active.size < situation.slots + 1
+            ? nextSmall(queue)
+            : undefined;
+      if (entry === undefined) return;
+      send(entry);
+    }
+  };
+
+  const answered = (event: Extract<Event, { what: "answered" }>): void => {
+    const { entry, grantedAt, refused } = event;
+    const booking = { startedAt: grantedAt, active: active.size };
+    active.delete(entry.id);
+    if (refused) {
+      history.rejectedAt.push(now);
+      queue.add(entry);
+      concurrency.refused(now, booking);
+      backoff.throttled(now, undefined, setup.random(), grantedAt);
+      events.insert({ at: backoff.pausedUntil(), order: order++, what: "resumed" });
+      return;
+    }
+    moveBytes(entry, -entry.bytes);
+    concurrency.succeeded(now, queue.size > 0, booking);
+    backoff.succeeded(now);
+    history.runs.push({ entry, grantedAt, endedAt: now });
+  };
+
+  for (const { name, sourceSpeed, requests } of mix.images) {
+    if (sourceSpeed !== undefined) sourceSpeeds.set(name, sourceSpeed);
+    for (const { id, kind, bytes, arrivesAt } of requests) {
+      const entry: Entry = { id, kind, bytes, job: name, since: arrivesAt };
+      events.insert({ at: arrivesAt, order: order++, what: "arrived", entry });
+      toCome++;
+    }
+  }
+
+  for (let event = events.pop(); event !== undefined; event = events.pop()) {
+    const elapsed = event.at - now;
+    if (history.drainedAt === 0) {
+      history.busyMs += elapsed * active.size;
+      if (queue.size > 0) history.idleMs += elapsed * Math.max(0, blobSlots() - active.size);
+    }
+    now = event.at;
+    if (event.what === "arrived") {
+      toCome--;
+      queue.add(event.entry);
+      moveBytes(event.entry, event.entry.bytes);
+    } else if (event.what === "answered") {
+      answered(event);
+    }
+    // What happens at the same instant is seen as a whole before anything is granted.
+    if (events.peek()?.at !== now) grant();
+    if (history.drainedAt === 0 && toCome === 0 && queue.size === 0) history.drainedAt = now;
+  }
+  return history;
+}
