@@ -2,9 +2,7 @@
  * Names of registry hosts as text: `ghcr.io`, `registry.example.com:5000`, `[::1]:5000`. Pure. What may be reached is
  * decided in `reach.ts`.
  */
-
-/** The names under which docker knows Docker Hub; all are one registry host. */
-const DOCKER_HUB_NAMES: ReadonlySet<string> = new Set(["index.docker.io", "registry-1.docker.io", "docker.io"]);
+import { canonicalHost } from "../registry/reference.ts";
 
 const HOST_AND_PORT = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?$/;
 
@@ -30,13 +28,9 @@ export function parseHostName(text: string): HostName | null {
   return possible ? { hostname, port } : null;
 }
 
-/** The one spelling of a registry host: lower case, Docker Hub as `docker.io`. Null when it is no host name. */
-export function canonicalHost(text: string): string | null {
-  if (parseHostName(text) === null) {
-    return null;
-  }
-  const lower = text.toLowerCase();
-  return DOCKER_HUB_NAMES.has(lower) ? "docker.io" : lower;
+/** The one spelling of a registry host, as references have it; null when the text is no host name. */
+export function registryHost(text: string): string | null {
+  return parseHostName(text) === null ? null : canonicalHost(text);
 }
 
 /** Names this machine itself: `localhost`, 127.0.0.0/8, ::1 (also written as an IPv4 address). */

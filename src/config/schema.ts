@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { HostSettings } from "../registry/contract.ts";
-import { canonicalHost, isLoopback, parseHostName } from "./host-name.ts";
+import { registryHost, isLoopback, parseHostName } from "./host-name.ts";
 import { nearest } from "./suggest.ts";
 
 /** The adaptive concurrency never goes above it, so a higher cap would only look as if it did something. */
@@ -20,7 +20,7 @@ const UNITS: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB
 const hostText = z
   .string('a host name as text is needed, such as "registry.example.com"')
   .transform((text, context) => {
-    const host = canonicalHost(text);
+    const host = registryHost(text);
     if (host === null) {
       context.addIssue(`${JSON.stringify(text)} is not a host name; write it as host or host:port`);
     }
@@ -118,7 +118,7 @@ export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSetti
   const hosts = new Map<string, HostSettings>();
   for (const [key, value] of Object.entries(checked(Hosts, "HOSTS", given ?? {}, complaints) ?? {})) {
     const field = `HOSTS.${JSON.stringify(key)}`;
-    const host = canonicalHost(key);
+    const host = registryHost(key);
     const entry = checked(HostEntry, field, value, complaints);
     if (host === null) {
       complaints.push(`${field}: not a host name; write it as host or host:port, without a scheme`);

@@ -1,0 +1,24 @@
+/** The table of everything the API can do. */
+import { COPIES } from "./copies.ts";
+import { HEALTH } from "./health.ts";
+import { documentOf } from "./openapi.ts";
+import type { Operation } from "./operation.ts";
+import { REGISTRIES } from "./registries.ts";
+
+/** The document is for reading and for tools; built at the first question, since few isolates are asked. */
+let document: string | null = null;
+
+const DOCUMENT: readonly Operation[] = (["/openapi.json", "/v1/openapi.json"] as const).map((path) => ({
+  id: path === "/openapi.json" ? "getDocument" : "getVersionedDocument",
+  method: "GET",
+  path,
+  summary: "This description of the API",
+  open: true,
+  answers: { 200: { description: "An OpenAPI 3.1 document.", mediaType: "application/json" } },
+  handle: () => {
+    document ??= JSON.stringify(documentOf(OPERATIONS));
+    return new Response(document, { headers: { "content-type": "application/json" } });
+  },
+}));
+
+export const OPERATIONS: readonly Operation[] = [...COPIES, ...REGISTRIES, ...HEALTH, ...DOCUMENT];

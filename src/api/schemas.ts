@@ -1,0 +1,214 @@
+/**
+ * What goes in and out of the API, as zod schemas: requests are checked against them, the OpenAPI document is built from
+ * them. The contracts of the parts are the law; `satisfies` keeps these in step.
+ */
+import { z } from "zod";
+import type { HostSnapshot } from "../host/contract.ts";
+import type { CopyState, CopyView } from "../job/contract.ts";
+import type { ErrorDetail } from "../registry/errors.ts";
+
+/** Longest time that `GET /v1/copies/{id}` holds its answer back. */
+export const MAX_WAIT_SECONDS = 60;
+export const MAX_PAGE = 100;
+const DEFAULT_PAGE = 20;
+
+const DIGEST_EXAMPLE = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+const Time = z.iso.datetime().meta({ examples: ["2026-11-24T08:00:00.000Z"] });
+const Count = z.int().min(0);
+
+export const CopyStateName = z.enum([
+  "accepted",
+  "running",
+  "succeeded",
+  "failed",
+  "cancelled",
+]) satisfies z.ZodType<CopyState>;
+
+const ErrorSchema = z
+  .object({
+    code: z.enum([
+      "invalid_request",
+      "configuration",
+      "not_found",
+      "unauthorized",
+      "denied",
+      "rate_limited",
+      "unavailable",
+      "connection",
+      "stalled",
+      "digest_mismatch",
+      "size_mismatch",
+      "manifest_invalid",
+      "manifest_too_large",
+      "unsupported",
+      "upload_rejected",
+      "upload_lost",
+      "cancelled",
+      "internal",
+    ]),
+    side: z.enum(["source", "target", "request", "service"]).describe("Whose fault it is."),
+    host: z.string().describe("Registry host, empty when no registry was involved."),
+    operation: z.string().meta({ description: "What was being done.", examples: ["upload blob"] }),
+    status: z.exactOptional(z.int()).describe("HTTP status that the registry answered with."),
+    retryAt: z.exactOptional(z.number()).describe("When to try again, in milliseconds since the epoch."),
+    retryable: z.boolean().describe("Whether the same copy may succeed later without anything being changed."),
+    message: z.string().describe("One sentence for a person: what was asked, what the registry said, what to do."),
+  })
+  .describe("Why a copy failed.") satisfies z.ZodType<ErrorDetail>;
+
+const TallySchema = z.object({
+  all: Count,
+  copied: Count,
+  mounted: Count.describe("Taken over from another repository of the target, without a transfer."),
+  present: Count.describe("Were at the target already."),
+});
+
+export const CopySchema = z
+  .object({
+    id: z.string().meta({ examples: ["cp_01jd7m3k8a0v5q2r9s4t6u1b3c"] }),
+    state: CopyStateName,
+    source: z.object({
+      reference: z.string(),
+      digest: z
+        .string()
+        .nullable()
+        .meta({ examples: [DIGEST_EXAMPLE] }),
+    }),
+    target: z.object({ reference: z.string(), digest: z.string().nullable() }),
+    blobs: TallySchema,
+    bytes: TallySchema,
+    manifests: z.object({ all: Count, copied: Count, present: Count }),
+    requests: z.object({ source: Count, target: Count }).describe("HTTP requests made to each registry."),
+    times: z.object({ acceptedAt: Time, firstByteAt: Time.nullable(), doneAt: Time.nullable() }),
+    warnings: z.array(z.string()).describe("What the registries warned of, each text once."),
+    error: ErrorSchema.nullable().describe("Null unless the state is `failed`."),
+  })
+  .describe("One copy of an image or artifact from one registry to another.") satisfies z.ZodType<CopyView>;
+
+export const CopyListSchema = z
+  .object({
+    copies: z.array(
+      z.object({
+        id: z.string(),
+        state: CopyStateName,
+        source: z.object({ reference: z.string() }),
+        target: z.object({ reference: z.string() }),
+        times: z.object({ acceptedAt: Time, doneAt: Time.nullable() }),
+      }),
+    ),
+    next: z.string().nullable().describe("`cursor` of the page after this one; null: this is the last."),
+  })
+  .describe("A page of copies, newest first.");
+
+const ByKind = z.object({ head: Count, manifest: Count, query: Count, blob: Count });
+
+export const RegistrySchema = z
+  .object({
+    host: z.string(),
+    waiting: ByKind.describe("Requests that wait for a slot, by kind."),
+    active: ByKind.describe("Slots that are taken, by kind."),
+    lanes: z.object({ joined: Count, ordered: Count }),
+    limit: z
+      .object({ slots: z.number(), reason: z.string() })
+      .describe("Requests at once that are allowed now, and why."),
+    pause: z
+      .object({ until: z.string(), reason: z.string() })
+      .nullable()
+      .describe("Set while the host is left alone after a failure or because it asked for it."),
+    quota: z
+      .object({ limit: z.number(), remaining: z.number(), windowSeconds: z.exactOptional(z.number()) })
+      .nullable()
+      .describe("What the host said last about its rate limit."),
+    grants: Count,
+    outcomes: z.record(z.string(), z.number()).describe("Finished requests by what became of them."),
+  })
+  .describe("How things stand at one registry host.") satisfies z.ZodType<HostSnapshot>;
+
+export const ProblemSchema = z
+  .object({
+    type: z.string().meta({ examples: ["urn:drayage:problem:invalid-request"] }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().describe("What is wrong and what to do."),
+    errors: z
+      .exactOptional(z.array(z.object({ field: z.string(), message: z.string() })))
+      .describe("Each field that cannot be accepted, with the fix."),
+  })
+  .describe("Why a request could not be served (RFC 9457).");
+
+export const HealthSchema = z.object({ status: z.literal("ok") });
+
+/** A reference as text; its own grammar is checked by `parseReference`. */
+const referenceText = (examples: string[]) =>
+  z
+    .string({
+      error: ({ input }) =>
+        input === undefined ? `is missing; give a reference such as "${examples[0]}"` : "must be text, a reference",
+    })
+    .min(1, `is empty; give a reference such as "${examples[0]}"`)
+    .meta({ examples });
+
+export const CopyRequestSchema = z
+  .strictObject(
+    {
+      source: referenceText(["docker.io/library/alpine:3.22"]).describe(
+        "What to copy: `host/repository:tag`, `host/repository@digest`, or both; without either the tag is `latest`.",
+      ),
+      target: referenceText(["registry.example.com/team/alpine:3.22"]).describe("Where to; read as `source` is."),
+    },
+    "must be a JSON object with source and target",
+  )
+  .describe("A copy to make.");
+
+export const CopyPath = z.object({ id: z.string() });
+export const RegistryPath = z.object({
+  host: z.string().meta({ description: "Registry host as in a reference.", examples: ["docker.io"] }),
+});
+
+export const CreateHeaders = z.object({
+  "idempotency-key": z
+    .string()
+    .regex(/^[\x20-\x7e]{1,255}$/, "must be 1 to 255 printable ASCII characters")
+    .optional()
+    .describe("Sent again with the same request within 24 hours, the first copy is answered and no other is made."),
+});
+
+export const ViewQuery = z.strictObject({
+  wait: wholeNumber(0, MAX_WAIT_SECONDS)
+    .optional()
+    .describe("Seconds to hold the answer back until the copy has ended. Without it the answer comes at once."),
+});
+
+export const ListQuery = z.strictObject({
+  state: z
+    .enum(CopyStateName.options, `must be one of ${CopyStateName.options.join(", ")}`)
+    .optional()
+    .describe("Only copies in this state."),
+  limit: wholeNumber(1, MAX_PAGE).default(DEFAULT_PAGE).describe("Copies on a page."),
+  cursor: z
+    .string("must be given once")
+    .regex(/^[0-9]{1,15}$/, "must be what `next` said on the page before")
+    .optional()
+    .describe("Where the page begins: `next` of the page before."),
+});
+
+export const EventsQuery = z.strictObject({
+  after: wholeNumber(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe("Only events after this one; the header `Last-Event-ID` says the same and comes first."),
+});
+
+export const EventsHeaders = z.object({
+  "last-event-id": wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe("The last event that was received."),
+});
+
+/** A whole number as it comes in a query or header: text. */
+function wholeNumber(min: number, max: number) {
+  const fix = `must be a whole number from ${min} to ${max}`;
+  return z
+    .string(fix)
+    .regex(/^[0-9]{1,16}$/, fix)
+    .transform(Number)
+    .pipe(z.int(fix).min(min, fix).max(max, fix));
+}
