@@ -1,0 +1,163 @@
+/**
+ * The source end of a transfer: the bytes of one blob in pieces, through one buffer, across breaks of the connection.
+ * It counts, and sees to it that exactly the blob's size comes; it does not hash.
+ */
+import type { BlobBody, Registry } from "../registry/contract.ts";
+import { CopyError } from "../registry/errors.ts";
+import { brokenStream, failure, type Place } from "./failures.ts";
+import type { HeldGate } from "./held-gate.ts";
+import { giveBuffer, LEAST_PIECE_BYTES, nextLeastBytes, takeBuffer } from "./pieces.ts";
+import { pause } from "./time.ts";
+import type { Watchdog } from "./watchdog.ts";
+
+/** Breaks in a row, without a piece between them, after which the source is given up. */
+const RESUMES_MAX = 3;
+/** Wait before the second resumption in a row, doubled from then on; the first follows at once. */
+const RESUME_WAIT_MS = 200;
+
+export interface ReaderTools {
+  registry: Registry;
+  gate: HeldGate;
+  place: Place;
+  watchdog: Watchdog;
+  idleMs: number;
+  now: () => number;
+  signal: AbortSignal;
+}
+
+export class BlobReader {
+  readonly #tools: ReaderTools;
+  readonly #sizeBytes: number;
+  #reader: ReadableStreamBYOBReader;
+  #buffer: ArrayBuffer | null = null;
+  #receivedBytes = 0;
+  #leastBytes = LEAST_PIECE_BYTES;
+  #breaks = 0;
+
+  /** @param body The answer to a GET of the whole blob. */
+  constructor(tools: ReaderTools, body: BlobBody, sizeBytes: number) {
+    this.#tools = tools;
+    this.#sizeBytes = sizeBytes;
+    this.#reader = body.stream.getReader({ mode: "byob" });
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  get isComplete(): boolean {
+    return this.#receivedBytes === this.#sizeBytes;
+  }
+
+  /**
+   * The next piece, never empty. It lies in the one buffer: the piece before it is gone. Not to be called once
+   * {@link isComplete}.
+   * @throws CopyError of the source.
+   */
+  async read(): Promise<Uint8Array> {
+    for (;;) {
+      try {
+        const piece = await this.#fill();
+        if (piece !== null) return piece;
+        throw failure(
+          this.#tools.place,
+          "connection",
+          true,
+          `sent only ${this.#receivedBytes} of ${this.#sizeBytes} bytes`,
+        );
+      } catch (thrown) {
+        this.#tools.signal.throwIfAborted();
+        await this.#resume(brokenStream(this.#tools.place, thrown));
+      }
+    }
+  }
+
+  /** Makes sure that nothing follows the last piece, whose bytes stay valid. */
+  async expectEnd(): Promise<void> {
+    const { place, watchdog, idleMs, signal } = this.#tools;
+    const end = await watchdog
+      .watch("source", idleMs, this.#reader.read(new Uint8Array(1)))
+      .catch((): { done: boolean; value?: Uint8Array } => {
+        // Everything has come; how the connection ended afterwards says nothing about the bytes.
+        signal.throwIfAborted();
+        return { done: true };
+      });
+    if (!end.done && end.value !== undefined && end.value.byteLength > 0) {
+      await this.cancel();
+      throw failure(place, "size_mismatch", false, `sends more than the ${this.#sizeBytes} bytes its manifest says`);
+    }
+  }
+
+  /** Ends the reading, wherever it is, and gives the memory back. Never throws. */
+  async cancel(): Promise<void> {
+    await this.#reader.cancel().catch(() => undefined);
+    this.release();
+  }
+
+  /** Gives the memory back. The last piece must not be used any more. */
+  release(): void {
+    if (this.#buffer !== null) giveBuffer(this.#buffer);
+    this.#buffer = null;
+  }
+
+  async #fill(): Promise<Uint8Array | null> {
+    const { watchdog, idleMs, now } = this.#tools;
+    const buffer = this.#buffer ?? takeBuffer(this.#sizeBytes);
+    // A read that fails takes its buffer along; until it succeeds there is none.
+    this.#buffer = null;
+    const roomBytes = Math.min(buffer.byteLength, this.#sizeBytes - this.#receivedBytes);
+    const view = new Uint8Array(buffer, 0, roomBytes);
+    const startMs = now();
+    const leastBytes = Math.min(this.#leastBytes, roomBytes);
+    const { value } = await watchdog.watch("source", idleMs, this.#reader.readAtLeast(leastBytes, view));
+    if (value === undefined) return null;
+    if (value.buffer instanceof ArrayBuffer) this.#buffer = value.buffer;
+    if (value.byteLength === 0) return null;
+    this.#leastBytes = nextLeastBytes(this.#leastBytes, now() - startMs);
+    this.#receivedBytes += value.byteLength;
+    this.#breaks = 0;
+    return value;
+  }
+
+  /** Opens the rest of the blob anew after a break, or throws why it broke. */
+  async #resume(cause: CopyError): Promise<void> {
+    const { registry, gate, place, watchdog, idleMs, signal } = this.#tools;
+    gate.record({ class: "failed" });
+    await this.#reader.cancel().catch(() => undefined);
+    for (;;) {
+      if (this.#breaks === RESUMES_MAX) throw cause;
+      if (this.#breaks > 0) await pause(RESUME_WAIT_MS * 2 ** (this.#breaks - 1), signal);
+      this.#breaks += 1;
+      try {
+        const opening = registry.openBlob(place.repository, place.digest, { fromByte: this.#receivedBytes, signal });
+        const body = await watchdog.watch("source", idleMs, opening);
+        await this.#accept(body, cause);
+        return;
+      } catch (thrown) {
+        signal.throwIfAborted();
+        const again = brokenStream(place, thrown);
+        if (!again.detail.retryable || again === cause) throw again;
+        cause = again;
+      }
+    }
+  }
+
+  async #accept(body: BlobBody, cause: CopyError): Promise<void> {
+    const restBytes = this.#sizeBytes - this.#receivedBytes;
+    if (body.firstByte !== this.#receivedBytes) {
+      // No range support: the bytes before the break would have to be fetched and thrown away. Another try starts anew.
+      await body.stream.cancel().catch(() => undefined);
+      throw cause;
+    }
+    if (body.contentLength !== null && body.contentLength !== restBytes) {
+      await body.stream.cancel().catch(() => undefined);
+      throw failure(
+        this.#tools.place,
+        "size_mismatch",
+        false,
+        `offers ${body.contentLength} bytes from byte ${this.#receivedBytes} on where ${restBytes} are missing`,
+      );
+    }
+    this.#reader = body.stream.getReader({ mode: "byob" });
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The errors that only the streaming of a blob knows: whose fault a broken stream is, and what a person is told.
+ * Errors of single requests come from the registry client and pass through unchanged.
+ */
+import { CopyError, errorDetailOf, type ErrorCode, type ErrorDetail } from "../registry/errors.ts";
+
+export type Side = "source" | "target";
+
+/** The registry and blob that an error speaks of. */
+export interface Place {
+  side: Side;
+  host: string;
+  repository: string;
+  digest: string;
+}
+
+const OPERATIONS: Readonly<Record<Side, string>> = { source: "read blob", target: "upload blob" };
+
+/** An error of one side of a transfer; `message` is a clause about that registry: "sent more than …". */
+export function failure(place: Place, code: ErrorCode, retryable: boolean, message: string): CopyError {
+  return new CopyError({
+    code,
+    side: place.side,
+    host: place.host,
+    operation: OPERATIONS[place.side],
+    retryable,
+    message: `${place.host}/${place.repository} ${message} (blob ${place.digest})`,
+  });
+}
+
+/** What a broken stream threw, as an error of its side; an error that names its side already stays as it is. */
+export function brokenStream(place: Place, thrown: unknown): CopyError {
+  if (thrown instanceof CopyError) return thrown;
+  const words = thrown instanceof Error ? thrown.message : String(thrown);
+  const what = place.side === "source" ? "broke off while sending" : "broke off while receiving";
+  return failure(place, "connection", true, `${what}: ${words}`);
+}
+
+export function stalled(place: Place, idleMs: number): CopyError {
+  const what = place.side === "source" ? "sent" : "took";
+  return failure(place, "stalled", true, `${what} nothing for ${Math.round(idleMs / 1000)} s`);
+}
+
+/** Whether the target refused the upload because the bytes do not have the digest (spec: `DIGEST_INVALID`). */
+export function refusesDigest(thrown: unknown): boolean {
+  const { side, code } = errorDetailOf(thrown);
+  return side === "target" && code === "digest_mismatch";
+}
+
+/** The detail to report, with `operation` filled in for what is not ours. */
+export function reportable(thrown: unknown): ErrorDetail {
+  return errorDetailOf(thrown, "transfer blob");
+}
