@@ -47,7 +47,9 @@ function isTool(name: string): name is Tool {
 /** What a tool is run as; `{S} {D} {repo} {tag}` are filled in by the rig. */
 function commandOf(tool: Tool, slow: boolean, services: ReadonlyMap<Tool, Service>): string | null {
   const service = services.get(tool);
-  if (service !== undefined) return `bench/copy.sh ${service.readyFile} {S}/{repo}:{tag} {D}/{repo}:{tag}`;
+  if (service !== undefined) {
+    return `bench/copy.sh ${service.readyFile} {S}/{repo}:{tag} {D}/{repo}:{tag}`;
+  }
   if (tool === "embedded") {
     const command = [process.execPath, "dist/drayage.mjs", "copy", "--quiet", ...plainHttp(slow)];
     return [...command, "{S}/{repo}:{tag}", "{D}/{repo}:{tag}"].join(" ");
@@ -79,7 +81,9 @@ async function measureNet(
   try {
     for (const tool of tools) {
       const flags = SERVICE_FLAGS.get(tool);
-      if (flags !== undefined) services.set(tool, await Service.start({ slow, parent: rig.state, flags }));
+      if (flags !== undefined) {
+        services.set(tool, await Service.start({ slow, parent: rig.state, flags }));
+      }
     }
     const commands = tools.flatMap((tool) => {
       const command = commandOf(tool, slow, services);
@@ -89,7 +93,9 @@ async function measureNet(
     const what = { net, cases, runs, tools: tools.filter((tool) => tool === LIMIT), servers };
     return await rig.measure({ ...what, commands: Object.fromEntries(commands) }, file, (line) => console.log(line));
   } finally {
-    for (const service of services.values()) await service.stop();
+    for (const service of services.values()) {
+      await service.stop();
+    }
   }
 }
 
@@ -99,16 +105,21 @@ async function main(): Promise<void> {
     return;
   }
   const tools = listOf(options.tools).map((name) => {
-    if (!isTool(name)) throw new RigError(`--tools: ${name} is not one of ${TOOLS.join(", ")}`);
+    if (!isTool(name)) {
+      throw new RigError(`--tools: ${name} is not one of ${TOOLS.join(", ")}`);
+    }
     return name;
   });
   const cases = listOf(options.cases ?? (options.quick ? "small,manylayers" : "small,manylayers,multi"));
   const nets = listOf(options.nets ?? (options.quick ? "loop" : "loop,80:200:50"));
   const runs = Number(options.runs ?? (options.quick ? 1 : 3));
-  if (!Number.isInteger(runs) || runs < 1) throw new RigError(`--runs: ${options.runs ?? ""} is not a number of runs`);
+  if (!Number.isInteger(runs) || runs < 1) {
+    throw new RigError(`--runs: ${options.runs ?? ""} is not a number of runs`);
+  }
   const own = tools.some((tool) => tool !== LIMIT && tool !== "skopeo");
-  if (own && !existsSync("dist/drayage.mjs"))
+  if (own && !existsSync("dist/drayage.mjs")) {
     throw new RigError("dist/drayage.mjs is missing: run npm run build first.");
+  }
 
   const rig = new Rig();
   rig.checkPrograms(
@@ -118,17 +129,23 @@ async function main(): Promise<void> {
   rig.prepare(cases);
   const file = options.out ?? join(rig.state, `bench-${new Date().toISOString().replaceAll(/[:.]/g, "-")}.jsonl`);
   const results: Run[] = [];
-  for (const net of nets) results.push(...(await measureNet(rig, net, tools, cases, runs, file)));
+  for (const net of nets) {
+    results.push(...(await measureNet(rig, net, tools, cases, runs, file)));
+  }
 
   console.log(`\n${machine()}\nnpm run bench -- ${process.argv.slice(2).join(" ")}\nevery run: ${file}\n`);
   console.log(table(summarize(results)));
-  if (results.some((run) => !run.ok)) process.exitCode = 1;
+  if (results.some((run) => !run.ok)) {
+    process.exitCode = 1;
+  }
 }
 
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof RigError)) throw error;
+  if (!(error instanceof RigError)) {
+    throw error;
+  }
   console.error(`bench: ${error.message}`);
   process.exitCode = 2;
 }

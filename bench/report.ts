@@ -58,14 +58,18 @@ export function summarize(runs: readonly Run[]): Row[] {
   const rows = [...groups.values()].flatMap((group) => rowOf(group) ?? []);
   for (const row of rows) {
     const limit = rows.find((other) => other.tool === LIMIT && other.net === row.net && other.case === row.case);
-    if (limit !== undefined) row.ratio = { wall: row.wallS / limit.wallS, cpu: row.cpuS / limit.cpuS };
+    if (limit !== undefined) {
+      row.ratio = { wall: row.wallS / limit.wallS, cpu: row.cpuS / limit.cpuS };
+    }
   }
   return rows;
 }
 
 function rowOf(group: readonly Run[]): Row | null {
   const first = group[0];
-  if (first === undefined) return null;
+  if (first === undefined) {
+    return null;
+  }
   const of = (pick: (run: Run) => number): number => median(group.map(pick));
   const walls = group.map((run) => run.wall);
   const firstBlobs = group.flatMap((run) => run.a.firstBlobGetMs ?? []);

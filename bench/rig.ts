@@ -87,21 +87,27 @@ export class Rig {
     if (missing.length > 0) {
       throw new RigError(`Not installed: apt-get install ${missing.map(([, name]) => name).join(" ")}`);
     }
-    if (slow && process.getuid?.() !== 0) throw new RigError("The slow network needs root (network namespaces).");
+    if (slow && process.getuid?.() !== 0) {
+      throw new RigError("The slow network needs root (network namespaces).");
+    }
   }
 
   #call(script: string, ...args: string[]): void {
     const file = join(this.#folder, script);
     const [program, ...before] = script.endsWith(".mjs") ? [process.execPath, file] : ["bash", file];
     const { status, stderr } = spawnSync(program ?? "", [...before, ...args], { env: this.#env, encoding: "utf8" });
-    if (status !== 0) throw new RigError(`${script} ${args.join(" ")}: ${stderr.trim()}`);
+    if (status !== 0) {
+      throw new RigError(`${script} ${args.join(" ")}: ${stderr.trim()}`);
+    }
   }
 
   /** Fills the source registry's storage with the sets that are not there yet. */
   prepare(cases: readonly string[]): void {
     const sets = [...new Set(cases.map((name) => name.split("+")[0] ?? name))];
     const missing = sets.filter((set) => !this.#filled(set));
-    if (missing.length === 0) return;
+    if (missing.length === 0) {
+      return;
+    }
     this.#call("registry.sh", "start", "src", "5001");
     try {
       this.#call("gen.mjs", "--registry", `http://${ADDRESSES.loop.source}`, "--set", missing.join(","));
@@ -118,7 +124,9 @@ export class Rig {
   /** Takes the slow network down, in case an earlier run was broken off. */
   reset(): void {
     this.#call("registry.sh", "stopall");
-    if (spawnSync("which", ["ip"]).status === 0) this.#call("wan.sh", "down");
+    if (spawnSync("which", ["ip"]).status === 0) {
+      this.#call("wan.sh", "down");
+    }
   }
 
   /**
@@ -130,8 +138,12 @@ export class Rig {
     rmSync(raw, { force: true });
     const args = ["--tools", what.tools.join(","), "--cases", what.cases.join(","), "--net", what.net];
     args.push("--runs", String(what.runs), "--out", raw);
-    for (const [name, command] of Object.entries(what.commands)) args.push("--cmd", `${name}=${command}`);
-    if (what.servers.size > 0) args.push("--watch", [...what.servers.values()].join(","));
+    for (const [name, command] of Object.entries(what.commands)) {
+      args.push("--cmd", `${name}=${command}`);
+    }
+    if (what.servers.size > 0) {
+      args.push("--watch", [...what.servers.values()].join(","));
+    }
     const child = spawn(process.execPath, [join(this.#folder, "bench.mjs"), ...args], {
       env: this.#env,
       stdio: ["ignore", "pipe", "inherit"],
@@ -142,16 +154,22 @@ export class Rig {
     });
     const rig = child.pid ?? 0;
     const peaks = new Map([["", new PeakMemory(() => childrenNamed(rig, "time"))]]);
-    for (const [tool, pid] of what.servers) peaks.set(tool, new PeakMemory(() => [pid]));
+    for (const [tool, pid] of what.servers) {
+      peaks.set(tool, new PeakMemory(() => [pid]));
+    }
     // A run's line comes when the run has ended, before the next begins.
     const peaksOfRuns: Map<string, number>[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
       peaksOfRuns.push(new Map([...peaks].map(([tool, peak]) => [tool, peak.take()])));
       onLine(line);
     }
-    for (const peak of peaks.values()) peak.stop();
+    for (const peak of peaks.values()) {
+      peak.stop();
+    }
     const status = await ended;
-    if (status !== 0) throw new RigError(`the rig's bench.mjs ended with status ${status}`);
+    if (status !== 0) {
+      throw new RigError(`the rig's bench.mjs ended with status ${status}`);
+    }
     const records = readFileSync(raw, "utf8").trim().split("\n");
     rmSync(raw);
     return records.map((text, index) => {

@@ -40,7 +40,9 @@ export class Service {
     });
     const service = new Service(child, folder);
     createInterface({ input: child.stdout }).on("line", (line) => {
-      if (line.includes(`:${port}`)) writeFileSync(service.readyFile, `http://127.0.0.1:${port}\n${token}\n`);
+      if (line.includes(`:${port}`)) {
+        writeFileSync(service.readyFile, `http://127.0.0.1:${port}\n${token}\n`);
+      }
     });
     return service;
   }
@@ -57,7 +59,9 @@ export class Service {
 
 /** Options that let the command speak plain HTTP to the rig's registries where they are not on loopback. */
 export function plainHttp(slow: boolean): string[] {
-  if (!slow) return [];
+  if (!slow) {
+    return [];
+  }
   return Object.values(ADDRESSES.slow).flatMap((host) => ["--plain-http", host]);
 }
 
