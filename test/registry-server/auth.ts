@@ -95,7 +95,7 @@ export class Authority {
     }
     const form =
       exchange.method === "POST"
-        ? new URLSearchParams((await exchange.smallBody())?.toString() ?? "")
+        ? new URLSearchParams((await exchange.smallBody()).toString())
         : exchange.url.searchParams;
     const credentials = exchange.header("authorization") ?? basicOf(form.get("username"), form.get("password"));
     const refresh = form.get("refresh_token");

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { FaultAction } from "./faults.ts";
 import type { RecordedRequest } from "./recorder.ts";
-import { bytesReply, emptyReply, type Reply } from "./reply.ts";
+import { bytesReply, emptyReply, RegistryError, type Reply } from "./reply.ts";
 
 /** Largest body that is read into memory whole: a manifest, a token request. */
 const SMALL_BODY_BYTES = 16 * 1024 * 1024;
@@ -61,17 +61,21 @@ export class Exchange {
       }
       this.record.bytesIn += piece.length;
       yield piece;
-      if (fault?.type === "reset-request" && this.record.bytesIn >= fault.afterBytes) this.cut();
+      if (fault?.type === "reset-request" && this.record.bytesIn >= fault.afterBytes) break;
       if (fault?.type === "slow-request") await pace(start, this.record.bytesIn, fault.bytesPerSecond);
     }
-    if (fault?.type === "reset-request") this.cut();
+    if (fault?.type === "reset-request") {
+      this.cut();
+      throw new Error("the test cut the request");
+    }
   }
 
-  /** The request's body whole, or null when it is larger than `limitBytes`. */
-  async smallBody(limitBytes = SMALL_BODY_BYTES): Promise<Buffer | null> {
+  /** The request's body whole; 413 when it is larger than `limitBytes`. */
+  async smallBody(limitBytes = SMALL_BODY_BYTES): Promise<Buffer> {
     const pieces: Buffer[] = [];
     for await (const piece of this.body()) if (this.record.bytesIn <= limitBytes) pieces.push(piece);
-    return this.record.bytesIn > limitBytes ? null : Buffer.concat(pieces);
+    if (this.record.bytesIn > limitBytes) throw new RegistryError(413, "SIZE_INVALID", `at most ${limitBytes} bytes`);
+    return Buffer.concat(pieces);
   }
 
   /** Ends the connection at once, with a reset. */
