@@ -15,6 +15,8 @@ const MIN_CHUNK_BYTES = 64 * 1024;
 /** No registry takes more in one request (S3's limit for one part). */
 const MAX_CHUNK_BYTES = 5 * 1024 ** 3;
 
+const NOT_JSON = Symbol("not JSON");
+
 const UNITS: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
 const hostText = z
@@ -44,7 +46,7 @@ const chunkBytes = z
     return z.NEVER;
   });
 
-const HostEntry = z.strictObject({
+const HostFields = {
   tls: z
     .enum(["enabled", "disabled"], {
       error: ({ input }) =>
@@ -80,13 +82,11 @@ const HostEntry = z.strictObject({
     )
     .optional(),
   mirrors: z.array(hostText, "a list of host names is needed").max(8, "use at most 8").optional(),
-});
+};
 
-const Hosts = z.record(
-  z.string(),
-  z.custom<Record<string, unknown>>(isObject, "the host's settings are needed, such as { req_concurrent = 8 }"),
-  "a table of settings by registry host is needed",
-);
+const HostEntry = z.strictObject(HostFields, "the host's settings are needed, such as { req_concurrent = 8 }");
+
+const Hosts = z.record(z.string(), z.unknown(), "a table of settings by registry host is needed");
 
 const Tokens = z.array(
   z.string("text is needed").regex(/^sha256:[0-9a-f]{64}$/, {
@@ -116,7 +116,7 @@ export interface Reading<T> {
 export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSettings>> {
   const complaints: string[] = [];
   const hosts = new Map<string, HostSettings>();
-  for (const [key, value] of Object.entries(checked(Hosts, "HOSTS", given ?? {}, complaints) ?? {})) {
+  for (const [key, value] of Object.entries(checked(Hosts, "HOSTS", parsed(given ?? {}), complaints) ?? {})) {
     const field = `HOSTS.${JSON.stringify(key)}`;
     const host = registryHost(key);
     const entry = checked(HostEntry, field, value, complaints);
@@ -134,7 +134,7 @@ export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSetti
 /** Reads TOKENS (a list, the same as JSON text, or nothing) into the SHA-256 of each token that may use the API. */
 export function readTokens(given: unknown): Reading<readonly Uint8Array[]> {
   const complaints: string[] = [];
-  const hashes = checked(Tokens, "TOKENS", given ?? [], complaints) ?? [];
+  const hashes = checked(Tokens, "TOKENS", parsed(given ?? []), complaints) ?? [];
   return { value: hashes.map(bytesOfHash), complaints };
 }
 
@@ -156,12 +156,11 @@ export function withDefaults(host: string, entry: z.infer<typeof HostEntry> = {}
 }
 
 function checked<T>(schema: z.ZodType<T>, field: string, value: unknown, complaints: string[]): T | undefined {
-  const given = typeof value === "string" ? parseJson(value) : { json: value };
-  if (given === null) {
+  if (value === NOT_JSON) {
     complaints.push(`${field}: is not JSON; check its quotes and commas`);
     return undefined;
   }
-  const result = schema.safeParse(given.json);
+  const result = schema.safeParse(value);
   if (result.success) {
     return result.data;
   }
@@ -180,25 +179,25 @@ function checked<T>(schema: z.ZodType<T>, field: string, value: unknown, complai
 }
 
 function hint(key: string): string {
-  const known = Object.keys(HostEntry.shape);
+  const known = Object.keys(HostFields);
   const near = nearest(key, known);
   return near === null ? (ELSEWHERE[key] ?? `the fields are ${known.join(", ")}`) : `did you mean ${near}?`;
 }
 
-function parseJson(text: string): { json: unknown } | null {
+/** A setting may be JSON text: variables of a deployed Worker and secrets often are. */
+function parsed(given: unknown): unknown {
+  if (typeof given !== "string") {
+    return given;
+  }
   try {
-    return { json: JSON.parse(text) };
+    return JSON.parse(given);
   } catch {
-    return null;
+    return NOT_JSON;
   }
 }
 
 function bytesOfHash(hash: string): Uint8Array {
   return Uint8Array.from(hash.slice("sha256:".length).match(/../g) ?? [], (byte) => parseInt(byte, 16));
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function bytesOf(text: string): number {

@@ -1,0 +1,218 @@
+import { describe, expect, test } from "vitest";
+import { hostSettings, isLocal, mayReach, reachRefusal, settingsOf, tokenHashes } from "../../src/config.ts";
+
+const HASH = `sha256:${"0123456789abcdef".repeat(4)}`;
+
+function complaint(env: { HOSTS?: unknown; TOKENS?: unknown }): string {
+  try {
+    settingsOf(env);
+  } catch (thrown) {
+    expect(thrown).toMatchObject({ name: "CopyError", detail: { code: "configuration", retryable: false } });
+    return thrown instanceof Error ? thrown.message : "";
+  }
+  return "";
+}
+
+describe("settings of a host", () => {
+  test.each([
+    ["ghcr.io", "ghcr.io", "enabled"],
+    ["docker.io", "registry-1.docker.io", "enabled"],
+    ["registry.example.com:5000", "registry.example.com:5000", "enabled"],
+    ["localhost:5000", "localhost:5000", "disabled"],
+    ["127.0.0.1:5001", "127.0.0.1:5001", "disabled"],
+    ["127.9.9.9", "127.9.9.9", "disabled"],
+    ["[::1]:5000", "[::1]:5000", "disabled"],
+    ["128.0.0.1", "128.0.0.1", "enabled"],
+  ])("%s is reached at %s, TLS %s, unless configured otherwise", (host, hostname, tls) => {
+    expect(hostSettings({}, host)).toEqual({
+      host,
+      hostname,
+      tls,
+      pathPrefix: "",
+      reqConcurrent: 0,
+      reqPerSec: 0,
+      chunkBytes: 0,
+      verify: "stream",
+      mirrors: [],
+    });
+  });
+
+  test("every field can be configured, under any spelling of the host", () => {
+    const HOSTS = {
+      "index.docker.io": {
+        tls: "disabled",
+        hostname: "mirror.example.com:8080",
+        path_prefix: "/hub/",
+        req_concurrent: 6,
+        req_per_sec: 0.5,
+        chunk_bytes: "16MiB",
+        verify: "target",
+        mirrors: ["Registry-1.docker.io", "MIRROR.example.com"],
+      },
+    };
+    expect(hostSettings({ HOSTS }, "docker.io")).toEqual({
+      host: "docker.io",
+      hostname: "mirror.example.com:8080",
+      tls: "disabled",
+      pathPrefix: "hub",
+      reqConcurrent: 6,
+      reqPerSec: 0.5,
+      chunkBytes: 16 * 1024 * 1024,
+      verify: "target",
+      mirrors: ["docker.io", "mirror.example.com"],
+    });
+  });
+
+  test("JSON text is read like the object it holds", () => {
+    const HOSTS = JSON.stringify({ "ghcr.io": { chunk_bytes: 5_242_880 } });
+    expect(hostSettings({ HOSTS }, "ghcr.io").chunkBytes).toBe(5_242_880);
+    expect(tokenHashes({ TOKENS: JSON.stringify([HASH]) })).toEqual([
+      Uint8Array.from({ length: 32 }, (_, index) => [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef][index % 8] ?? 0),
+    ]);
+  });
+
+  test("other settings are read anew", () => {
+    expect(hostSettings({ HOSTS: { "ghcr.io": { req_concurrent: 3 } } }, "ghcr.io").reqConcurrent).toBe(3);
+    expect(hostSettings({ HOSTS: { "ghcr.io": { req_concurrent: 4 } } }, "ghcr.io").reqConcurrent).toBe(4);
+  });
+});
+
+describe("wrong settings are refused with field and fix", () => {
+  test.each<[unknown, string]>([
+    [{ "ghcr.io": { req_concurent: 3 } }, 'HOSTS."ghcr.io".req_concurent: unknown field; did you mean req_concurrent?'],
+    [{ "ghcr.io": { reqPerSec: 3 } }, 'HOSTS."ghcr.io".reqPerSec: unknown field; did you mean req_per_sec?'],
+    [{ "ghcr.io": { pass: "x" } }, 'HOSTS."ghcr.io".pass: unknown field; credentials go into the secret DOCKER_CONFIG'],
+    [{ "ghcr.io": { colour: 1 } }, 'HOSTS."ghcr.io".colour: unknown field; the fields are tls, hostname, path_prefix'],
+    [{ "ghcr.io": { tls: "insecure" } }, 'HOSTS."ghcr.io".tls: certificates are always checked'],
+    [{ "ghcr.io": { tls: true } }, 'HOSTS."ghcr.io".tls: use "enabled" (HTTPS) or "disabled" (plain HTTP)'],
+    [{ "ghcr.io": { hostname: "https://ghcr.io" } }, 'HOSTS."ghcr.io".hostname: is not a host name'],
+    [{ "ghcr.io": { path_prefix: "../x" } }, 'HOSTS."ghcr.io".path_prefix: use repository path components'],
+    [{ "ghcr.io": { req_concurrent: "3" } }, 'HOSTS."ghcr.io".req_concurrent: a whole number from 0 (no cap) to 64'],
+    [{ "ghcr.io": { req_concurrent: -1 } }, 'HOSTS."ghcr.io".req_concurrent: use 0 for no cap'],
+    [{ "ghcr.io": { req_concurrent: 65 } }, 'HOSTS."ghcr.io".req_concurrent: use at most 64'],
+    [{ "ghcr.io": { req_per_sec: -0.1 } }, 'HOSTS."ghcr.io".req_per_sec: use 0 for no cap'],
+    [{ "ghcr.io": { chunk_bytes: 1 } }, 'HOSTS."ghcr.io".chunk_bytes: use 0 (one piece), or a size from 64KiB'],
+    [{ "ghcr.io": { chunk_bytes: "16MB" } }, 'HOSTS."ghcr.io".chunk_bytes: use 0 (one piece), or a size from 64KiB'],
+    [{ "ghcr.io": { verify: "never" } }, 'HOSTS."ghcr.io".verify: use "stream"'],
+    [{ "ghcr.io": { mirrors: ["ok.example.com", "a/b"] } }, 'HOSTS."ghcr.io".mirrors[1]: "a/b" is not a host name'],
+    [{ "https://ghcr.io": {} }, 'HOSTS."https://ghcr.io": not a host name'],
+    [{ "docker.io": {}, "index.docker.io": {} }, 'HOSTS."index.docker.io": names docker.io a second time'],
+    [{ "ghcr.io": 3 }, 'HOSTS."ghcr.io": the host\'s settings are needed'],
+    [[], "HOSTS: a table of settings by registry host is needed"],
+    ["{", "HOSTS: is not JSON"],
+  ])("HOSTS = %j", (HOSTS, expected) => {
+    expect(complaint({ HOSTS })).toContain(expected);
+  });
+
+  test.each<[unknown, string]>([
+    [["secret-token"], "TOKENS[0]: use the sha256:… line"],
+    [[HASH.toUpperCase()], "TOKENS[0]: use the sha256:… line"],
+    [{}, "TOKENS: a list of hashes is needed"],
+    ["sha256:", "TOKENS: is not JSON"],
+  ])("TOKENS = %j", (TOKENS, expected) => {
+    const message = complaint({ TOKENS });
+    expect(message).toContain(expected);
+    expect(message).not.toContain("secret-token");
+  });
+
+  test("all complaints come at once", () => {
+    const message = complaint({ HOSTS: { "a.example": { tls: 1, verfy: "target" } }, TOKENS: [1] });
+    expect(message.split("\n").map((line) => line.split(":")[0])).toEqual([
+      'HOSTS."a.example".tls',
+      'HOSTS."a.example".verfy',
+      "TOKENS[0]",
+    ]);
+  });
+
+  test("wrong hosts do not keep the door from being opened or closed", () => {
+    expect(tokenHashes({ HOSTS: 1, TOKENS: [HASH] })).toHaveLength(1);
+  });
+});
+
+describe("what may be reached", () => {
+  test.each([
+    ["ghcr.io", null],
+    ["registry.example.com:5000", null],
+    ["localhost:5000", "is this machine itself"],
+    ["LOCALHOST.", "is this machine itself"],
+    ["127.0.0.1:5000", "is this machine itself"],
+    ["0x7f.1", "is this machine itself"],
+    ["2130706433", "is this machine itself"],
+    ["[::1]:5000", "is this machine itself"],
+    ["[::ffff:127.0.0.1]", "is this machine itself"],
+    ["10.0.0.1", "is an IP address"],
+    ["1.1.1.1", "is an IP address"],
+    ["[2606:4700::1111]", "is an IP address"],
+    ["registry", "is a single-label name"],
+    ["registry:5000", "is a single-label name"],
+    ["metadata.google.internal", "ends with .internal"],
+    ["registry.internal.", "ends with .internal"],
+    ["nas.local", "ends with .local"],
+    ["router.home.arpa", "ends with .home.arpa"],
+    ["user@ghcr.io", "is not a host name"],
+    ["ghcr.io/x", "is not a host name"],
+    ["ghcr.io:0", "is not a host name"],
+    ["", "is not a host name"],
+  ])("host %j: %s", (host, refusal) => {
+    if (refusal === null) {
+      expect(reachRefusal({}, host)).toBeNull();
+    } else {
+      expect(reachRefusal({}, host)).toContain(refusal);
+    }
+    expect(mayReach({}, host)).toBe(refusal === null);
+  });
+
+  const HOSTS = {
+    "plain.example.com": { tls: "disabled" },
+    "eighty.example.com": { tls: "disabled", hostname: "eighty.example.com:80" },
+    "docker.io": { hostname: "hub.example.com:8443" },
+  };
+  test.each([
+    ["https://auth.docker.io/token?service=x", null],
+    ["https://auth.docker.io:443/token", null],
+    ["https://hub.example.com:8443/v2/", null],
+    ["https://named.example.com:5000/v2/", null],
+    ["http://plain.example.com/v2/", null],
+    ["http://eighty.example.com/v2/", null],
+    ["http://ghcr.io/v2/", "is plain HTTP"],
+    ["http://plain.example.com:81/", "is plain HTTP"],
+    ["https://ghcr.io:8443/", "is at port 8443"],
+    ["https://user:pass@ghcr.io/", "carries user information"],
+    ["https://user@ghcr.io/", "carries user information"],
+    ["file:///etc/passwd", "has the scheme file://"],
+    ["https://169.254.169.254/latest/", "is an IP address"],
+    ["https://[::1]/", "is this machine itself"],
+    ["https://127.1/", "is this machine itself"],
+    ["https://registry/", "is a single-label name"],
+  ])("URL %s: %s", (url, refusal) => {
+    const answer = reachRefusal({ HOSTS }, new URL(url), ["named.example.com:5000"]);
+    if (refusal === null) {
+      expect(answer).toBeNull();
+    } else {
+      expect(answer).toContain(refusal);
+      expect(answer).not.toContain("pass@");
+    }
+  });
+
+  test.each(["http://127.0.0.1:5001/v2/", "https://10.0.0.1/", "http://registry:5000/v2/"])(
+    "%s is reached from the user's own machine",
+    (url) => {
+      expect(reachRefusal({ LOCAL: "true" }, new URL(url))).toBeNull();
+      expect(reachRefusal({ LOCAL: "true" }, new URL(url).host)).toBeNull();
+    },
+  );
+
+  test("user information and other schemes are refused there as well", () => {
+    expect(reachRefusal({ LOCAL: "true" }, new URL("http://a:b@127.0.0.1/"))).toContain("user information");
+    expect(reachRefusal({ LOCAL: "true" }, new URL("ftp://127.0.0.1/"))).toContain("scheme");
+  });
+
+  test.each([
+    ["true", true],
+    ["false", false],
+    ["1", false],
+    [undefined, false],
+  ])("LOCAL=%s: %s", (LOCAL, local) => {
+    expect(isLocal(LOCAL === undefined ? {} : { LOCAL })).toBe(local);
+  });
+});
