@@ -1,0 +1,94 @@
+#!/usr/bin/env node
+/**
+ * Builds `dist/`: the Worker and the local queue broker as modules for workerd, and the command for Node.
+ * Plain JavaScript on purpose: it is npm's `prepare` and has to run on Node 20 as it is. Never talks to the network.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const WORKER_FOLDER = join(ROOT, "dist", "worker");
+
+/** The build tools are development dependencies: an installed package comes with its `dist` and builds nothing. */
+async function loadTools() {
+  try {
+    const [esbuild, toml] = await Promise.all([import("esbuild"), import("smol-toml")]);
+    return { esbuild, toml };
+  } catch (error) {
+    if (error?.code === "ERR_MODULE_NOT_FOUND") return null;
+    throw error;
+  }
+}
+
+/** Options for code that runs in workerd: its own modules stay imports, WebAssembly is put beside the script. */
+function workerOptions(entry, name) {
+  return {
+    entryPoints: { [name]: join(ROOT, entry) },
+    outdir: WORKER_FOLDER,
+    outExtension: { ".js": ".mjs" },
+    assetNames: "[name]-[hash]",
+    bundle: true,
+    format: "esm",
+    platform: "neutral",
+    target: "es2024",
+    conditions: ["workerd", "worker", "browser"],
+    mainFields: ["module", "main"],
+    external: ["node:*", "cloudflare:*"],
+    loader: { ".wasm": "copy" },
+    logLevel: "warning",
+  };
+}
+
+/** Options for the command: one file for Node, everything in it except the runtime, whose binary is a package of its own. */
+function commandOptions(version) {
+  return {
+    entryPoints: [join(ROOT, "src/cli/main.ts")],
+    outfile: join(ROOT, "dist", "drayage.mjs"),
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    external: ["workerd"],
+    // CommonJS packages inside an ES module still ask for `require`.
+    banner: {
+      js: '#!/usr/bin/env node\nimport { createRequire as __createRequire } from "node:module";\nconst require = __createRequire(import.meta.url);',
+    },
+    define: { DRAYAGE_VERSION: JSON.stringify(version), DRAYAGE_BUNDLED: "true" },
+    logLevel: "warning",
+  };
+}
+
+/** What the command has to know of wrangler.toml, so that the date and flags stand in one place only. */
+function manifestOf(wrangler, modules) {
+  const consumer = wrangler.queues.consumers[0];
+  return {
+    compatibilityDate: wrangler.compatibility_date,
+    compatibilityFlags: wrangler.compatibility_flags ?? [],
+    modules,
+    queue: { name: consumer.queue, maxRetries: consumer.max_retries, retryDelaySeconds: consumer.retry_delay ?? 0 },
+  };
+}
+
+async function build({ esbuild, toml }) {
+  const wrangler = toml.parse(await readFile(join(ROOT, "wrangler.toml"), "utf8"));
+  const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
+  await rm(WORKER_FOLDER, { recursive: true, force: true });
+  await mkdir(WORKER_FOLDER, { recursive: true });
+  const worker = existsSync(join(ROOT, "src/index.ts"));
+  if (!worker) console.warn("build: src/index.ts is missing, the Worker is left out");
+  await Promise.all([
+    worker ? esbuild.build(workerOptions("src/index.ts", "worker")) : null,
+    esbuild.build(workerOptions("src/cli/broker/broker.ts", "broker")),
+    esbuild.build(commandOptions(version)),
+  ]);
+  const modules = (await readdir(WORKER_FOLDER)).map((file) => basename(file)).filter((file) => file.endsWith(".wasm"));
+  await writeFile(join(WORKER_FOLDER, "manifest.json"), JSON.stringify(manifestOf(wrangler, modules), null, 2) + "\n");
+}
+
+const tools = await loadTools();
+if (tools !== null) await build(tools);
+else if (!existsSync(join(ROOT, "dist", "drayage.mjs"))) {
+  console.warn("build: esbuild is not installed, nothing built; run `npm install` with development dependencies");
+}

@@ -1,0 +1,202 @@
+/** Talks to the service's API, embedded or elsewhere. It shows nothing and decides nothing about exit statuses. */
+import { ENDED_STATES, type CopyEvent, type CopyView } from "../job/contract.ts";
+import type { ErrorDetail } from "../registry/errors.ts";
+import { EventReader } from "./sse.ts";
+
+/** RFC 9457 problem details, as the service answers them. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  errors?: { field: string; message: string }[];
+  error?: ErrorDetail;
+}
+
+/** The service refused or could not be reached. `problem.status` is 0 when there was no answer at all. */
+export class ServiceError extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.detail);
+    this.name = "ServiceError";
+    this.problem = problem;
+  }
+}
+
+export interface ServiceAddress {
+  url: string;
+  token: string | null;
+}
+
+interface AskOptions {
+  method?: string;
+  body?: string;
+  headers?: Record<string, string>;
+  signal: AbortSignal;
+}
+
+/** A pause between attempts to reach the service again, doubled each time. */
+const RECONNECT_FIRST_MS = 200;
+const RECONNECT_LIMIT_MS = 5_000;
+
+/** So many attempts in a row without any answer end the command: about half a minute. */
+const ATTEMPTS_WITHOUT_ANSWER = 10;
+
+/** After so many streams that brought nothing, something on the way holds them back: ask instead. */
+const EMPTY_STREAMS = 3;
+
+/** Seconds that one question for the copy's end waits; below what proxies allow a request. */
+const WAIT_SECONDS = 20;
+
+export class ServiceClient {
+  readonly #address: ServiceAddress;
+
+  constructor(address: ServiceAddress) {
+    this.#address = address;
+  }
+
+  /** Asks for a copy. @throws ServiceError */
+  async create(source: string, target: string, signal: AbortSignal): Promise<CopyView> {
+    const body = JSON.stringify({ source, target });
+    const headers = { "content-type": "application/json" };
+    const response = await this.#ask("/v1/copies", { method: "POST", body, headers, signal });
+    return (await response.json()) as CopyView;
+  }
+
+  async view(id: string, waitSeconds: number, signal: AbortSignal): Promise<CopyView> {
+    const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}?wait=${waitSeconds}`, { signal });
+    return (await response.json()) as CopyView;
+  }
+
+  async cancel(id: string, signal: AbortSignal): Promise<void> {
+    await this.#ask(`/v1/copies/${encodeURIComponent(id)}`, { method: "DELETE", signal });
+  }
+
+  /** Any authenticated question, to see whether the service takes its settings. @throws ServiceError */
+  async probe(signal: AbortSignal): Promise<void> {
+    await this.#ask("/v1/copies?limit=1", { signal });
+  }
+
+  /**
+   * Follows a copy to its end, over cut connections, and answers with it as it is then.
+   * @throws ServiceError when the service says no, or cannot be reached for about half a minute.
+   */
+  async follow(id: string, onEvent: (event: CopyEvent) => void, signal: AbortSignal): Promise<CopyView> {
+    let lastSeq = 0;
+    let failures = 0;
+    let emptyStreams = 0;
+    for (;;) {
+      try {
+        const stream = emptyStreams < EMPTY_STREAMS;
+        let ended: CopyView | null = null;
+        let events = 0;
+        if (stream) {
+          for await (const event of this.#events(id, lastSeq, signal)) {
+            events += 1;
+            failures = 0;
+            if (event.seq > 0) lastSeq = event.seq;
+            onEvent(event);
+            if (event.type === "state" && ENDED_STATES.includes(event.data.state)) {
+              ended = event.data;
+              break;
+            }
+          }
+        }
+        if (ended !== null) return ended;
+        emptyStreams = events === 0 ? emptyStreams + 1 : 0;
+        const view = await this.view(id, stream ? 0 : WAIT_SECONDS, signal);
+        failures = 0;
+        if (ENDED_STATES.includes(view.state)) return view;
+        if (stream && events === 0) await pause(RECONNECT_FIRST_MS, signal);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof ServiceError) || !worthAnotherTry(error.problem.status)) throw error;
+        failures += 1;
+        if (failures > ATTEMPTS_WITHOUT_ANSWER) throw error;
+        await pause(Math.min(RECONNECT_FIRST_MS * 2 ** (failures - 1), RECONNECT_LIMIT_MS), signal);
+      }
+    }
+  }
+
+  async *#events(id: string, lastSeq: number, signal: AbortSignal): AsyncGenerator<CopyEvent> {
+    const headers: Record<string, string> = { accept: "text/event-stream" };
+    if (lastSeq > 0) headers["last-event-id"] = String(lastSeq);
+    const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}/events`, { headers, signal });
+    if (response.body === null) return;
+    const reader = new EventReader();
+    const decoder = new TextDecoder();
+    try {
+      for await (const piece of response.body as AsyncIterable<Uint8Array>) {
+        for (const event of reader.push(decoder.decode(piece, { stream: true }))) {
+          yield JSON.parse(event.data) as CopyEvent;
+        }
+      }
+    } catch (error) {
+      // A cut connection is the end of this stream; the caller opens the next one where it broke off.
+      if (signal.aborted || error instanceof SyntaxError) throw error;
+    }
+  }
+
+  async #ask(path: string, init: AskOptions): Promise<Response> {
+    const headers: Record<string, string> = { ...init.headers };
+    if (this.#address.token !== null) headers["authorization"] = `Bearer ${this.#address.token}`;
+    let response: Response;
+    try {
+      response = await fetch(new URL(path.slice(1), this.#address.url), { ...init, headers, redirect: "error" });
+    } catch (error) {
+      if (init.signal.aborted) throw error;
+      throw new ServiceError({
+        type: "about:blank",
+        title: "Service not reachable",
+        status: 0,
+        detail: `The service at ${this.#address.url} cannot be reached: ${wordsOf(error)}.`,
+      });
+    }
+    if (response.ok) return response;
+    throw new ServiceError(await problemOf(response));
+  }
+}
+
+function worthAnotherTry(status: number): boolean {
+  return status === 0 || status === 429 || status >= 500;
+}
+
+async function problemOf(response: Response): Promise<Problem> {
+  const text = await response.text().catch(() => "");
+  try {
+    const body = JSON.parse(text) as Partial<Problem>;
+    if (typeof body.detail === "string") {
+      return { type: "about:blank", title: "", ...body, status: response.status, detail: body.detail };
+    }
+  } catch {
+    // Not ours: something between answered.
+  }
+  return {
+    type: "about:blank",
+    title: response.statusText,
+    status: response.status,
+    detail: `The service answered with status ${response.status} and without an explanation.`,
+  };
+}
+
+/** Node hides the reason of a failed fetch in `cause`. */
+function wordsOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  if (!(cause instanceof Error)) return String(cause);
+  const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
+  return cause.message === "" ? code : cause.message;
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}

@@ -1,0 +1,27 @@
+/** What a command may touch of the process around it, so that tests can give it something else. */
+
+export interface CommandIo {
+  env: Readonly<Record<string, string | undefined>>;
+  stdout: NodeJS.WriteStream;
+  stderr: NodeJS.WriteStream;
+  /** Emits `SIGINT` and `SIGTERM`. */
+  signals: NodeJS.EventEmitter;
+}
+
+export type StopSignal = "SIGINT" | "SIGTERM";
+
+/** Exit statuses of a process ended by these signals, as shells have them. */
+export const SIGNAL_STATUS: Record<StopSignal, number> = { SIGINT: 130, SIGTERM: 143 };
+
+/** Calls back with the first signal and with every later one; the answer takes the handlers away. */
+export function onStopSignal(io: CommandIo, call: (signal: StopSignal, count: number) => void): () => void {
+  let count = 0;
+  const handlers = (["SIGINT", "SIGTERM"] as const).map((signal) => {
+    const handler = (): void => call(signal, (count += 1));
+    io.signals.on(signal, handler);
+    return { signal, handler };
+  });
+  return () => {
+    for (const { signal, handler } of handlers) io.signals.removeListener(signal, handler);
+  };
+}

@@ -1,0 +1,120 @@
+/** `drayage serve`: the service on this machine, its state on disk, until it is told to stop. */
+import { createServer } from "node:net";
+import { ServiceClient, ServiceError } from "../client.ts";
+import { userCredentials } from "../credentials/lookup.ts";
+import { problemText } from "../display/problem-text.ts";
+import { startEmbedded, type Embedded } from "../embed/embed.ts";
+import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf } from "../failure.ts";
+import { defaultStateFolder, readCertificates, readHosts, withPlainHttp } from "../settings.ts";
+import { openStateFolder, type StateFolder } from "../state-folder.ts";
+import { tokenHash } from "../token.ts";
+import { onStopSignal, type CommandIo } from "./io.ts";
+
+export interface ServeOptions {
+  port: number;
+  host: string;
+  state?: string;
+  verbose?: true;
+  plainHttp: string[];
+  ca?: string;
+  config?: string;
+}
+
+/** Longest wait for the first answer, which loads the Worker. */
+const PROBE_LIMIT_MS = 10_000;
+
+/** Runs until a signal, and answers with the exit status. */
+export async function serveCommand(options: ServeOptions, io: CommandIo): Promise<number> {
+  let state: StateFolder | null = null;
+  let service: Embedded | null = null;
+  try {
+    const hosts = withPlainHttp(readHosts(options.config, io.env), options.plainHttp);
+    const trustedCertificates = readCertificates(options.ca);
+    state = await openStateFolder(options.state ?? defaultStateFolder(io.env));
+    await checkPort(options.host, options.port);
+    service = await startEmbedded({
+      stateFolder: state.storage,
+      listen: `${bracketed(options.host)}:${options.port}`,
+      hosts,
+      tokenHashes: [tokenHash(state.token)],
+      trustedCertificates,
+      credentials: userCredentials(io.env),
+      onLine: (line) => {
+        if (options.verbose === true) io.stderr.write(`${line}\n`);
+      },
+    });
+    const url = `http://${bracketed(reachable(options.host))}:${service.port}`;
+    await new ServiceClient({ url: `${url}/`, token: state.token }).probe(AbortSignal.timeout(PROBE_LIMIT_MS));
+    state.announce(url);
+    greet(url, state, options, io);
+    const words = await Promise.race([service.died, stopSignal(io)]);
+    if (words === null) return EXIT_DONE;
+    io.stderr.write(`drayage: The local runtime (workerd) ended by itself: ${words}\n`);
+    return EXIT_FAILED;
+  } catch (error) {
+    return tell(error, io);
+  } finally {
+    await service?.stop();
+    state?.release();
+  }
+}
+
+function greet(url: string, state: StateFolder, options: ServeOptions, io: CommandIo): void {
+  const folder = options.state ?? defaultStateFolder(io.env);
+  io.stderr.write(`drayage listens on ${url}, state in ${folder}\n`);
+  if (state.tokenIsNew) {
+    io.stderr.write(`Its token, shown this once and kept in ${folder}/token for you alone:\n`);
+    io.stdout.write(`${state.token}\n`);
+  }
+  io.stderr.write(
+    `Ask it with: drayage copy --server ${url} SOURCE TARGET\nCtrl-C ends it; copies under way go on at the next start.\n`,
+  );
+}
+
+/** Resolves at the first signal; a second one, while the service ends, ends the process at once. */
+function stopSignal(io: CommandIo): Promise<null> {
+  return new Promise((resolve) => {
+    onStopSignal(io, (_signal, count) => {
+      if (count > 1) process.exit(EXIT_FAILED);
+      resolve(null);
+    });
+  });
+}
+
+/** Tries the port first: workerd's own words on a busy one are no help. */
+function checkPort(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") {
+        reject(
+          new Error(`Port ${port} on ${host} is in use. Choose another with --port N, or --port 0 for a free one.`),
+        );
+      } else if (error.code === "EACCES") {
+        reject(new Error(`Port ${port} on ${host} is not allowed to this user. Choose one above 1023 with --port N.`));
+      } else {
+        reject(new UsageError("--host", `${host}:${port} cannot be listened on (${error.code})`));
+      }
+    });
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
+}
+
+function tell(error: unknown, io: CommandIo): number {
+  if (error instanceof ServiceError) {
+    io.stderr.write(`drayage: ${problemText(error.problem)}\n`);
+    return exitStatusOf(error.problem);
+  }
+  io.stderr.write(`drayage: ${error instanceof Error ? error.message : String(error)}\n`);
+  return error instanceof UsageError ? EXIT_WRONG_USE : EXIT_FAILED;
+}
+
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** "Every address" is nothing to connect to. */
+function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
+}

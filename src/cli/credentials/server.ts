@@ -1,0 +1,46 @@
+/**
+ * Answers the Worker's questions for credentials on a Unix socket: `GET /?host=H&repository=R`. The socket lies in a
+ * folder of this user alone; nothing here is logged.
+ */
+import { createServer, type Server } from "node:http";
+import type { Credential } from "../../registry/credentials.ts";
+import type { CredentialLookup } from "./lookup.ts";
+
+/**
+ * Listens until closed. 200: the credential as JSON, 204: none is known, 500: `{error}` in words.
+ */
+export function serveCredentials(socketPath: string, lookup: CredentialLookup): Server {
+  const server = createServer((request, response) => {
+    void answer(request.url ?? "/", lookup).then(({ status, body }) => {
+      if (body === null) response.writeHead(status).end();
+      else response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    });
+  });
+  server.listen(socketPath);
+  // The copy's end, not this server, decides when the command ends.
+  server.unref();
+  return server;
+}
+
+async function answer(url: string, lookup: CredentialLookup): Promise<{ status: number; body: object | null }> {
+  const query = new URL(url, "http://credentials").searchParams;
+  const host = query.get("host");
+  if (host === null || host === "") return { status: 400, body: { error: "the parameter `host` is missing" } };
+  try {
+    const credential = await lookup(host, query.get("repository") || null);
+    return credential === null ? { status: 204, body: null } : { status: 200, body: wireForm(credential) };
+  } catch (error) {
+    return { status: 500, body: { error: error instanceof Error ? error.message : "the lookup failed" } };
+  }
+}
+
+function wireForm(credential: Credential): object {
+  switch (credential.kind) {
+    case "basic":
+      return { username: credential.username, password: credential.password };
+    case "identity":
+      return { identityToken: credential.token };
+    case "bearer":
+      return { registryToken: credential.token };
+  }
+}

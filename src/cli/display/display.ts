@@ -1,0 +1,84 @@
+/**
+ * Shows a copy while it runs: drawn in place on a terminal, as plain lines elsewhere, or not at all. It writes to
+ * standard error only; standard output belongs to `--json`.
+ */
+import { createLogUpdate } from "log-update";
+import type { CopyEvent, CopyView } from "../../job/contract.ts";
+import { blobDoneLine, progressLines, summaryLine } from "./format.ts";
+import { apply, newModel } from "./model.ts";
+
+export interface Display {
+  started(view: CopyView): void;
+  event(event: CopyEvent): void;
+  /** Ends the display; the summary is for a copy that succeeded. */
+  ended(view: CopyView | null): void;
+}
+
+/** A stream to write on, as much of it as is needed. */
+export interface Output {
+  write(text: string): unknown;
+  isTTY?: boolean;
+  columns?: number;
+  rows?: number;
+}
+
+/** Ten times a second is smooth and costs nothing. */
+const REDRAW_MS = 100;
+
+/** Neither progress nor summary: for `--quiet` and `--json`. */
+export function noDisplay(): Display {
+  return { started: () => undefined, event: () => undefined, ended: () => undefined };
+}
+
+/** One line per thing that has happened. */
+export function plainDisplay(output: Output, now: () => number = Date.now): Display {
+  const model = newModel(now());
+  return {
+    started: (view) => output.write(`copying ${view.source.reference} → ${view.target.reference}\n`),
+    event: (event) => {
+      apply(model, event, now());
+      if (event.type === "warning") output.write(`warning: ${event.data.message}\n`);
+      if (event.type !== "blob") return;
+      const blob = model.blobs.get(event.data.digest);
+      const line = blob === undefined ? null : blobDoneLine(blob);
+      if (line !== null) output.write(`${line}\n`);
+    },
+    ended: (view) => {
+      if (view?.state === "succeeded") output.write(`${summaryLine(view)}\n`);
+    },
+  };
+}
+
+/** Lines redrawn in place. The cursor comes back with `ended`, and by log-update's own exit hook otherwise. */
+export function terminalDisplay(
+  stream: NodeJS.WriteStream,
+  env: Readonly<Record<string, string | undefined>>,
+  now: () => number = Date.now,
+): Display {
+  const model = newModel(now());
+  const draw = createLogUpdate(stream);
+  const colour = !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  let drawnAtMs = Number.NEGATIVE_INFINITY;
+  const redraw = (): void => {
+    drawnAtMs = now();
+    const screen = { columns: stream.columns || 80, rows: stream.rows || 24, colour };
+    draw(progressLines(model, screen, drawnAtMs).join("\n"));
+  };
+  // The time left also changes while nothing arrives.
+  const timer = setInterval(redraw, 1_000);
+  timer.unref();
+  return {
+    started: redraw,
+    event: (event) => {
+      apply(model, event, now());
+      if (event.type === "warning") draw.persist(`warning: ${event.data.message}`);
+      if (now() - drawnAtMs >= REDRAW_MS) redraw();
+    },
+    ended: (view) => {
+      clearInterval(timer);
+      draw.clear();
+      draw.done();
+      if (view?.state === "succeeded") stream.write(`${summaryLine(view)}\n`);
+    },
+  };
+}

@@ -1,0 +1,146 @@
+/** Turns a copy into lines of text that fit the terminal. Pure: no stream is touched here. */
+import prettyBytes from "pretty-bytes";
+import { ENDED_STATES, type CopyView } from "../../job/contract.ts";
+import { totals, underWay, type BlobProgress, type CopyModel } from "./model.ts";
+
+export interface Screen {
+  columns: number;
+  rows: number;
+  colour: boolean;
+}
+
+/** More lines than this say less. */
+const BLOB_LINES_LIMIT = 10;
+
+/** Rows left to what stood there before, the total and the line for the rest. */
+const OTHER_ROWS = 4;
+
+const BAR_COLUMNS = 20;
+
+/** Below this width a bar would push out the numbers. */
+const BAR_NEEDS_COLUMNS = 72;
+
+/** The display of a running copy: a line per blob under way, one for the rest, one for everything. */
+export function progressLines(model: CopyModel, screen: Screen, nowMs: number): string[] {
+  const active = underWay(model);
+  const limit = Math.max(0, Math.min(BLOB_LINES_LIMIT, screen.rows - OTHER_ROWS));
+  const shown = active.length > limit ? active.slice(0, Math.max(0, limit)) : active;
+  const lines = shown.map((blob) => blobLine(blob, screen));
+  const rest = restLine(model, active.length - shown.length, active.length);
+  if (rest !== null && screen.rows > 2) lines.push(rest);
+  lines.push(totalLine(model, screen, nowMs));
+  return lines.map((line) => fit(line, screen.columns));
+}
+
+function blobLine(blob: BlobProgress, screen: Screen): string {
+  const part = blob.sizeBytes === 0 ? 1 : blob.doneBytes / blob.sizeBytes;
+  const numbers = `${bytes(blob.doneBytes).padStart(8)} of ${bytes(blob.sizeBytes).padEnd(8)}`;
+  const bar = screen.columns >= BAR_NEEDS_COLUMNS ? `  ${barOf(part, screen.colour)}` : "";
+  return `  ${shortDigest(blob.digest)}  ${numbers}${bar} ${percent(part)}`;
+}
+
+function restLine(model: CopyModel, hidden: number, active: number): string | null {
+  const waiting = [...model.blobs.values()].filter((blob) => blob.state === "waiting").length - active;
+  const words = [];
+  if (hidden > 0) words.push(`${hidden} more under way`);
+  if (waiting > 0) words.push(`${waiting} waiting`);
+  return words.length === 0 ? null : `  … ${words.join(", ")}`;
+}
+
+function totalLine(model: CopyModel, screen: Screen, nowMs: number): string {
+  const total = totals(model, nowMs);
+  if (total.allBlobs === 0) return "Reading manifests …";
+  const part = total.allBytes === 0 ? 1 : total.doneBytes / total.allBytes;
+  const words = [
+    `${bytes(total.doneBytes)} of ${bytes(total.allBytes)} ${percent(part).trim()}`,
+    `${total.doneBlobs}/${total.allBlobs} blobs`,
+  ];
+  if (total.bytesPerSecond > 0) words.push(`${bytes(total.bytesPerSecond)}/s`);
+  if (total.leftMs !== null && total.doneBytes < total.allBytes) words.push(`${duration(total.leftMs)} left`);
+  return `${strong("Total", screen.colour)}  ${words.join("  ")}`;
+}
+
+/** The last line of a copy that did what it was asked. */
+export function summaryLine(view: CopyView): string {
+  const took = view.times.doneAt === null ? 0 : Date.parse(view.times.doneAt) - Date.parse(view.times.acceptedAt);
+  const digest = view.target.digest ?? view.source.digest;
+  const what = `${view.source.reference} → ${view.target.reference}`;
+  const nothing = view.blobs.copied + view.blobs.mounted + view.manifests.copied === 0;
+  const names = digest === null ? "" : `, ${digest}`;
+  if (nothing) return `Nothing to do: ${what} is the same already (${duration(took)}${names})`;
+  const blobs = [`${view.blobs.copied} copied`];
+  if (view.blobs.mounted > 0) blobs.push(`${view.blobs.mounted} mounted`);
+  if (view.blobs.present > 0) blobs.push(`${view.blobs.present} already there`);
+  return `Copied ${what}: ${bytes(view.bytes.copied)}, blobs ${blobs.join(", ")}, in ${duration(took)}${names}`;
+}
+
+/** One plain line per blob that has ended; null for one that still waits. */
+export function blobDoneLine(blob: BlobProgress): string | null {
+  const name = `${shortDigest(blob.digest)} (${bytes(blob.sizeBytes)})`;
+  switch (blob.state) {
+    case "copied":
+      return `copied ${name}`;
+    case "mounted":
+      return `mounted ${name}`;
+    case "present":
+      return `already there ${name}`;
+    case "failed":
+      return `failed ${name}`;
+    case "waiting":
+      return null;
+  }
+}
+
+/** Whether a state is the last one. */
+export function hasEnded(view: CopyView): boolean {
+  return ENDED_STATES.includes(view.state);
+}
+
+export function bytes(count: number): string {
+  return prettyBytes(Math.round(count), { maximumFractionDigits: count < 1_000 ? 0 : 1 });
+}
+
+/** "0.4 s", "12 s", "3 min 5 s", "1 h 4 min". */
+export function duration(ms: number): string {
+  if (ms < 9_950) return `${(Math.max(0, ms) / 1_000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** The first twelve figures, as docker shows an id. */
+export function shortDigest(digest: string): string {
+  const [algorithm, hex = ""] = digest.split(":");
+  return `${algorithm}:${hex.slice(0, 12)}`;
+}
+
+function percent(part: number): string {
+  return `${Math.floor(Math.min(1, Math.max(0, part)) * 100)} %`.padStart(6);
+}
+
+function barOf(part: number, colour: boolean): string {
+  const full = Math.round(Math.min(1, Math.max(0, part)) * BAR_COLUMNS);
+  const left = "━".repeat(full);
+  const right = "─".repeat(BAR_COLUMNS - full);
+  return colour ? `\u001b[36m${left}\u001b[39m\u001b[2m${right}\u001b[22m` : `${left}${right}`;
+}
+
+function strong(text: string, colour: boolean): string {
+  return colour ? `\u001b[1m${text}\u001b[22m` : text;
+}
+
+/** Cuts a line to the terminal's width; escape sequences take no room. */
+function fit(line: string, columns: number): string {
+  let width = 0;
+  let cut = "";
+  for (const piece of line.match(/\u001b\[[0-9;]*m|[\s\S]/gu) ?? []) {
+    if (!piece.startsWith("\u001b")) {
+      if (width >= columns) continue;
+      width += 1;
+    }
+    cut += piece;
+  }
+  return cut;
+}

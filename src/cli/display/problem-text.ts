@@ -1,0 +1,42 @@
+/** Says what went wrong as one paragraph for a person: whose fault, what was asked, what was answered, what to do. */
+import type { CopyView } from "../../job/contract.ts";
+import type { ErrorDetail } from "../../registry/errors.ts";
+import type { Problem } from "../client.ts";
+
+/** For a copy that ended as `failed` or `cancelled`. */
+export function failureText(view: CopyView): string {
+  const what = `${view.source.reference} → ${view.target.reference}`;
+  if (view.state === "cancelled") return `Cancelled: ${what}. The target's tag is as it was.`;
+  if (view.error === null) return `The copy failed: ${what}, without an explanation.`;
+  return `The copy failed: ${what}. ${errorText(view.error)}`;
+}
+
+/** For an answer of the service other than a copy. */
+export function problemText(problem: Problem): string {
+  if (problem.error !== undefined && problem.error.message !== problem.detail) {
+    return `${sentence(problem.detail)} ${errorText(problem.error)}`;
+  }
+  const fields = (problem.errors ?? []).filter(({ message }) => !problem.detail.includes(message));
+  const list = fields.map(({ field, message }) => sentence(field === "" ? message : `${field}: ${message}`));
+  return [sentence(problem.detail), ...list].join(" ");
+}
+
+function errorText(error: ErrorDetail): string {
+  const who = { source: "the source", target: "the target", request: "the request", service: "the service" }[
+    error.side
+  ];
+  const host = error.host === "" ? "" : ` ${error.host}`;
+  const status = error.status === undefined ? "" : `, status ${error.status}`;
+  const text = `${capital(who)}${host} (${error.operation}${status}): ${sentence(error.message)}`;
+  if (error.retryAt !== undefined) return `${text} Try again after ${new Date(error.retryAt).toISOString()}.`;
+  return error.retryable ? `${text} The same copy may succeed later; what has arrived is not sent again.` : text;
+}
+
+function sentence(text: string): string {
+  const trimmed = text.trim();
+  return /[.!?]$/.test(trimmed) ? capital(trimmed) : `${capital(trimmed)}.`;
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,125 @@
+/**
+ * The service inside this machine: the project's own Worker in plain workerd, with its queue and the user's credentials.
+ * Used by `copy` (state thrown away) and `serve` (state kept). It starts and ends the service, and asks it nothing.
+ */
+import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, statfsSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { serveCredentials } from "../credentials/server.ts";
+import type { CredentialLookup } from "../credentials/lookup.ts";
+import { loadArtifact, type Artifact } from "./artifact.ts";
+import { configText } from "./config-text.ts";
+import { startWorkerd } from "./workerd-process.ts";
+
+export interface EmbedOptions {
+  /** Where the Durable Objects live; null: a temporary folder, deleted at the end. */
+  stateFolder: string | null;
+  /** `address:port`; port 0 picks a free one. */
+  listen: string;
+  /** Host settings as the Worker takes them, keyed by registry host. */
+  hosts: Record<string, unknown>;
+  /** `sha256:<hex>` of every token that may use the API. */
+  tokenHashes: string[];
+  trustedCertificates: string[];
+  credentials: CredentialLookup;
+  /** Lines of workerd and of the Worker in it. */
+  onLine: (line: string) => void;
+  /** Another build than the installed one; for tests. */
+  artifact?: Artifact;
+}
+
+export interface Embedded {
+  port: number;
+  /** Resolves with the last lines of output when the runtime ends by itself. */
+  died: Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Memory that a temporary state may need at most: manifests and ledgers, never blobs. */
+const SCRATCH_BYTES = 64 * 1024 * 1024;
+
+/** Longest wait for the broker's answer after a start: it has only to read its table. */
+const WAKE_LIMIT_MS = 5_000;
+
+/** Resolves when the service listens. @throws Error in words when it cannot be started. */
+export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
+  const artifact = options.artifact ?? loadArtifact();
+  // Of the mode 0700 that mkdtemp gives: the sockets in it are for this user alone.
+  const scratchFolder = mkdtempSync(join(scratchRoot(), "drayage-"));
+  const stateFolder = options.stateFolder ?? join(scratchFolder, "state");
+  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+  const credentialsSocket = join(scratchFolder, "credentials.sock");
+  const brokerSocket = join(scratchFolder, "broker.sock");
+  const configFile = join(scratchFolder, "workerd.capnp");
+  writeFileSync(
+    configFile,
+    configText({
+      artifact,
+      listen: options.listen,
+      stateFolder,
+      credentialsSocket,
+      brokerSocket,
+      trustedCertificates: options.trustedCertificates,
+      vars: { HOSTS: JSON.stringify(options.hosts), TOKENS: JSON.stringify(options.tokenHashes), LOCAL: "true" },
+    }),
+    { mode: 0o600 },
+  );
+  const credentials = serveCredentials(credentialsSocket, options.credentials);
+  try {
+    const workerd = await startWorkerd({
+      configFile,
+      scratchFolder,
+      inOrder: options.stateFolder !== null,
+      onLine: options.onLine,
+    });
+    if (options.stateFolder !== null) await wakeBroker(brokerSocket);
+    return {
+      port: workerd.port,
+      died: workerd.died,
+      stop: async () => {
+        await workerd.stop();
+        credentials.close();
+      },
+    };
+  } catch (error) {
+    credentials.close();
+    throw error;
+  }
+}
+
+/** Has the broker deliver what an earlier process left: an object that nobody asks anything is not even loaded. */
+function wakeBroker(socketPath: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => reject(new Error(`The local queue does not answer: ${error.message}`));
+    const wake = request({ socketPath, path: "/wake", method: "POST", timeout: WAKE_LIMIT_MS }, (response) => {
+      response.resume();
+      response.once("error", fail);
+      response.once("end", () => {
+        if (response.statusCode === 200) resolve();
+        else fail(new Error(`status ${response.statusCode}`));
+      });
+    });
+    wake.once("timeout", () => wake.destroy(new Error("no answer in time")));
+    wake.once("error", fail);
+    wake.end();
+  });
+}
+
+/** Memory where the system offers some as a file system: SQLite's commits cost a tenth there. */
+function scratchRoot(): string {
+  const memory = "/dev/shm";
+  try {
+    accessSync(memory, constants.W_OK | constants.X_OK);
+    const { bavail, bsize } = statfsSync(memory);
+    return bavail * bsize >= SCRATCH_BYTES ? memory : tmpdir();
+  } catch {
+    return tmpdir();
+  }
+}
+
+/** Makes a folder that only its owner can look into, also where it exists already. */
+export function makePrivateFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  chmodSync(folder, 0o700);
+}

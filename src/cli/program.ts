@@ -1,0 +1,186 @@
+/** The command line: commands, options, help. What they do is in `commands/`. */
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { copyCommand, type CopyOptions } from "./commands/copy.ts";
+import type { CommandIo } from "./commands/io.ts";
+import { serveCommand, type ServeOptions } from "./commands/serve.ts";
+import { EXIT_DONE, EXIT_WRONG_USE } from "./failure.ts";
+import { newToken, tokenHash } from "./token.ts";
+
+declare const DRAYAGE_VERSION: string | undefined;
+
+const DEFAULT_PORT = 8585;
+
+const CREDENTIALS_HELP = `Credentials:
+  Those of docker: \`docker login\` (podman, skopeo login) once per registry. Read from $REGISTRY_AUTH_FILE, else
+  $DOCKER_CONFIG/config.json or ~/.docker/config.json, then $XDG_RUNTIME_DIR/containers/auth.json, with their
+  credential helpers (credHelpers, credsStore).`;
+
+const CONFIG_HELP = `Host settings:
+  ~/.config/drayage/config.toml, or --config FILE; for example
+    [hosts."registry.example.com"]
+    tls = "disabled"
+    req_concurrent = 8`;
+
+const PROGRAM_HELP = `
+Examples:
+  drayage copy docker.io/library/alpine:3.22 registry.example.com/mirror/alpine:3.22
+  drayage serve
+
+Exit status:
+  0  done, also when there was nothing to do
+  1  the copy failed, or the service could not run
+  2  wrong use: bad options, malformed references, wrong settings; nothing was started
+  130, 143  interrupted (SIGINT, SIGTERM); the copy was cancelled`;
+
+const COPY_HELP = `
+SOURCE and TARGET are references: [HOST/]REPOSITORY[:TAG][@DIGEST]; short names mean Docker Hub.
+An index is copied with all its platforms. Blobs that are at the target already are not sent again, and the
+tag is written last: a copy that fails leaves it as it was.
+
+Examples:
+  drayage copy alpine:3.22 registry.example.com/mirror/alpine:3.22
+  drayage copy 127.0.0.1:5000/app:v1 127.0.0.1:5001/app:v1
+  drayage copy --json ghcr.io/org/app@sha256:... registry.example.com/org/app:v1
+  drayage copy --server https://drayage.example.com alpine:3.22 registry.example.com/alpine:3.22
+
+Registries on this machine are spoken to over plain HTTP, all others over HTTPS, unless --plain-http or the
+host settings say otherwise.
+
+${CREDENTIALS_HELP}
+  With --server the service's own credentials are used.
+
+${CONFIG_HELP}
+
+Environment:
+  DRAYAGE_TOKEN  token for --server; without it, that of a \`drayage serve\` of this user is found by itself
+  NO_COLOR       no colours in the progress display
+
+Exit status:
+  0  done, also when there was nothing to do
+  1  the copy failed
+  2  wrong use: bad options, malformed references, wrong settings; no copy was started
+  130, 143  interrupted (Ctrl-C, SIGTERM): the copy was cancelled. A second Ctrl-C does not wait for that.`;
+
+const SERVE_HELP = `
+Runs until Ctrl-C or SIGTERM. Copies under way go on at the next start, also after a crash. The first start makes
+a bearer token, prints it once on standard output and keeps it in the state folder, readable by you alone.
+
+Examples:
+  drayage serve
+  drayage serve --port 9000 --state /var/lib/drayage --verbose
+  curl -H "Authorization: Bearer $(cat ~/.local/state/drayage/token)" http://127.0.0.1:${DEFAULT_PORT}/v1/copies
+
+${CREDENTIALS_HELP}
+
+${CONFIG_HELP}
+
+Environment:
+  XDG_STATE_HOME, XDG_CONFIG_HOME  where state and configuration are looked for (~/.local/state, ~/.config)
+
+Exit status:
+  0  ended by a signal
+  1  could not run: port in use, runtime failed
+  2  wrong use: bad options, wrong settings, state folder in use`;
+
+const TOKEN_HELP = `
+Prints a new token and the hash under which a deployed service knows it: put the hash into TOKENS in wrangler.toml,
+give the token to whoever may ask for copies (DRAYAGE_TOKEN). It is stored nowhere.
+
+Example:
+  $ drayage token
+  token  drayage_...
+  hash   sha256:...
+  then in wrangler.toml, under [vars]:  TOKENS = ["sha256:..."]`;
+
+/** Runs a command line (without node and script) and answers with the exit status. */
+export async function run(argv: readonly string[], io: CommandIo): Promise<number> {
+  let status = EXIT_DONE;
+  const program = newProgram(io, (result) => (status = result));
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return status;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Help and version come this way too, with status 0.
+    return error.exitCode === 0 ? EXIT_DONE : EXIT_WRONG_USE;
+  }
+}
+
+function newProgram(io: CommandIo, ended: (status: number) => void): Command {
+  const program = new Command("drayage")
+    .description("Copies container images and every other OCI artifact from one registry to another.")
+    .version(
+      typeof DRAYAGE_VERSION === "undefined" ? "0.0.0-source" : DRAYAGE_VERSION,
+      "--version",
+      "print the version",
+    )
+    .helpOption("-h, --help", "print this help")
+    .addHelpText("after", PROGRAM_HELP)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      outputError: (text, write) => write(`drayage: ${text.replace(/^error: /, "")}`),
+    })
+    .showHelpAfterError("Try `drayage --help`, or `drayage COMMAND --help`.");
+
+  embeddingOptions(
+    program
+      .command("copy")
+      .summary("copy one image or artifact")
+      .description("Copies one image or artifact, with everything it refers to, and shows it.")
+      .argument("<source>", "what to copy")
+      .argument("<target>", "where to")
+      .option("--server <url>", "ask a running or deployed service instead of starting one")
+      .option("--json", "print one JSON object (the copy, or what is wrong) on standard output, and nothing else")
+      .option("--quiet", "print errors only"),
+  )
+    .addHelpText("after", COPY_HELP)
+    .action(async (source: string, target: string, options: CopyOptions) => {
+      ended(await copyCommand(source, target, options, io));
+    });
+
+  embeddingOptions(
+    program
+      .command("serve")
+      .summary("keep the service running on this machine")
+      .description("Runs the service on this machine, its state on disk, until it is told to stop.")
+      .option("--port <number>", "port of the API; 0: a free one", portNumber, DEFAULT_PORT)
+      .option("--host <address>", "address to listen on; beyond this machine the API is plain HTTP", "127.0.0.1")
+      .option("--state <dir>", "folder for the state (default: ~/.local/state/drayage)"),
+  )
+    .addHelpText("after", SERVE_HELP)
+    .action(async (options: ServeOptions) => {
+      ended(await serveCommand(options, io));
+    });
+
+  program
+    .command("token")
+    .summary("make a bearer token for a deployed service")
+    .description("Makes a bearer token for a deployed service.")
+    .addHelpText("after", TOKEN_HELP)
+    .action(() => {
+      const token = newToken();
+      io.stdout.write(`token  ${token}\nhash   ${tokenHash(token)}\n`);
+    });
+  return program;
+}
+
+/** Options of every command that starts the service itself. */
+function embeddingOptions(command: Command): Command {
+  return command
+    .option("--verbose", "print the service's log on standard error")
+    .option("--plain-http <host>", "speak plain HTTP to this registry; may be repeated", collect, [])
+    .option("--ca <file>", "trust the certificates in this PEM file too")
+    .option("--config <file>", "host settings (default: ~/.config/drayage/config.toml)");
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new InvalidArgumentError("A port is a whole number from 0 to 65535.");
+}
