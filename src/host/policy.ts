@@ -10,17 +10,31 @@ import type { Entry, WaitingQueue } from "./queue.ts";
 export const MAX_WAIT_MS = 10 * 60 * 1000;
 
 /**
- * A blob is critical when moving it alone takes this much more than its fair share of the time that is left. A little
- * above 1: the slots never end at the same moment.
+ * A blob is critical when moving it alone takes as long as everything that is left takes over all slots. The tenth on top
+ * starts it a little early: slots never end at the same moment.
  */
-export const CRITICAL_FACTOR = 1.5;
+export const CRITICAL_FACTOR = 1.1;
+
+/**
+ * Share of the longest transfer under way below which a blob is not critical: it ends before that one even if it starts
+ * later. Not the whole of it, since what is known of a transfer's progress is some seconds old.
+ */
+const HORIZON_SHARE = 0.8;
+
+/** A request that holds a slot. */
+export interface Active {
+  kind: RequestKind;
+  bytes: number;
+  /** Bytes of it that were moved already, as far as its holder has told; missing: none. */
+  movedBytes?: number;
+}
 
 export interface Situation {
   now: number;
   /** Slots for blobs at this host, free and taken. */
   slots: number;
-  active: readonly { kind: RequestKind; bytes: number }[];
-  /** Bytes of all blobs waiting and not yet finished. */
+  active: readonly Active[];
+  /** Bytes of all blobs waiting and not yet finished, those under way in full. */
   bytesLeft: number;
   maxWaitMs: number;
 }
@@ -43,8 +57,8 @@ export function nextSmall(queue: WaitingQueue): Entry | undefined {
 }
 
 /**
- * The default: small requests, then the blob that would end alone if it started later, then the job that is nearest to
- * its end. Whoever has waited for longer than `maxWaitMs` goes before all of them.
+ * The default: small requests; then the blob that would end after everything else if it started later; then the job that
+ * is nearest to its end. Whoever has waited for longer than `maxWaitMs` goes before all of them.
  */
 function drayage(queue: WaitingQueue, situation: Situation): Entry | undefined {
   const oldest = queue.oldest();
@@ -55,8 +69,20 @@ function drayage(queue: WaitingQueue, situation: Situation): Entry | undefined {
   if (small !== undefined) return small;
   const largest = queue.largestBlob();
   if (largest === undefined) return oldest;
-  const critical = largest.bytes * situation.slots * CRITICAL_FACTOR >= situation.bytesLeft;
-  return critical ? largest : queue.leastLeft();
+  return isCritical(largest.bytes, situation) ? largest : queue.leastLeft();
+}
+
+/** Whether a blob that starts later would end after everything else. */
+function isCritical(bytes: number, { active, bytesLeft, slots }: Situation): boolean {
+  let [movedBytes, longestBytes] = [0, 0];
+  for (const transfer of active) {
+    if (transfer.kind === "blob") {
+      const moved = Math.min(transfer.movedBytes ?? 0, transfer.bytes);
+      movedBytes += moved;
+      longestBytes = Math.max(longestBytes, transfer.bytes - moved);
+    }
+  }
+  return bytes * CRITICAL_FACTOR >= Math.max((bytesLeft - movedBytes) / slots, longestBytes * HORIZON_SHARE);
 }
 
 /** Old blobs must not shut small requests out, nor may a flood of small requests take more than half of the slots from them. */

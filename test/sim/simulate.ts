@@ -51,6 +51,14 @@ export interface History {
   idleMs: number;
 }
 
+/** A lane tells every so often how far its transfers are. */
+const REPORT_MS = 5000;
+
+function reportedBytes(elapsedMs: number, speed: number): number {
+  const reportedMs = Math.floor(elapsedMs / REPORT_MS) * REPORT_MS;
+  return Math.max(0, reportedMs - REQUEST_MS) * speed;
+}
+
 type Event =
   | { at: number; order: number; what: "arrived"; entry: Entry }
   | { at: number; order: number; what: "answered"; entry: Entry; grantedAt: number; refused: boolean }
@@ -67,7 +75,7 @@ export function simulate(mix: Mix, setup: Setup): History {
     (event) => event.order,
     (left, right) => left.at - right.at || left.order - right.order,
   );
-  const active = new Map<string, Entry>();
+  const active = new Map<string, { entry: Entry; grantedAt: number; speed: number }>();
   const jobBytesLeft = new Map<string, number>();
   const sourceSpeeds = new Map<string, number>();
   const history: History = { runs: [], rejectedAt: [], drainedAt: 0, busyMs: 0, idleMs: 0 };
@@ -84,8 +92,8 @@ export function simulate(mix: Mix, setup: Setup): History {
   const send = (entry: Entry): void => {
     queue.remove(entry.id);
     const refused = !host.admits(now, active.size);
-    active.set(entry.id, entry);
     const speed = Math.min(host.speed(now), sourceSpeeds.get(entry.job) ?? Infinity);
+    active.set(entry.id, { entry, grantedAt: now, speed });
     const at = now + REQUEST_MS + (refused ? 0 : entry.bytes / speed);
     events.insert({ at, order: order++, what: "answered", entry, grantedAt: now, refused });
   };
@@ -95,7 +103,10 @@ export function simulate(mix: Mix, setup: Setup): History {
       const situation = {
         now,
         slots: blobSlots(),
-        active: [...active.values()],
+        active: [...active.values()].map(({ entry, grantedAt, speed }) => ({
+          ...entry,
+          movedBytes: reportedBytes(now - grantedAt, speed),
+        })),
         bytesLeft,
         maxWaitMs: setup.maxWaitMs ?? MAX_WAIT_MS,
       };
