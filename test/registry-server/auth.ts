@@ -63,13 +63,19 @@ export class Authority {
   /** Throws 401 with a challenge, or 403, unless the request may do all of that. */
   check(exchange: Exchange, needed: Access[]): void {
     const options = this.#options;
-    if (options.type === "none") return;
+    if (options.type === "none") {
+      return;
+    }
     const authorization = exchange.header("authorization");
     const readOnly = needed.length > 0 && needed.every(({ actions }) => actions.every((action) => action === "pull"));
     if (options.type === "basic") {
-      if (authorization === undefined && options.anonymousPull && readOnly) return;
+      if (authorization === undefined && options.anonymousPull && readOnly) {
+        return;
+      }
       const user = findUser(options.users, authorization);
-      if (!user) throw refused('Basic realm="test registry"');
+      if (!user) {
+        throw refused('Basic realm="test registry"');
+      }
       if (!needed.every((access) => granted(user, access).length === access.actions.length)) {
         throw new RegistryError(403, "DENIED", `${user.name} may not do that`);
       }
@@ -79,8 +85,12 @@ export class Authority {
     const realm = `http://${exchange.header("host")}${TOKEN_PATH}`;
     const challenge = `Bearer realm="${realm}",service="${SERVICE}"${scope ? `,scope="${scope}"` : ""}`;
     const token = this.#tokens.get(/^Bearer (.+)$/i.exec(authorization ?? "")?.[1] ?? "");
-    if (!token) throw refused(authorization === undefined ? challenge : `${challenge},error="invalid_token"`);
-    if (token.expiresAtMs <= this.#now()) throw refused(`${challenge},error="invalid_token"`);
+    if (!token) {
+      throw refused(authorization === undefined ? challenge : `${challenge},error="invalid_token"`);
+    }
+    if (token.expiresAtMs <= this.#now()) {
+      throw refused(`${challenge},error="invalid_token"`);
+    }
     if (!needed.every((access) => covers(token.access, access))) {
       throw refused(`${challenge},error="insufficient_scope"`);
     }
@@ -89,7 +99,9 @@ export class Authority {
   /** GET and POST of the token endpoint (distribution's token and OAuth2 documents). */
   async issue(exchange: Exchange): Promise<Reply> {
     const options = this.#options;
-    if (options.type !== "bearer") throw new RegistryError(404, "UNSUPPORTED", "there is no token endpoint here");
+    if (options.type !== "bearer") {
+      throw new RegistryError(404, "UNSUPPORTED", "there is no token endpoint here");
+    }
     if (exchange.method === "POST" && options.methods === "get") {
       throw new RegistryError(405, "UNSUPPORTED", "POST is not supported", { allow: "GET" });
     }
@@ -112,7 +124,9 @@ export class Authority {
     const field = options.field ?? "both";
     const offline = form.get("access_type") === "offline" || form.get("offline_token") === "true";
     const refreshToken = offline && user ? randomBytes(16).toString("base64url") : undefined;
-    if (refreshToken !== undefined && user) this.#refreshTokens.set(refreshToken, user);
+    if (refreshToken !== undefined && user) {
+      this.#refreshTokens.set(refreshToken, user);
+    }
     return jsonReply(200, {
       ...(field === "access_token" ? {} : { token }),
       ...(field === "token" ? {} : { access_token: token }),
@@ -127,11 +141,18 @@ export class Authority {
 /** Accesses a request needs, from its method and the repository; a mount reads its source as well. */
 export function accessOf(method: string, repository: string, resource: string, mountFrom: string | null): Access[] {
   const needed: Access[] = [];
-  if (method === "GET" || method === "HEAD") needed.push({ repository, actions: ["pull"] });
+  if (method === "GET" || method === "HEAD") {
+    needed.push({ repository, actions: ["pull"] });
+  }
   // Cancelling an upload is part of pushing: a token for pushing is enough here, though not everywhere.
-  else if (method === "DELETE" && resource !== "uploads") needed.push({ repository, actions: ["delete"] });
-  else needed.push({ repository, actions: ["pull", "push"] });
-  if (mountFrom !== null && mountFrom !== repository) needed.push({ repository: mountFrom, actions: ["pull"] });
+  else if (method === "DELETE" && resource !== "uploads") {
+    needed.push({ repository, actions: ["delete"] });
+  } else {
+    needed.push({ repository, actions: ["pull", "push"] });
+  }
+  if (mountFrom !== null && mountFrom !== repository) {
+    needed.push({ repository: mountFrom, actions: ["pull"] });
+  }
   return needed;
 }
 
@@ -145,15 +166,21 @@ function basicOf(name: string | null, password: string | null): string | undefin
 
 function findUser(users: User[], authorization: string | undefined): User | undefined {
   const encoded = /^Basic (.+)$/i.exec(authorization ?? "")?.[1];
-  if (encoded === undefined) return undefined;
+  if (encoded === undefined) {
+    return undefined;
+  }
   const given = Buffer.from(encoded, "base64").toString();
   return users.find(({ name, password }) => `${name}:${password}` === given);
 }
 
 function granted(user: User | undefined, { repository, actions }: Access): string[] {
-  if (!user) return actions.filter((action) => action === "pull");
+  if (!user) {
+    return actions.filter((action) => action === "pull");
+  }
   const { may } = user;
-  if (!may) return actions;
+  if (!may) {
+    return actions;
+  }
   const allowed = new Set(may.filter((entry) => entry.repository.test(repository)).flatMap((entry) => entry.actions));
   return actions.filter((action) => allowed.has(action));
 }

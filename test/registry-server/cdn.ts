@@ -33,7 +33,9 @@ export class Cdn {
 
   /** What the registry answers to a blob GET, or null when the blob is too small to be sent away. */
   redirect(digest: string, sizeBytes: number): Reply | null {
-    if (sizeBytes < (this.#options.minBytes ?? 0)) return null;
+    if (sizeBytes < (this.#options.minBytes ?? 0)) {
+      return null;
+    }
     const path = `/cdn/${digest}`;
     const expires = String(this.#now() + (this.#options.lifeSeconds ?? 60) * 1000);
     const location = `http://${this.host}${path}?expires=${expires}&signature=${this.#sign(path, expires)}`;
@@ -52,7 +54,9 @@ export class Cdn {
     }
     const digest = pathname.slice("/cdn/".length);
     const blob = this.#storage.blobs.get(digest);
-    if (!blob) return xml(404, "NoSuchKey", "There is no such object");
+    if (!blob) {
+      return xml(404, "NoSuchKey", "There is no such object");
+    }
     const reply = blobReply(blob, digest, exchange.header("range"));
     // An object store knows nothing of registries' headers.
     delete reply.headers["docker-content-digest"];

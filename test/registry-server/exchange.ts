@@ -34,7 +34,9 @@ export class Exchange {
     this.url = url;
     this.record = record;
     this.fault = fault;
-    if (fault) record.fault = fault.type;
+    if (fault) {
+      record.fault = fault.type;
+    }
   }
 
   get method(): string {
@@ -61,8 +63,12 @@ export class Exchange {
       }
       this.record.bytesIn += piece.length;
       yield piece;
-      if (fault?.type === "reset-request" && this.record.bytesIn >= fault.afterBytes) break;
-      if (fault?.type === "slow-request") await pace(start, this.record.bytesIn, fault.bytesPerSecond);
+      if (fault?.type === "reset-request" && this.record.bytesIn >= fault.afterBytes) {
+        break;
+      }
+      if (fault?.type === "slow-request") {
+        await pace(start, this.record.bytesIn, fault.bytesPerSecond);
+      }
     }
     if (fault?.type === "reset-request") {
       this.cut();
@@ -73,8 +79,12 @@ export class Exchange {
   /** The request's body whole; 413 when it is larger than `limitBytes`. */
   async smallBody(limitBytes = SMALL_BODY_BYTES): Promise<Buffer> {
     const pieces: Buffer[] = [];
-    for await (const piece of this.body()) if (this.record.bytesIn <= limitBytes) pieces.push(piece);
-    if (this.record.bytesIn > limitBytes) throw new RegistryError(413, "SIZE_INVALID", `at most ${limitBytes} bytes`);
+    for await (const piece of this.body()) {
+      if (this.record.bytesIn <= limitBytes) pieces.push(piece);
+    }
+    if (this.record.bytesIn > limitBytes) {
+      throw new RegistryError(413, "SIZE_INVALID", `at most ${limitBytes} bytes`);
+    }
     return Buffer.concat(pieces);
   }
 
@@ -86,7 +96,9 @@ export class Exchange {
   /** Faults that come before the registry looks at the request. Gives the reply that stands instead of its own, if any. */
   async before(closing: AbortSignal): Promise<Reply | null> {
     const { fault } = this;
-    if (!fault) return null;
+    if (!fault) {
+      return null;
+    }
     if (fault.type === "status") {
       return faultReply(fault.status, fault.code ?? "UNKNOWN", fault.headers ?? {}, fault.body);
     }
@@ -100,22 +112,34 @@ export class Exchange {
       await waitMs(fault.ms ?? LONGEST_TIMER_MS, closing, this.#response);
       this.cut();
     }
-    if (fault.type === "reset" && fault.afterBytes === 0) this.cut();
-    if (fault.type === "delay") await waitMs(fault.ms, closing, this.#response);
-    if (fault.type === "hold") await fault.until;
-    if (fault.type === "no-ranges") delete this.request.headers.range;
+    if (fault.type === "reset" && fault.afterBytes === 0) {
+      this.cut();
+    }
+    if (fault.type === "delay") {
+      await waitMs(fault.ms, closing, this.#response);
+    }
+    if (fault.type === "hold") {
+      await fault.until;
+    }
+    if (fault.type === "no-ranges") {
+      delete this.request.headers.range;
+    }
     return null;
   }
 
   /** Writes the reply, with what the fault makes of it. */
   async write(plain: Reply): Promise<void> {
     const response = this.#response;
-    if (this.over) return;
+    if (this.over) {
+      return;
+    }
     const { fault } = this;
     const reply = changed(plain, fault);
     this.record.status = reply.status;
     const declared = reply.sizeBytes + (fault?.type === "content-length" ? fault.off : 0);
-    if (fault?.type !== "chunked" && reply.status !== 204) response.setHeader("content-length", declared);
+    if (fault?.type !== "chunked" && reply.status !== 204) {
+      response.setHeader("content-length", declared);
+    }
     response.writeHead(reply.status, reply.headers);
     if (this.method === "HEAD") {
       response.end();
@@ -134,32 +158,49 @@ export class Exchange {
           return;
         }
       }
-      if (fault?.type === "corrupt") piece = withFlippedByte(piece, fault.atByte - this.record.bytesOut);
+      if (fault?.type === "corrupt") {
+        piece = withFlippedByte(piece, fault.atByte - this.record.bytesOut);
+      }
       for (const part of fault?.type === "slow" ? parts(piece, fault.bytesPerSecond) : [piece]) {
         await this.#send(part);
-        if (this.over) return;
-        if (fault?.type === "slow") await pace(start, this.record.bytesOut, fault.bytesPerSecond);
+        if (this.over) {
+          return;
+        }
+        if (fault?.type === "slow") {
+          await pace(start, this.record.bytesOut, fault.bytesPerSecond);
+        }
       }
     }
     if (fault?.type === "content-length") {
       // node would complain of a body that is not as long as declared: the connection is ended below it.
       await flushed();
       this.request.socket.end();
-    } else response.end();
+    } else {
+      response.end();
+    }
   }
 
   async #breakOff(how: "reset" | "truncate" | "stall"): Promise<void> {
-    if (how === "stall") return;
+    if (how === "stall") {
+      return;
+    }
     await flushed();
-    if (how === "reset") this.cut();
-    else this.request.socket.end();
+    if (how === "reset") {
+      this.cut();
+    } else {
+      this.request.socket.end();
+    }
   }
 
   async #send(piece: Buffer): Promise<void> {
     const response = this.#response;
-    if (this.over || piece.length === 0) return;
+    if (this.over || piece.length === 0) {
+      return;
+    }
     this.record.bytesOut += piece.length;
-    if (response.write(piece)) return;
+    if (response.write(piece)) {
+      return;
+    }
     await new Promise<void>((resolve) => {
       const go = (): void => {
         response.off("drain", go);
@@ -173,7 +214,9 @@ export class Exchange {
 }
 
 function changed(reply: Reply, fault: FaultAction | null): Reply {
-  if (fault?.type === "late-error") return faultReply(fault.status, "UNKNOWN", fault.headers ?? {});
+  if (fault?.type === "late-error") {
+    return faultReply(fault.status, "UNKNOWN", fault.headers ?? {});
+  }
   if (fault?.type === "wrong-digest") {
     return { ...reply, headers: { ...reply.headers, "docker-content-digest": WRONG_DIGEST } };
   }
@@ -186,13 +229,17 @@ function changed(reply: Reply, fault: FaultAction | null): Reply {
 }
 
 function faultReply(status: number, code: string, headers: Record<string, string>, body?: string): Reply {
-  if (body === "") return emptyReply(status, headers);
+  if (body === "") {
+    return emptyReply(status, headers);
+  }
   const bytes = Buffer.from(body ?? JSON.stringify({ errors: [{ code, message: "the test asked for this" }] }));
   return bytesReply(status, bytes, { "content-type": "application/json", ...headers });
 }
 
 function withFlippedByte(piece: Buffer, at: number): Buffer {
-  if (at < 0 || at >= piece.length) return piece;
+  if (at < 0 || at >= piece.length) {
+    return piece;
+  }
   const copy = Buffer.from(piece);
   copy.writeUInt8(copy.readUInt8(at) ^ 0xff, at);
   return copy;
@@ -201,12 +248,16 @@ function withFlippedByte(piece: Buffer, at: number): Buffer {
 /** Small enough that a slow body really trickles: about 20 parts a second. */
 function* parts(piece: Buffer, bytesPerSecond: number): Generator<Buffer> {
   const step = Math.max(1, Math.floor(bytesPerSecond / 20));
-  for (let at = 0; at < piece.length; at += step) yield piece.subarray(at, at + step);
+  for (let at = 0; at < piece.length; at += step) {
+    yield piece.subarray(at, at + step);
+  }
 }
 
 async function pace(start: number, bytes: number, bytesPerSecond: number): Promise<void> {
   const dueMs = start + (bytes / bytesPerSecond) * 1000 - performance.now();
-  if (dueMs > 0) await new Promise((resolve) => setTimeout(resolve, dueMs));
+  if (dueMs > 0) {
+    await new Promise((resolve) => setTimeout(resolve, dueMs));
+  }
 }
 
 function flushed(): Promise<void> {

@@ -61,7 +61,9 @@ export class FaultBook {
   }
 
   add(...rules: FaultRule[]): void {
-    for (const rule of rules) this.#rules.push({ rule, counts: new Map() });
+    for (const rule of rules) {
+      this.#rules.push({ rule, counts: new Map() });
+    }
   }
 
   clear(): void {
@@ -70,12 +72,16 @@ export class FaultBook {
 
   pick(request: IncomingMessage): FaultAction | null {
     for (const { rule, counts } of this.#rules) {
-      if (!matches(rule, request)) continue;
+      if (!matches(rule, request)) {
+        continue;
+      }
       const key = rule.perPath ? `${request.method} ${request.url?.split("?")[0]}` : "";
       const count = counts.get(key) ?? { seen: 0, struck: 0 };
       counts.set(key, count);
       count.seen++;
-      if (count.seen <= (rule.skip ?? 0) || count.struck >= (rule.times ?? Infinity)) continue;
+      if (count.seen <= (rule.skip ?? 0) || count.struck >= (rule.times ?? Infinity)) {
+        continue;
+      }
       count.struck++;
       return rule.action;
     }
@@ -85,7 +91,11 @@ export class FaultBook {
 
 function matches({ match = {} }: FaultRule, request: IncomingMessage): boolean {
   const { method, path, header = {} } = match;
-  if (method !== undefined && ![method].flat().includes(request.method ?? "")) return false;
-  if (path !== undefined && (request.url ?? "").search(path) < 0) return false;
+  if (method !== undefined && ![method].flat().includes(request.method ?? "")) {
+    return false;
+  }
+  if (path !== undefined && (request.url ?? "").search(path) < 0) {
+    return false;
+  }
   return Object.entries(header).every(([name, pattern]) => pattern.test([request.headers[name]].flat().join(", ")));
 }

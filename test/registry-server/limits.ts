@@ -32,16 +32,22 @@ export class Limits {
   /** Counts a request; gives headers for its answer, or throws 429. `active` are the requests under way, this one included. */
   admit(method: string, isManifest: boolean, active: number): Record<string, string> {
     const { concurrent, perSecond, quota } = this.#options;
-    if (concurrent !== undefined && active > concurrent) this.#refuse("too many requests at once", {});
+    if (concurrent !== undefined && active > concurrent) {
+      this.#refuse("too many requests at once", {});
+    }
     const now = this.#now();
     if (perSecond !== undefined) {
       const earned = ((now - this.#allowanceAtMs) / 1000) * perSecond;
       this.#allowance = Math.min(perSecond, this.#allowance + earned);
       this.#allowanceAtMs = now;
-      if (this.#allowance < 1) this.#refuse("too many requests per second", {});
+      if (this.#allowance < 1) {
+        this.#refuse("too many requests per second", {});
+      }
       this.#allowance--;
     }
-    if (!quota || !isManifest || !["GET", "HEAD"].includes(method)) return {};
+    if (!quota || !isManifest || !["GET", "HEAD"].includes(method)) {
+      return {};
+    }
     if (now >= this.#windowEndsMs) {
       this.#windowEndsMs = now + quota.windowSeconds * 1000;
       this.#used = 0;
@@ -51,7 +57,9 @@ export class Limits {
       "ratelimit-limit": `${quota.limit};w=${quota.windowSeconds}`,
       "ratelimit-remaining": `${Math.max(0, quota.limit - this.#used)};w=${quota.windowSeconds}`,
     };
-    if (over) this.#refuse("the quota is used up", headers);
+    if (over) {
+      this.#refuse("the quota is used up", headers);
+    }
     return headers;
   }
 

@@ -8,10 +8,14 @@ const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
 /** GET `tags/list`. A page has `n` tags, and never more than `pageSize`, whatever was asked for. */
 export function listTags(storage: Storage, repository: string, query: URLSearchParams, pageSize: number): Reply {
   const target = storage.repositories.get(repository);
-  if (!target) throw new RegistryError(404, "NAME_UNKNOWN", `repository ${repository} is not known`);
+  if (!target) {
+    throw new RegistryError(404, "NAME_UNKNOWN", `repository ${repository} is not known`);
+  }
   const asked = query.get("n");
   const size = Math.min(pageSize, asked === null ? pageSize : Number(asked));
-  if (!Number.isInteger(size) || size < 0) throw new RegistryError(400, "UNSUPPORTED", `n=${asked} is not a number`);
+  if (!Number.isInteger(size) || size < 0) {
+    throw new RegistryError(400, "UNSUPPORTED", `n=${asked} is not a number`);
+  }
   const last = query.get("last");
   const all = [...target.tags.keys()].sort((a, b) => (a < b ? -1 : 1)).filter((tag) => last === null || tag > last);
   const tags = all.slice(0, size);
@@ -27,10 +31,14 @@ export function listReferrers(storage: Storage, repository: string, subject: str
   const wanted = query.get("artifactType");
   const manifests = [...(storage.repositories.get(repository)?.manifests ?? [])].flatMap(([digest, stored]) => {
     const manifest = parseManifest(stored.bytes);
-    if (!isRecord(manifest.subject) || manifest.subject.digest !== subject) return [];
+    if (!isRecord(manifest.subject) || manifest.subject.digest !== subject) {
+      return [];
+    }
     const config = isRecord(manifest.config) ? manifest.config.mediaType : undefined;
     const artifactType = manifest.artifactType ?? config;
-    if (wanted !== null && artifactType !== wanted) return [];
+    if (wanted !== null && artifactType !== wanted) {
+      return [];
+    }
     const { annotations } = manifest;
     return [{ mediaType: stored.mediaType, digest, size: stored.bytes.length, artifactType, annotations }];
   });

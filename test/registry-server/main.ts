@@ -27,8 +27,11 @@ const { values } = parseArgs({
   },
 });
 
-if (values.help) console.log(HELP);
-else await run();
+if (values.help) {
+  console.log(HELP);
+} else {
+  await run();
+}
 
 async function run(): Promise<void> {
   const registry = await startRegistry({
@@ -43,12 +46,16 @@ async function run(): Promise<void> {
     registry.recorder.onEnd = ({ method, path, status, bytesIn, bytesOut, tookMs }) =>
       console.log(`${method} ${path} ${status} in=${bytesIn} out=${bytesOut} ${tookMs.toFixed(1)}ms`);
   }
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => void registry.close());
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    process.once(signal, () => void registry.close());
+  }
 }
 
 function authFrom(): AuthOptions {
   const given = values.basic ?? values.bearer;
-  if (given === undefined) return { type: "none" };
+  if (given === undefined) {
+    return { type: "none" };
+  }
   const colon = given.indexOf(":");
   const users = [{ name: given.slice(0, colon), password: given.slice(colon + 1) }];
   return { type: values.basic === undefined ? "bearer" : "basic", users, anonymousPull: values["anonymous-pull"] };

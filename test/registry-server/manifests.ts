@@ -18,7 +18,9 @@ const DIGEST = /^[a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/;
 /** GET and HEAD. */
 export function readManifest(storage: Storage, repository: string, reference: string): Reply {
   const manifest = storage.manifestIn(repository, reference);
-  if (!manifest) throw unknownManifest(storage, repository, reference);
+  if (!manifest) {
+    throw unknownManifest(storage, repository, reference);
+  }
   return bytesReply(200, manifest.bytes, {
     "content-type": manifest.mediaType,
     "docker-content-digest": manifest.digest,
@@ -40,16 +42,22 @@ export async function writeManifest(
       ? new RegistryError(400, "DIGEST_INVALID", `the bytes have digest ${digest}, not ${reference}`)
       : new RegistryError(400, "MANIFEST_INVALID", `${reference} is not a tag`);
   }
-  if (digest === null) throw new RegistryError(400, "DIGEST_INVALID", "digest algorithm unknown");
+  if (digest === null) {
+    throw new RegistryError(400, "DIGEST_INVALID", "digest algorithm unknown");
+  }
   const manifest = parseManifest(bytes);
   const mediaType = exchange.header("content-type") ?? "";
   if (mediaType === "" || ("mediaType" in manifest && manifest.mediaType !== mediaType)) {
     throw new RegistryError(400, "MANIFEST_INVALID", `Content-Type "${mediaType}" is not the manifest's mediaType`);
   }
   const target = storage.repository(repository);
-  if (options.checkReferences) checkReferences(target, manifest);
+  if (options.checkReferences) {
+    checkReferences(target, manifest);
+  }
   target.manifests.set(digest, { bytes, mediaType });
-  if (!reference.includes(":")) target.tags.set(reference, digest);
+  if (!reference.includes(":")) {
+    target.tags.set(reference, digest);
+  }
   const subject = isRecord(manifest.subject) ? manifest.subject.digest : undefined;
   return emptyReply(201, {
     location: `/v2/${repository}/manifests/${digest}`,
@@ -62,8 +70,12 @@ export async function writeManifest(
 export function deleteManifest(storage: Storage, repository: string, reference: string): Reply {
   const target = storage.repositories.get(repository);
   const there = reference.includes(":") ? target?.manifests.delete(reference) : target?.tags.delete(reference);
-  if (!target || !there) throw unknownManifest(storage, repository, reference);
-  for (const [tag, digest] of target.tags) if (digest === reference) target.tags.delete(tag);
+  if (!target || !there) {
+    throw unknownManifest(storage, repository, reference);
+  }
+  for (const [tag, digest] of target.tags) {
+    if (digest === reference) target.tags.delete(tag);
+  }
   return emptyReply(202);
 }
 
@@ -75,7 +87,9 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 export function parseManifest(bytes: Buffer): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(bytes.toString());
-    if (isRecord(value)) return value;
+    if (isRecord(value)) {
+      return value;
+    }
   } catch {
     // Falls through to the refusal.
   }
@@ -97,7 +111,9 @@ function checkReferences(target: Repository, manifest: Record<string, unknown>):
     ),
   ];
   const first = missing[0];
-  if (first) throw new RegistryError(400, "MANIFEST_BLOB_UNKNOWN", `${first.digest} is not in the repository`);
+  if (first) {
+    throw new RegistryError(400, "MANIFEST_BLOB_UNKNOWN", `${first.digest} is not in the repository`);
+  }
 }
 
 function descriptors(values: unknown[]): { digest: string }[] {

@@ -60,19 +60,27 @@ export class Recorder {
       clientPort: request.socket.remotePort ?? 0,
       concurrent: this.#active,
     };
-    if (movesBlob(record)) this.maxConcurrentBlobs = Math.max(this.maxConcurrentBlobs, ++this.#activeBlobs);
+    if (movesBlob(record)) {
+      this.maxConcurrentBlobs = Math.max(this.maxConcurrentBlobs, ++this.#activeBlobs);
+    }
     this.requests.push(record);
     const due = this.#waiters.filter((waiter) => waiter.matches(record));
     this.#waiters = this.#waiters.filter((waiter) => !due.includes(waiter));
-    for (const waiter of due) waiter.resolve(record);
+    for (const waiter of due) {
+      waiter.resolve(record);
+    }
     return record;
   }
 
   end(record: RecordedRequest): void {
-    if (record.tookMs >= 0) return;
+    if (record.tookMs >= 0) {
+      return;
+    }
     record.tookMs = performance.now() - record.t;
     this.#active--;
-    if (movesBlob(record)) this.#activeBlobs--;
+    if (movesBlob(record)) {
+      this.#activeBlobs--;
+    }
     this.onEnd?.(record);
   }
 
@@ -84,7 +92,9 @@ export class Recorder {
   /** The first request that matches, of those seen and those to come; resolves when it arrives, not when it is answered. */
   when(matches: (request: RecordedRequest) => boolean): Promise<RecordedRequest> {
     const seen = this.requests.find(matches);
-    if (seen) return Promise.resolve(seen);
+    if (seen) {
+      return Promise.resolve(seen);
+    }
     return new Promise((resolve) => this.#waiters.push({ matches, resolve }));
   }
 
@@ -98,8 +108,12 @@ export class Recorder {
 }
 
 function movesBlob(record: RecordedRequest): boolean {
-  if (record.listener === "cdn") return true;
-  if (record.method === "GET") return /\/blobs\/[a-z0-9+._-]+:/.test(record.path);
+  if (record.listener === "cdn") {
+    return true;
+  }
+  if (record.method === "GET") {
+    return /\/blobs\/[a-z0-9+._-]+:/.test(record.path);
+  }
   return ["PUT", "PATCH"].includes(record.method) && record.path.includes("/blobs/uploads/");
 }
 

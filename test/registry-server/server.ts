@@ -86,19 +86,25 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
 
   async function route(exchange: Exchange): Promise<Reply> {
     const { method, url } = exchange;
-    if (url.pathname === TOKEN_PATH) return authority.issue(exchange);
+    if (url.pathname === TOKEN_PATH) {
+      return authority.issue(exchange);
+    }
     if (url.pathname === "/v2" || url.pathname === "/v2/") {
       authority.check(exchange, []);
       return jsonReply(200, {});
     }
     const match = ROUTE.exec(url.pathname);
     const repository = match?.[1];
-    if (!match || repository === undefined) throw new RegistryError(404, "NAME_INVALID", `there is no ${url.pathname}`);
+    if (!match || repository === undefined) {
+      throw new RegistryError(404, "NAME_INVALID", `there is no ${url.pathname}`);
+    }
     const resource = match[4] ?? (match[2] === "blobs/uploads" ? "uploads" : (match[2] ?? ""));
     const reference = decodeURIComponent(match[3] ?? "");
     authority.check(exchange, accessOf(method, repository, resource, url.searchParams.get("from")));
     const quotaHeaders = limits.admit(method, resource === "manifests", recorder.active);
-    if (resource === "uploads" && exchange.fault?.type === "lose-upload") uploads.lose(reference);
+    if (resource === "uploads" && exchange.fault?.type === "lose-upload") {
+      uploads.lose(reference);
+    }
     const reply = await operate(exchange, method, repository, resource, reference);
     return { ...reply, headers: { ...reply.headers, ...quotaHeaders } };
   }
@@ -120,7 +126,9 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
       case "HEAD blobs":
         return readBlob(storage, repository, reference, undefined);
       case "POST uploads":
-        if (reference === "") return uploads.start(exchange, repository);
+        if (reference === "") {
+          return uploads.start(exchange, repository);
+        }
         break;
       case "PATCH uploads":
         return uploads.append(exchange, repository, reference);
@@ -138,12 +146,18 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
       case "GET tags/list":
         return listTags(storage, repository, exchange.url.searchParams, options.tagPageSize ?? 1000);
       case "GET referrers":
-        if (manifestOptions.referrers) return listReferrers(storage, repository, reference, exchange.url.searchParams);
+        if (manifestOptions.referrers) {
+          return listReferrers(storage, repository, reference, exchange.url.searchParams);
+        }
         throw new RegistryError(404, "UNSUPPORTED", "this registry has no referrers API");
       case "DELETE manifests":
       case "DELETE blobs":
-        if (options.deletes === false) break;
-        if (resource === "blobs") return deleteBlob(storage, repository, reference);
+        if (options.deletes === false) {
+          break;
+        }
+        if (resource === "blobs") {
+          return deleteBlob(storage, repository, reference);
+        }
         return deleteManifest(storage, repository, reference);
     }
     throw new RegistryError(405, "UNSUPPORTED", `${operation} is not supported`);
@@ -162,15 +176,21 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
     const exchange = new Exchange(request, response, url, record, fault);
     const fixed: Record<string, string> =
       listener === "cdn" ? {} : { "docker-distribution-api-version": "registry/2.0" };
-    if (options.warning !== undefined) fixed.warning = `299 - "${options.warning.replaceAll(/(["\\])/g, "\\$1")}"`;
+    if (options.warning !== undefined) {
+      fixed.warning = `299 - "${options.warning.replaceAll(/(["\\])/g, "\\$1")}"`;
+    }
     let reply: Reply;
     try {
       const instead = await exchange.before(closing.signal);
-      if (exchange.over) return;
+      if (exchange.over) {
+        return;
+      }
       reply = instead ?? (listener === "cdn" && cdn ? cdn.serve(exchange) : await route(exchange));
     } catch (error) {
       // A client that broke off has nobody left to be answered.
-      if (exchange.over) return;
+      if (exchange.over) {
+        return;
+      }
       const refusal = error instanceof RegistryError ? error : new RegistryError(500, "UNKNOWN", String(error));
       reply = listener === "cdn" ? cdnError(refusal) : refusal.reply();
     }
@@ -192,9 +212,13 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
     });
   };
   const servers = [await start("registry", options.port ?? 0)];
-  if (cdn) servers.push(await start("cdn", 0));
+  if (cdn) {
+    servers.push(await start("cdn", 0));
+  }
   const [host = "", cdnHost = ""] = servers.map(addressOf);
-  if (cdn) cdn.host = cdnHost;
+  if (cdn) {
+    cdn.host = cdnHost;
+  }
 
   const close = async (): Promise<void> => {
     closing.abort();

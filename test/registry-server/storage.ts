@@ -43,13 +43,17 @@ export class Storage {
 
   /** Name of a repository that links the blob, whichever it is. */
   holderOf(digest: string): string | undefined {
-    for (const [name, repository] of this.repositories) if (repository.blobs.has(digest)) return name;
+    for (const [name, repository] of this.repositories) {
+      if (repository.blobs.has(digest)) return name;
+    }
     return undefined;
   }
 
   addBlob(repositoryName: string, digest: string, blob: StoredBlob): void {
     // The first arrival stays: the same digest is the same content, and what was kept must not be lost to what was not.
-    if (!this.blobs.get(digest)?.pieces) this.blobs.set(digest, blob);
+    if (!this.blobs.get(digest)?.pieces) {
+      this.blobs.set(digest, blob);
+    }
     this.repository(repositoryName).blobs.add(digest);
   }
 
@@ -83,9 +87,13 @@ export class Storage {
 export function* sliceOf(pieces: Iterable<Buffer>, from: number, to: number): Generator<Buffer> {
   let at = 0;
   for (const piece of pieces) {
-    if (at >= to) return;
+    if (at >= to) {
+      return;
+    }
     const part = piece.subarray(Math.max(0, from - at), Math.max(0, to - at));
-    if (part.length > 0) yield part;
+    if (part.length > 0) {
+      yield part;
+    }
     at += piece.length;
   }
 }
@@ -93,8 +101,12 @@ export function* sliceOf(pieces: Iterable<Buffer>, from: number, to: number): Ge
 /** Digest of bytes in the algorithm that `like` names: `digestLike("sha512:…", bytes)`; null for one we do not know. */
 export function digestLike(like: string, pieces: Iterable<Buffer>): string | null {
   const algorithm = like.slice(0, like.indexOf(":"));
-  if (!["sha256", "sha384", "sha512"].includes(algorithm)) return null;
+  if (!["sha256", "sha384", "sha512"].includes(algorithm)) {
+    return null;
+  }
   const hash = createHash(algorithm);
-  for (const piece of pieces) hash.update(piece);
+  for (const piece of pieces) {
+    hash.update(piece);
+  }
   return `${algorithm}:${hash.digest("hex")}`;
 }

@@ -100,7 +100,9 @@ export class Uploads {
   async finish(exchange: Exchange, repository: string, id: string): Promise<Reply> {
     const digest = exchange.url.searchParams.get("digest");
     const session = this.#session(exchange, repository, id);
-    if (digest === null) throw new RegistryError(400, "DIGEST_INVALID", "PUT needs the digest parameter");
+    if (digest === null) {
+      throw new RegistryError(400, "DIGEST_INVALID", "PUT needs the digest parameter");
+    }
     this.#checkRange(exchange, session);
     await this.#append(exchange, session);
     return this.#close(session, digest);
@@ -118,7 +120,9 @@ export class Uploads {
 
   #known(repository: string, id: string): Session {
     const session = this.#sessions.get(id);
-    if (session?.repository === repository) return session;
+    if (session?.repository === repository) {
+      return session;
+    }
     throw new RegistryError(404, "BLOB_UPLOAD_UNKNOWN", `there is no upload ${id} in ${repository}`);
   }
 
@@ -128,7 +132,9 @@ export class Uploads {
     if (state === null) {
       throw new RegistryError(400, "BLOB_UPLOAD_INVALID", "the query of the Location was lost on the way");
     }
-    if (session.busy) throw new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request is writing this upload");
+    if (session.busy) {
+      throw new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request is writing this upload");
+    }
     if (state !== stateOf(session)) {
       throw new RegistryError(416, "BLOB_UPLOAD_INVALID", "this Location is not the newest", rangeOf(session));
     }
@@ -137,7 +143,9 @@ export class Uploads {
 
   #checkRange(exchange: Exchange, session: Session): { lengthBytes: number } | null {
     const header = exchange.header("content-range");
-    if (header === undefined) return null;
+    if (header === undefined) {
+      return null;
+    }
     const match = /^([0-9]+)-([0-9]+)$/.exec(header);
     if (!match) {
       throw new RegistryError(416, "RANGE_INVALID", `Content-Range "${header}" is not FIRST-LAST`, rangeOf(session));
@@ -155,7 +163,9 @@ export class Uploads {
 
   #checkChunk(exchange: Exchange, session: Session): void {
     const chunk = this.#checkRange(exchange, session);
-    if (!chunk) return;
+    if (!chunk) {
+      return;
+    }
     const { minChunkBytes, maxBodyBytes } = this.#options;
     if (maxBodyBytes > 0 && chunk.lengthBytes > maxBodyBytes) {
       throw new RegistryError(416, "RANGE_INVALID", `a chunk may have ${maxBodyBytes} bytes`, rangeOf(session));
@@ -182,7 +192,9 @@ export class Uploads {
       for await (const piece of exchange.body()) {
         session.hash.update(piece);
         session.offsetBytes += piece.length;
-        if (!discard) session.pieces.push(piece);
+        if (!discard) {
+          session.pieces.push(piece);
+        }
       }
     } finally {
       session.busy = false;

@@ -22,7 +22,9 @@ export class RegistryWriter {
 
   async putBlob(digest: string, bytes: Buffer): Promise<void> {
     const there = await this.#send("HEAD", `/v2/${this.#repository}/blobs/${digest}`, [200, 404]);
-    if (there.status === 200) return;
+    if (there.status === 200) {
+      return;
+    }
     const opened = await this.#send("POST", `/v2/${this.#repository}/blobs/uploads/`, [202]);
     const location = new URL(opened.headers.get("location") ?? "", `http://${this.#target.host}`);
     location.searchParams.set("digest", digest);
@@ -61,7 +63,9 @@ export class RegistryWriter {
     const { user = "", password = "" } = this.#target;
     const basic = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
     const realm = /^Bearer .*realm="([^"]+)"/i.exec(challenge)?.[1];
-    if (realm === undefined) return basic;
+    if (realm === undefined) {
+      return basic;
+    }
     const url = new URL(realm);
     url.searchParams.set("service", /service="([^"]+)"/.exec(challenge)?.[1] ?? "");
     url.searchParams.set("scope", `repository:${this.#repository}:pull,push`);

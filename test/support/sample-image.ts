@@ -125,7 +125,9 @@ export function nestedIndex(options: SampleOptions = {}): Sample {
     ...builder.image(platform, false),
     platform: platformOf(platform),
   }));
-  if (!amd64 || !arm64) throw new Error("unreachable: two platforms are given");
+  if (!amd64 || !arm64) {
+    throw new Error("unreachable: two platforms are given");
+  }
   builder.index([builder.index([amd64, arm64]), amd64]);
   return builder.finish();
 }
@@ -169,10 +171,16 @@ export function everyKind(seed = "kinds"): Sample[] {
 /** Pushes a sample: blobs, then manifests by digest, then the tag (none when `tag` is empty). */
 export async function pushSample(target: PushTarget | string, repository: string, sample: Sample): Promise<void> {
   const writer = new RegistryWriter(typeof target === "string" ? { host: target } : target, repository);
-  for (const [digest, bytes] of sample.blobs) await writer.putBlob(digest, bytes);
-  for (const { digest, mediaType, bytes } of sample.manifests) await writer.putManifest(digest, mediaType, bytes);
+  for (const [digest, bytes] of sample.blobs) {
+    await writer.putBlob(digest, bytes);
+  }
+  for (const { digest, mediaType, bytes } of sample.manifests) {
+    await writer.putManifest(digest, mediaType, bytes);
+  }
   const top = sample.manifests.at(-1);
-  if (top && sample.tag !== "") await writer.putManifest(sample.tag, top.mediaType, top.bytes);
+  if (top && sample.tag !== "") {
+    await writer.putManifest(sample.tag, top.mediaType, top.bytes);
+  }
 }
 
 export function digestOf(bytes: Uint8Array): string {
@@ -251,7 +259,9 @@ class Builder {
     const digest = digestOf(bytes);
     // The one added last is what the tag stands for, so a repeated one moves to the end.
     const before = this.#manifests.findIndex((manifest) => manifest.digest === digest);
-    if (before >= 0) this.#manifests.splice(before, 1);
+    if (before >= 0) {
+      this.#manifests.splice(before, 1);
+    }
     this.#manifests.push({ digest, mediaType, bytes });
     return { mediaType, digest, size: bytes.length };
   }
@@ -307,7 +317,9 @@ class Builder {
 
   finish(): Sample {
     const top = this.#manifests.at(-1);
-    if (!top) throw new Error("a sample needs a manifest");
+    if (!top) {
+      throw new Error("a sample needs a manifest");
+    }
     const blobBytes = [...this.#blobs.values()].reduce((total, { length }) => total + length, 0);
     const { digest, mediaType } = top;
     return { tag: this.#tag, manifests: this.#manifests, blobs: this.#blobs, digest, mediaType, blobBytes };
