@@ -1,0 +1,361 @@
+/**
+ * One copy, as a Durable Object: takes the calls, keeps one run of the copy alive, and writes down how it ended. What a
+ * copy consists of is decided in planner.ts and publisher.ts. It never touches a blob's bytes.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { CopyRequest } from "../copy/request.ts";
+import type { Env } from "../env.ts";
+import type { BlobOffer, Settlement } from "../host/contract.ts";
+import { type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
+import { migrate } from "../storage/migrations.ts";
+import { type CopyJobRpc, type CopyState, type CopyView, ENDED_STATES } from "./contract.ts";
+import { EventLog } from "./events.ts";
+import { type CopyRecord, endedError, Ledger, LEDGER_STEPS } from "./ledger.ts";
+import { openRegistries } from "./registries.ts";
+import { CopyRun, offerId } from "./run.ts";
+import { copyView } from "./view.ts";
+
+/** How long a copy may be without anybody working at it, when its object was evicted. */
+const WATCH_MS = 20_000;
+/** No copy is worth more: by then credentials, upload sessions and the user's interest have run out. */
+const COPY_LIFE_MS = 24 * 3_600_000;
+/** Runs that may end in something unforeseen before the copy fails. */
+const MAX_CRASHES = 5;
+const FIRST_CRASH_PAUSE_MS = 1_000;
+/** How long a cancellation waits for the answer to the root's push, so that it can say what became of the tag. */
+const COMMIT_PATIENCE_MS = 10_000;
+/** How long a cancellation waits until the target's host has taken back the blobs. */
+const FAREWELL_PATIENCE_MS = 5_000;
+/** The API waits at most a minute; more would only keep the object in memory. */
+const MAX_VIEW_WAIT_MS = 120_000;
+const OFFER_TRIES = 4;
+const OFFER_PAUSE_MS = 100;
+
+interface Running {
+  run: CopyRun;
+  controller: AbortController;
+  close: () => void;
+  /** Nothing new may be sent, though what is under way may still end. */
+  refusing: boolean;
+}
+
+export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
+  readonly #ledger: Ledger;
+  readonly #events: EventLog;
+  #running: Running | null = null;
+  #ended = Promise.withResolvers<void>();
+  #farewell: Promise<void> | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    migrate(ctx.storage, LEDGER_STEPS);
+    this.#ledger = new Ledger(ctx.storage.sql);
+    const state = this.#ledger.record()?.state;
+    const ended = state !== undefined && ENDED_STATES.includes(state);
+    if (ended) {
+      this.#ended.resolve();
+    }
+    this.#events = new EventLog(ctx.storage.sql, Date.now, ended);
+  }
+
+  /** Starts the copy and answers at once; with the id of a copy that exists, answers with that. */
+  async start(id: string, request: CopyRequest): Promise<CopyView> {
+    const known = this.#view();
+    if (known !== null) {
+      return known;
+    }
+    this.#ledger.create(id, request, Date.now());
+    void this.ctx.storage.setAlarm(Date.now() + WATCH_MS);
+    const accepted = this.#requireView();
+    this.#events.append({ type: "state", data: accepted });
+    this.#launch();
+    return accepted;
+  }
+
+  async view(waitMs: number): Promise<CopyView | null> {
+    const now = this.#view();
+    if (now === null || waitMs <= 0 || ENDED_STATES.includes(now.state)) {
+      return now;
+    }
+    await this.#endOr(Math.min(waitMs, MAX_VIEW_WAIT_MS), this.#ended.promise);
+    return this.#view();
+  }
+
+  /** Ends the copy. One whose root is being pushed at this moment may still succeed: the answer says. */
+  async cancel(): Promise<CopyView | null> {
+    if (this.#ledger.record() === null) {
+      return null;
+    }
+    const running = this.#running;
+    if (running?.run.committing === true) {
+      running.refusing = true;
+      await this.#endOr(COMMIT_PATIENCE_MS, this.#ended.promise);
+    }
+    this.#end("cancelled", null);
+    await this.#endOr(FAREWELL_PATIENCE_MS, this.#sayFarewell());
+    return this.#view();
+  }
+
+  async events(lastSeq: number): Promise<ReadableStream<Uint8Array> | null> {
+    return this.#ledger.record() === null ? null : this.#events.watch(lastSeq);
+  }
+
+  async settled(settlements: Settlement[]): Promise<void> {
+    const record = this.#ledger.record();
+    if (record === null || ENDED_STATES.includes(record.state)) {
+      return;
+    }
+    const arrived: string[] = [];
+    let failure: ErrorDetail | null = null;
+    for (const settlement of settlements) {
+      const { id, digest, outcome, error, warnings } = settlement;
+      if (id !== offerId(record.id, record.request, digest)) {
+        continue;
+      }
+      const sizeBytes = this.#ledger.settle(settlement);
+      if (sizeBytes === null) {
+        continue;
+      }
+      this.#events.forgetProgress(digest);
+      this.#events.append({ type: "blob", data: { digest, sizeBytes, state: outcome } });
+      this.#events.warn(warnings);
+      if (outcome === "failed") {
+        failure ??= error ?? unexplained(record.request.target.host, digest);
+      } else {
+        arrived.push(digest);
+      }
+    }
+    if (failure !== null) {
+      this.#end("failed", failure);
+    }
+    // Evicted meanwhile. After a crash the alarm decides when to go on.
+    else if (this.#running === null && record.crashes === 0) {
+      this.#launch();
+    } else if (this.#running !== null && arrived.length > 0) {
+      this.#running.run.arrived(arrived);
+    }
+  }
+
+  async progressed(progress: { id: string; bytes: number }[]): Promise<void> {
+    const running = this.#running;
+    if (running === null) {
+      return;
+    }
+    for (const { id, bytes } of progress) {
+      const digest = id.slice(id.lastIndexOf("@") + 1);
+      running.run.moved(digest);
+      this.#events.progress(digest, bytes);
+    }
+  }
+
+  /** The watchdog: rings while the copy runs, and after that until everybody has been told of its end. */
+  override async alarm(): Promise<void> {
+    const record = this.#ledger.record();
+    if (record === null || record.told) {
+      return;
+    }
+    await this.ctx.storage.setAlarm(Date.now() + WATCH_MS);
+    if (ENDED_STATES.includes(record.state)) {
+      await this.#sayFarewell();
+    } else if (Date.now() - record.acceptedMs > COPY_LIFE_MS) {
+      this.#end("failed", tooLong(record));
+    } else if (this.#running === null) {
+      this.#launch();
+    } else {
+      await this.#running.run.offerAgain(WATCH_MS).catch((error: unknown) => this.#logCrash(errorDetailOf(error)));
+    }
+  }
+
+  /** Begins a run, from the ledger where that has something. Synchronous up to the first request. */
+  #launch(): void {
+    const record = this.#ledger.record();
+    if (record === null) {
+      return;
+    }
+    if (record.state === "accepted") {
+      this.#ledger.run();
+      this.#events.append({ type: "state", data: this.#requireView() });
+      this.ctx.waitUntil(
+        this.#tellIndex(record.id, "running").catch(() => {
+          // The end will be told until it is heard; that it runs is only news.
+        }),
+      );
+    }
+    this.ctx.waitUntil(this.#runToEnd(record));
+  }
+
+  async #runToEnd(record: CopyRecord): Promise<void> {
+    const { id, request } = record;
+    const controller = new AbortController();
+    let running: Running | null = null;
+    try {
+      const { source, target, close } = openRegistries({
+        env: this.env,
+        job: id,
+        request,
+        signal: controller.signal,
+        beforeRequest: () => {
+          if (running?.refusing !== false || controller.signal.aborted) {
+            throw endedError();
+          }
+        },
+      });
+      const run = new CopyRun({
+        id,
+        request,
+        ledger: this.#ledger,
+        events: this.#events,
+        source,
+        target,
+        now: Date.now,
+        sendOffers: (offers) => this.#sendOffers(request.target.host, offers),
+      });
+      running = { run, controller, close, refusing: false };
+      this.#running = running;
+      await run.toEnd();
+      this.#end("succeeded", null);
+    } catch (error) {
+      this.#runFailed(running, errorDetailOf(error));
+    } finally {
+      running?.close();
+      if (this.#running === running) {
+        this.#running = null;
+      }
+    }
+  }
+
+  #runFailed(running: Running | null, error: ErrorDetail): void {
+    if (running?.refusing === true) {
+      this.#end("cancelled", null);
+    } else if (error.code !== "internal") {
+      this.#end("failed", error);
+    }
+    if (ENDED_STATES.includes(this.#ledger.record()?.state ?? "failed")) {
+      return;
+    }
+    this.#logCrash(error);
+    running?.run.book();
+    running?.run.stop(error);
+    running?.controller.abort(error);
+    const crashes = this.#ledger.crashed(error);
+    if (crashes >= MAX_CRASHES) {
+      this.#end("failed", error);
+    } else {
+      void this.ctx.storage.setAlarm(Date.now() + FIRST_CRASH_PAUSE_MS * 2 ** crashes);
+    }
+  }
+
+  /** The one place where a copy ends; what it finds ended stays as it is. */
+  #end(state: Exclude<CopyState, "accepted" | "running">, error: ErrorDetail | null): void {
+    const running = this.#running;
+    if (!this.#ledger.end(state, error, Date.now())) {
+      return;
+    }
+    running?.run.book();
+    this.#events.append({ type: "state", data: this.#requireView() });
+    this.#events.end();
+    running?.run.stop(endedError());
+    running?.controller.abort(endedError());
+    this.#ended.resolve();
+    this.ctx.waitUntil(this.#sayFarewell().catch((failure: unknown) => this.#logCrash(errorDetailOf(failure))));
+  }
+
+  /** Tells the target's host and the index of the end; the alarm repeats it until both have heard. */
+  #sayFarewell(): Promise<void> {
+    this.#farewell ??= this.#tellEnd().finally(() => {
+      this.#farewell = null;
+    });
+    return this.#farewell;
+  }
+
+  async #tellEnd(): Promise<void> {
+    const record = this.#ledger.record();
+    if (record === null || record.told) {
+      return;
+    }
+    await Promise.all([
+      this.env.REGISTRIES.getByName(record.request.target.host).withdraw(record.id),
+      this.#tellIndex(record.id, record.state),
+    ]);
+    this.#ledger.told();
+    await this.ctx.storage.deleteAlarm();
+  }
+
+  async #tellIndex(id: string, state: CopyState): Promise<void> {
+    await this.env.INDEX.getByName("default").changed(id, state);
+  }
+
+  /** A host's object that restarts is back within a second; repeating an offer changes nothing. */
+  async #sendOffers(host: string, offers: BlobOffer[]): Promise<void> {
+    const id = this.#ledger.record()?.id ?? "";
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.env.REGISTRIES.getByName(host).offer(id, offers);
+        return;
+      } catch (error) {
+        if (tries === OFFER_TRIES || this.#running === null) {
+          throw error;
+        }
+        await sleep(OFFER_PAUSE_MS * 2 ** tries);
+      }
+    }
+  }
+
+  #view(): CopyView | null {
+    const record = this.#ledger.record();
+    if (record === null) {
+      return null;
+    }
+    const requests = this.#running?.run.requests ?? record.requests;
+    return copyView(record, this.#ledger.sums(), requests, this.#events.warnings());
+  }
+
+  #requireView(): CopyView {
+    const view = this.#view();
+    if (view === null) {
+      throw new Error("This object has no copy.");
+    }
+    return view;
+  }
+
+  async #endOr(ms: number, end: Promise<void>): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    await Promise.race([end.catch(() => {}), timeout]);
+    clearTimeout(timer);
+  }
+
+  #logCrash(error: ErrorDetail): void {
+    const line = { msg: "job", job: this.#ledger.record()?.id ?? "", operation: error.operation, error: error.message };
+    // oxlint-disable-next-line no-console -- Structured, for the operator: what the alarm will try again.
+    console.error(JSON.stringify(line));
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function unexplained(host: string, digest: string): ErrorDetail {
+  return {
+    code: "internal",
+    side: "service",
+    host,
+    operation: "copy blob",
+    retryable: true,
+    message: `Blob ${digest} could not be copied, and no reason was given.`,
+  };
+}
+
+function tooLong(record: CopyRecord): ErrorDetail {
+  return {
+    code: "stalled",
+    side: "service",
+    host: record.request.target.host,
+    operation: "copy",
+    retryable: true,
+    message: "The copy was not done after 24 hours and was given up; start it again to go on with what is missing.",
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * A job's way through one RegistryHost: its gate for small requests, on top of one session. Joins again when the session
+ * broke; grants nothing itself and never asks for a blob's slot.
+ */
+import type { HostSession, SmallRequest } from "../host/contract.ts";
+import { CopyError, errorDetailOf } from "../registry/errors.ts";
+import type { Authorization, AuthorizationRequest, Gate, Outcome, RequestKind, Slot } from "../registry/gate.ts";
+
+/** What a job uses of a session. */
+export type JobSession = Pick<HostSession, "acquire" | "release" | "authorize"> & Disposable;
+
+export interface SessionGateOptions {
+  job: string;
+  /** Joins the host through a new stub: a stub that threw once is broken. */
+  join: () => Promise<JobSession>;
+  newId: () => string;
+  /** Waits before a further try; milliseconds. */
+  pause: (ms: number) => Promise<void>;
+}
+
+/** A host's object that restarts is back within a second; what lasts longer is for the next run of the job. */
+const MAX_JOINS = 4;
+const FIRST_PAUSE_MS = 50;
+
+export class SessionGate implements Gate {
+  readonly #options: SessionGateOptions;
+  #session: Promise<JobSession> | null = null;
+  #closed = false;
+
+  constructor(options: SessionGateOptions) {
+    this.#options = options;
+  }
+
+  /** Joins already now, so that the first request need not wait for it. */
+  open(): void {
+    this.#join().catch(() => {
+      // The first request meets the same error, or joins again.
+    });
+  }
+
+  async acquire(kind: RequestKind, bytes: number): Promise<Slot> {
+    const request: SmallRequest = { id: this.#options.newId(), kind: smallKind(kind), bytes, job: this.#options.job };
+    // Asking again under the same id cannot take two slots.
+    const { session, answer: lease } = await this.#ask((joined) => joined.acquire(request));
+    let held = true;
+    return {
+      release: (outcome: Outcome) => {
+        if (!held) {
+          return;
+        }
+        held = false;
+        session.release(lease, outcome).catch(() => {
+          // The session broke, and with it every slot it held.
+        });
+      },
+    };
+  }
+
+  async authorize(request: AuthorizationRequest): Promise<Authorization | null> {
+    const { answer } = await this.#ask((session) => session.authorize(request));
+    return answer;
+  }
+
+  /** Leaves the host: all slots are free again. */
+  close(): void {
+    this.#closed = true;
+    this.#drop(this.#session);
+  }
+
+  async #ask<T>(call: (session: JobSession) => Promise<T>): Promise<{ session: JobSession; answer: T }> {
+    for (let tries = 1; ; tries += 1) {
+      const joined = this.#join();
+      try {
+        const session = await joined;
+        return { session, answer: await call(session) };
+      } catch (error) {
+        // A refusal of the host is an answer; everything else means that the session is broken.
+        if (isRefusal(error) || this.#closed || tries === MAX_JOINS) {
+          throw error;
+        }
+        this.#drop(joined);
+        await this.#options.pause(FIRST_PAUSE_MS * 2 ** tries);
+      }
+    }
+  }
+
+  #join(): Promise<JobSession> {
+    if (this.#closed) {
+      return Promise.reject(new Error("The copy has left this registry host."));
+    }
+    this.#session ??= this.#options.join();
+    return this.#session;
+  }
+
+  #drop(joined: Promise<JobSession> | null): void {
+    if (joined === null) {
+      return;
+    }
+    if (this.#session === joined) {
+      this.#session = null;
+    }
+    joined.then(
+      (session) => session[Symbol.dispose](),
+      () => {},
+    );
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return errorDetailOf(error).code !== "internal";
+}
+
+function smallKind(kind: RequestKind): SmallRequest["kind"] {
+  if (kind !== "blob") {
+    return kind;
+  }
+  throw new CopyError({
+    code: "internal",
+    side: "service",
+    host: "",
+    operation: "acquire slot",
+    retryable: false,
+    message: "A job moves no blobs; lanes do.",
+  });
+}

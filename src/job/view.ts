@@ -1,0 +1,45 @@
+/** Puts a copy's ledger into the form that the API shows. Pure. */
+import { formatReference } from "../registry/reference.ts";
+import type { CopyView } from "./contract.ts";
+import type { CopyRecord, LedgerSums } from "./ledger.ts";
+
+/**
+ * @param requests The job's own requests so far, those of this run that are not in the ledger yet included.
+ * @param warnings Each once, in the order they came.
+ */
+export function copyView(
+  record: CopyRecord,
+  sums: LedgerSums,
+  requests: { source: number; target: number },
+  warnings: string[],
+): CopyView {
+  const ended = record.doneMs !== null;
+  return {
+    id: record.id,
+    state: record.state,
+    source: { reference: formatReference(record.request.source), digest: record.root },
+    target: {
+      reference: formatReference(record.request.target),
+      digest: record.state === "succeeded" ? record.root : null,
+    },
+    blobs: sums.blobs,
+    bytes: sums.bytes,
+    manifests: sums.manifests,
+    requests: {
+      source: requests.source + sums.blobRequests.source,
+      target: requests.target + sums.blobRequests.target,
+    },
+    times: {
+      acceptedAt: new Date(record.acceptedMs).toISOString(),
+      firstByteAt: timeOf(sums.firstByteMs),
+      doneAt: timeOf(record.doneMs),
+    },
+    warnings,
+    // While the copy runs the ledger may hold the error of a run that is being tried again.
+    error: ended ? record.error : null,
+  };
+}
+
+function timeOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}
