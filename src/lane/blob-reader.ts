@@ -3,7 +3,7 @@
  * It counts, and sees to it that exactly the blob's size comes; it does not hash.
  */
 import type { BlobBody, Registry } from "../registry/contract.ts";
-import { CopyError } from "../registry/errors.ts";
+import type { CopyError } from "../registry/errors.ts";
 import { brokenStream, failure, type Place } from "./failures.ts";
 import type { HeldGate } from "./held-gate.ts";
 import { giveBuffer, LEAST_PIECE_BYTES, nextLeastBytes, takeBuffer } from "./pieces.ts";
@@ -58,7 +58,9 @@ export class BlobReader {
     for (;;) {
       try {
         const piece = await this.#fill();
-        if (piece !== null) return piece;
+        if (piece !== null) {
+          return piece;
+        }
         throw failure(
           this.#tools.place,
           "connection",
@@ -96,7 +98,9 @@ export class BlobReader {
 
   /** Gives the memory back. The last piece must not be used any more. */
   release(): void {
-    if (this.#buffer !== null) giveBuffer(this.#buffer);
+    if (this.#buffer !== null) {
+      giveBuffer(this.#buffer);
+    }
     this.#buffer = null;
   }
 
@@ -110,9 +114,15 @@ export class BlobReader {
     const startMs = now();
     const leastBytes = Math.min(this.#leastBytes, roomBytes);
     const { value } = await watchdog.watch("source", idleMs, this.#reader.readAtLeast(leastBytes, view));
-    if (value === undefined) return null;
-    if (value.buffer instanceof ArrayBuffer) this.#buffer = value.buffer;
-    if (value.byteLength === 0) return null;
+    if (value === undefined) {
+      return null;
+    }
+    if (value.buffer instanceof ArrayBuffer) {
+      this.#buffer = value.buffer;
+    }
+    if (value.byteLength === 0) {
+      return null;
+    }
     this.#leastBytes = nextLeastBytes(this.#leastBytes, now() - startMs);
     this.#receivedBytes += value.byteLength;
     this.#breaks = 0;
@@ -120,13 +130,18 @@ export class BlobReader {
   }
 
   /** Opens the rest of the blob anew after a break, or throws why it broke. */
-  async #resume(cause: CopyError): Promise<void> {
+  async #resume(broke: CopyError): Promise<void> {
     const { registry, gate, place, watchdog, idleMs, signal } = this.#tools;
     gate.record({ class: "failed" });
     await this.#reader.cancel().catch(() => undefined);
+    let cause = broke;
     for (;;) {
-      if (this.#breaks === RESUMES_MAX) throw cause;
-      if (this.#breaks > 0) await pause(RESUME_WAIT_MS * 2 ** (this.#breaks - 1), signal);
+      if (this.#breaks === RESUMES_MAX) {
+        throw cause;
+      }
+      if (this.#breaks > 0) {
+        await pause(RESUME_WAIT_MS * 2 ** (this.#breaks - 1), signal);
+      }
       this.#breaks += 1;
       try {
         const opening = registry.openBlob(place.repository, place.digest, { fromByte: this.#receivedBytes, signal });
@@ -136,7 +151,9 @@ export class BlobReader {
       } catch (thrown) {
         signal.throwIfAborted();
         const again = brokenStream(place, thrown);
-        if (!again.detail.retryable || again === cause) throw again;
+        if (!again.detail.retryable || again === cause) {
+          throw again;
+        }
         cause = again;
       }
     }

@@ -36,7 +36,9 @@ export class BodyWriter<Answer> {
     this.#answer.catch((refusal: unknown) => {
       // Nobody takes the rest: neither a pending write nor a pipe may wait for ever.
       this.#writer?.abort(refusal).catch(() => undefined);
-      if (!body.readable.locked) body.readable.cancel(refusal).catch(() => undefined);
+      if (!body.readable.locked) {
+        body.readable.cancel(refusal).catch(() => undefined);
+      }
     });
   }
 
@@ -73,7 +75,9 @@ export class BodyWriter<Answer> {
     } catch (thrown) {
       signal.throwIfAborted();
       await this.#settle();
-      if (!this.#settled) throw new SourceBroke(thrown);
+      if (!this.#settled) {
+        throw new SourceBroke(thrown);
+      }
       throw await this.#explain(thrown);
     }
     return this.#awaitAnswer();
@@ -108,7 +112,9 @@ export class BodyWriter<Answer> {
     const { place, signal } = this.#tools;
     signal.throwIfAborted();
     await this.#settle();
-    if (!this.#settled) return brokenStream(place, thrown);
+    if (!this.#settled) {
+      return brokenStream(place, thrown);
+    }
     return this.#answer.then(
       () => brokenStream(place, thrown),
       (refusal: unknown) => brokenStream(place, refusal),

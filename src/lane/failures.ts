@@ -30,7 +30,9 @@ export function failure(place: Place, code: ErrorCode, retryable: boolean, messa
 
 /** What a broken stream threw, as an error of its side; an error that names its side already stays as it is. */
 export function brokenStream(place: Place, thrown: unknown): CopyError {
-  if (thrown instanceof CopyError) return thrown;
+  if (thrown instanceof CopyError) {
+    return thrown;
+  }
   const words = thrown instanceof Error ? thrown.message : String(thrown);
   const what = place.side === "source" ? "broke off while sending" : "broke off while receiving";
   return failure(place, "connection", true, `${what}: ${words}`);

@@ -31,7 +31,9 @@ export class HeldGate implements Gate {
 
   /** Books what no request could: a body that broke off after its answer had been counted as a success. */
   record(outcome: Outcome): void {
-    if (!this.#closed) this.#outcome = graver(this.#outcome, outcome);
+    if (!this.#closed) {
+      this.#outcome = graver(this.#outcome, outcome);
+    }
   }
 
   /** From here on requests fail because we break them off ourselves: nothing more is booked on the host. */

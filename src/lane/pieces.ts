@@ -26,18 +26,26 @@ const free: ArrayBuffer[] = [];
 
 /** A buffer for a blob of this size: never more than {@link PIECE_BYTES}, never more than the blob. */
 export function takeBuffer(sizeBytes: number): ArrayBuffer {
-  if (sizeBytes < PIECE_BYTES) return new ArrayBuffer(sizeBytes);
+  if (sizeBytes < PIECE_BYTES) {
+    return new ArrayBuffer(sizeBytes);
+  }
   return free.pop() ?? new ArrayBuffer(PIECE_BYTES);
 }
 
 /** Gives a buffer to the next transfer. Nothing may read or write it any more. */
 export function giveBuffer(buffer: ArrayBuffer): void {
-  if (buffer.byteLength === PIECE_BYTES && free.length < KEPT_BUFFERS) free.push(buffer);
+  if (buffer.byteLength === PIECE_BYTES && free.length < KEPT_BUFFERS) {
+    free.push(buffer);
+  }
 }
 
 /** How much the next piece should have at least, after one of `leastBytes` took `elapsedMs`. */
 export function nextLeastBytes(leastBytes: number, elapsedMs: number): number {
-  if (elapsedMs < QUICK_PIECE_MS) return Math.min(MOST_PIECE_BYTES, leastBytes * 2);
-  if (elapsedMs > SLOW_PIECE_MS) return Math.max(LEAST_PIECE_BYTES, leastBytes / 2);
+  if (elapsedMs < QUICK_PIECE_MS) {
+    return Math.min(MOST_PIECE_BYTES, leastBytes * 2);
+  }
+  if (elapsedMs > SLOW_PIECE_MS) {
+    return Math.max(LEAST_PIECE_BYTES, leastBytes / 2);
+  }
   return leastBytes;
 }

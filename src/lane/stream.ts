@@ -53,7 +53,9 @@ export async function streamPieces(
       hasher?.update(piece);
     }
     await reader.expectEnd();
-    if (hasher !== null) verify(ends, hasher);
+    if (hasher !== null) {
+      verify(ends, hasher);
+    }
     await sink.write(piece);
     meter.bytes += piece.byteLength;
     reader.release();
@@ -80,7 +82,9 @@ export async function streamPiped(ends: Ends, body: BlobBody, session: Session, 
     meter.bytes = session.sizeBytes;
   } catch (thrown) {
     const error = thrown instanceof SourceBroke ? brokenStream(place, thrown.thrown) : thrown;
-    if (thrown instanceof SourceBroke) gate.record({ class: "failed" });
+    if (thrown instanceof SourceBroke) {
+      gate.record({ class: "failed" });
+    }
     ends.breakOff(error);
     await writer.abort();
     throw error;
@@ -97,7 +101,9 @@ export async function hashBlob(source: ReaderTools, sizeBytes: number, hasher: H
   const body = await watchdog.watch("source", idleMs, registry.openBlob(place.repository, place.digest, { signal }));
   const reader = new BlobReader(source, body, sizeBytes);
   try {
-    while (!reader.isComplete) hasher.update(await reader.read());
+    while (!reader.isComplete) {
+      hasher.update(await reader.read());
+    }
     return hasher.digest() === place.digest;
   } finally {
     await reader.cancel();
@@ -107,6 +113,8 @@ export async function hashBlob(source: ReaderTools, sizeBytes: number, hasher: H
 function verify(ends: Ends, hasher: Hasher): void {
   const { place } = ends.source;
   const actual = hasher.digest();
-  if (actual === place.digest) return;
+  if (actual === place.digest) {
+    return;
+  }
   throw failure(place, "digest_mismatch", false, `sent bytes with the digest ${actual}`);
 }

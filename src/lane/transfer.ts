@@ -95,8 +95,11 @@ class Run {
       target: { ...shared, registry: target.registry, place: places.target },
       breakOff: (reason) => this.#breakOff(reason),
     };
-    if (options.signal.aborted) this.#onReturn();
-    else options.signal.addEventListener("abort", this.#onReturn, { once: true });
+    if (options.signal.aborted) {
+      this.#onReturn();
+    } else {
+      options.signal.addEventListener("abort", this.#onReturn, { once: true });
+    }
   }
 
   async result(): Promise<TransferResult> {
@@ -119,15 +122,21 @@ class Run {
     const { offer } = this.#transfer;
     const { source, target } = this.#ends;
     const oneHost = offer.sourceHost === target.place.host;
-    if (oneHost && offer.sourceRepository === offer.targetRepository) return "present";
-    if (offer.mayExist && (await this.#isPresent())) return "present";
+    if (oneHost && offer.sourceRepository === offer.targetRepository) {
+      return "present";
+    }
+    if (offer.mayExist && (await this.#isPresent())) {
+      return "present";
+    }
 
     const candidate = oneHost
       ? offer.sourceRepository
       : this.#transfer.mountFrom.find((repository) => repository !== offer.targetRepository);
     if (candidate !== undefined) {
       const started = await this.#startUpload(candidate);
-      if (started === null) return "mounted";
+      if (started === null) {
+        return "mounted";
+      }
       this.#session = this.#sessionOf(started);
     }
     if (offer.sizeBytes === 0) {
@@ -146,8 +155,11 @@ class Run {
     }
     const hasher = this.#settings.verify === "stream" ? hasherOf(offer.digest) : null;
     const isPipeable = hasher === null && session.chunkBytes === 0 && body.contentLength !== null;
-    if (isPipeable) await streamPiped(this.#ends, body, session, this.#options.meter);
-    else await streamPieces(this.#ends, body, session, hasher, this.#options.meter);
+    if (isPipeable) {
+      await streamPiped(this.#ends, body, session, this.#options.meter);
+    } else {
+      await streamPieces(this.#ends, body, session, hasher, this.#options.meter);
+    }
     return "copied";
   }
 
@@ -181,7 +193,9 @@ class Run {
   async #openSession(): Promise<Session> {
     if (this.#session === null) {
       const upload = await this.#startUpload();
-      if (upload === null) throw new Error("a mount that nobody asked for");
+      if (upload === null) {
+        throw new Error("a mount that nobody asked for");
+      }
       this.#session = this.#sessionOf(upload);
     }
     return this.#session;
@@ -200,10 +214,14 @@ class Run {
     posting.catch((thrown: unknown) => this.#breakOff(thrown));
     const [got, posted] = await Promise.allSettled([getting, posting]);
     if (posted.status === "rejected") {
-      if (got.status === "fulfilled") await got.value.stream.cancel().catch(() => undefined);
+      if (got.status === "fulfilled") {
+        await got.value.stream.cancel().catch(() => undefined);
+      }
       throw posted.reason;
     }
-    if (got.status === "rejected") throw got.reason;
+    if (got.status === "rejected") {
+      throw got.reason;
+    }
     return { body: got.value, session: posted.value };
   }
 
@@ -221,15 +239,21 @@ class Run {
   /** The error to report. An invalid digest that was not seen on the way is looked into: it may be the source's fault. */
   async #verdict(thrown: unknown): Promise<ErrorDetail> {
     const detail = reportable(thrown);
-    const { digest, sizeBytes } = this.#transfer.offer;
-    if (!refusesDigest(thrown)) return detail;
-    if (this.#settings.verify === "stream")
-      return { ...detail, message: `${detail.message}; the source's bytes are right` };
-    const hasher = hasherOf(digest);
-    if (hasher === null) return detail;
+    const right = { ...detail, message: `${detail.message}; the source's bytes are right` };
+    if (!refusesDigest(thrown)) {
+      return detail;
+    }
+    const hasher = hasherOf(this.#transfer.offer.digest);
+    if (hasher === null) {
+      return detail;
+    }
+    if (this.#settings.verify === "stream") {
+      return right;
+    }
     try {
-      if (await this.#isSourceRight(hasher))
-        return { ...detail, message: `${detail.message}; the source's bytes are right` };
+      if (await this.#isSourceRight(hasher)) {
+        return right;
+      }
     } catch (cause) {
       return { ...detail, message: `${detail.message}; the source could not be checked: ${reportable(cause).message}` };
     }
@@ -247,7 +271,9 @@ class Run {
   }
 
   async #cancelUpload(): Promise<void> {
-    if (this.#session === null) return;
+    if (this.#session === null) {
+      return;
+    }
     await withinMs(CANCEL_LIMIT_MS, this.#ends.target.registry.cancelUpload(this.#session.upload));
   }
 
@@ -264,8 +290,11 @@ class Run {
     return new Promise((resolve, reject) => {
       work.then(resolve, reject);
       const stop = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
-      if (signal.aborted) stop();
-      else signal.addEventListener("abort", stop, { once: true });
+      if (signal.aborted) {
+        stop();
+      } else {
+        signal.addEventListener("abort", stop, { once: true });
+      }
     });
   }
 }

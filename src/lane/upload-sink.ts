@@ -85,7 +85,9 @@ class ChunkedSink implements UploadSink {
       await writer.write(part);
       this.#missingBytes -= part.byteLength;
       rest = rest.subarray(part.byteLength);
-      if (this.#missingBytes > 0) continue;
+      if (this.#missingBytes > 0) {
+        continue;
+      }
       this.#session.upload = await writer.close();
       this.#writer = null;
     }

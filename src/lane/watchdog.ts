@@ -28,7 +28,9 @@ export class Watchdog {
     this.#timer = setInterval(
       () => {
         for (const wait of this.#waits) {
-          if (wait.dueMs > now()) continue;
+          if (wait.dueMs > now()) {
+            continue;
+          }
           this.#waits.delete(wait);
           bark(wait.side, wait.limitMs);
         }

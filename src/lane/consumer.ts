@@ -1,0 +1,130 @@
+/**
+ * The queue consumer: every message is a work order for one lane. Checks the order, builds the lane's means, and
+ * acknowledges when the lane has ended. Ties the parts together; moves no byte itself.
+ */
+import { z } from "zod";
+import { hostSettings, mayReach } from "../config.ts";
+import type { Env } from "../env.ts";
+import type { Transfer, WorkOrder } from "../host/contract.ts";
+import { createRegistry } from "../registry/client.ts";
+import { ConnectionBudget } from "../registry/connection-budget.ts";
+import type { HostSettings, Registry } from "../registry/contract.ts";
+import { errorDetailOf } from "../registry/errors.ts";
+import { HeldGate } from "./held-gate.ts";
+import { HostLine, type Join } from "./host-line.ts";
+import { runLane, type TransferRunner } from "./lane.ts";
+import { IDLE_TIMEOUT_MS, runTransfer } from "./transfer.ts";
+
+/** A newer deploy will know what to do with a newer order; deploys take this long to reach everywhere. */
+const UNKNOWN_VERSION_DELAY_SECONDS = 30;
+/** A host's object that was out of reach is back by then; its own alarm sends the order again anyway. */
+const FAILED_LANE_DELAY_SECONDS = 5;
+
+const ORDER = z.object({ v: z.literal(1), host: z.string().min(1), lane: z.string().min(1) });
+const VERSIONED = z.object({ v: z.number().int().min(2) });
+
+/** Runs one lane per message, and returns when all have ended. Never throws. */
+export async function handleQueue(
+  batch: MessageBatch<WorkOrder>,
+  env: Env,
+  _context: Pick<ExecutionContext, "waitUntil">,
+): Promise<void> {
+  // Connections are counted per invocation, however many lanes share it.
+  const budget = new ConnectionBudget();
+  await Promise.all(batch.messages.map((message) => handleMessage(message, env, budget)));
+}
+
+async function handleMessage(message: Message, env: Env, budget: ConnectionBudget): Promise<void> {
+  const order = ORDER.safeParse(message.body);
+  if (!order.success) {
+    const isNewer = VERSIONED.safeParse(message.body).success;
+    log({ msg: "work order refused", id: message.id, newer: isNewer, complaint: z.prettifyError(order.error) });
+    if (isNewer) {
+      message.retry({ delaySeconds: UNKNOWN_VERSION_DELAY_SECONDS });
+    } else {
+      message.ack();
+    }
+    return;
+  }
+  const { host, lane } = order.data;
+  const startMs = Date.now();
+  try {
+    await workLane(order.data, env, budget);
+    log({ msg: "lane ended", host, lane, ms: Date.now() - startMs });
+    message.ack();
+  } catch (thrown) {
+    log({ msg: "lane failed", host, lane, ms: Date.now() - startMs, error: errorDetailOf(thrown, "run lane").message });
+    message.retry({ delaySeconds: FAILED_LANE_DELAY_SECONDS });
+  }
+}
+
+/** Runs the lane with clients, sessions and settings as the environment has them. */
+async function workLane(order: WorkOrder, env: Env, budget: ConnectionBudget): Promise<void> {
+  const targetSettings = hostSettings(env, order.host);
+  using sources = new SourceLines((host) => joinWith(env, host), order.lane);
+
+  const client = (settings: HostSettings, side: "source" | "target", gate: HeldGate): Registry =>
+    createRegistry({
+      settings,
+      side,
+      gate,
+      budget,
+      fetch: (url, init) => fetch(url, init),
+      now: Date.now,
+      log,
+      mayReach: (url) => mayReach(env, url, [settings.host]),
+    });
+
+  const run: TransferRunner = async (transfer: Transfer, { signal, meter, target }) => {
+    const { sourceHost } = transfer.offer;
+    const sourceLine = sourceHost === order.host ? target : sources.to(sourceHost);
+    const sourceGate = new HeldGate((request) => sourceLine.authorize(request));
+    const targetGate = new HeldGate((request) => target.authorize(request));
+    return runTransfer(
+      transfer,
+      { gate: sourceGate, registry: client(hostSettings(env, sourceHost), "source", sourceGate) },
+      { gate: targetGate, registry: client(targetSettings, "target", targetGate), settings: targetSettings },
+      { signal, meter, idleMs: IDLE_TIMEOUT_MS, now: Date.now },
+    );
+  };
+
+  await runLane(order, { join: joinWith(env, order.host), runTransfer: run, now: Date.now });
+}
+
+function joinWith(env: Env, host: string): Join {
+  // A stub that has thrown is broken for good: every joining makes its own.
+  return (who) => env.REGISTRIES.getByName(host).join(who);
+}
+
+/** The lines to source hosts, for authorizations only: one per host, opened when first needed. */
+class SourceLines {
+  readonly #joinWith: (host: string) => Join;
+  readonly #name: string;
+  readonly #lines = new Map<string, HostLine>();
+
+  constructor(join: (host: string) => Join, name: string) {
+    this.#joinWith = join;
+    this.#name = name;
+  }
+
+  to(host: string): HostLine {
+    let line = this.#lines.get(host);
+    if (line === undefined) {
+      line = new HostLine(this.#joinWith(host), () => ({ name: this.#name, width: 0, held: [] }));
+      this.#lines.set(host, line);
+    }
+    return line;
+  }
+
+  [Symbol.dispose](): void {
+    for (const line of this.#lines.values()) {
+      line[Symbol.dispose]();
+    }
+  }
+}
+
+/** One structured line. */
+function log(line: object): void {
+  // oxlint-disable-next-line no-console -- Workers Logs take what the console is given.
+  console.log(JSON.stringify(line));
+}

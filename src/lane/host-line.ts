@@ -1,0 +1,102 @@
+/**
+ * A lane's line to one RegistryHost: a session that is opened again when the object it led to was reset, so that the
+ * lane's streams need not know. Every call of the session is safe to repeat.
+ */
+import type { HostSession, Joiner, Progress, Transfer, TransferReport } from "../host/contract.ts";
+import { CopyError, errorDetailOf } from "../registry/errors.ts";
+import type { Authorization, AuthorizationRequest } from "../registry/gate.ts";
+import { pause } from "./time.ts";
+
+/** Sessions opened in a row, without a call between them that got through, after which the host is given up. */
+const JOINS_MAX = 6;
+/** Wait before the second of them, doubled from then on: an object is back within a second or so. */
+const JOIN_WAIT_MS = 100;
+
+export type Join = (who: Joiner) => Promise<HostSession>;
+
+export class HostLine {
+  readonly #join: Join;
+  readonly #who: () => Joiner;
+  readonly #hungUp = new AbortController();
+  #session: Promise<HostSession> | null = null;
+  #joins = 0;
+
+  /** @param who Asked at every joining: the leases still held change. */
+  constructor(join: Join, who: () => Joiner) {
+    this.#join = join;
+    this.#who = who;
+  }
+
+  /** The next transfer; null: nothing to do, or the line was hung up. */
+  async next(report?: TransferReport): Promise<Transfer | null> {
+    const { signal } = this.#hungUp;
+    const hungUp = new Promise<null>((resolve) => {
+      signal.addEventListener("abort", () => resolve(null), { once: true });
+    });
+    return Promise.race([this.#call((session) => session.next(report)), hungUp]);
+  }
+
+  report(report: TransferReport): Promise<void> {
+    return this.#call((session) => session.report(report));
+  }
+
+  renew(progress: Progress[]): Promise<{ lost: string[] }> {
+    return this.#call((session) => session.renew(progress));
+  }
+
+  authorize(request: AuthorizationRequest): Promise<Authorization | null> {
+    return this.#call((session) => session.authorize(request));
+  }
+
+  /** Ends the session: the host frees whatever this lane holds, and every waiting `next` answers null. */
+  [Symbol.dispose](): void {
+    this.#hungUp.abort(new Error("the lane has ended"));
+    this.#drop(this.#session);
+  }
+
+  async #call<T>(ask: (session: HostSession) => Promise<T>): Promise<T> {
+    for (;;) {
+      this.#session ??= this.#open();
+      const current = this.#session;
+      try {
+        const answer = await ask(await current);
+        this.#joins = 0;
+        return answer;
+      } catch (thrown) {
+        // An error that the host means to tell (a refused login) is an answer; anything else broke the session.
+        if (isAnswer(thrown) || this.#hungUp.signal.aborted) {
+          throw thrown;
+        }
+        this.#drop(current);
+        if (this.#joins >= JOINS_MAX) {
+          throw thrown;
+        }
+      }
+    }
+  }
+
+  async #open(): Promise<HostSession> {
+    const waitMs = this.#joins === 0 ? 0 : JOIN_WAIT_MS * 2 ** (this.#joins - 1);
+    this.#joins += 1;
+    if (waitMs > 0) {
+      await pause(waitMs, this.#hungUp.signal);
+    }
+    return this.#join(this.#who());
+  }
+
+  /** Forgets a session that broke, unless another call has done so and opened a new one. */
+  #drop(broken: Promise<HostSession> | null): void {
+    if (this.#session !== broken) {
+      return;
+    }
+    this.#session = null;
+    broken?.then((session) => session[Symbol.dispose]()).catch(() => undefined);
+  }
+}
+
+function isAnswer(thrown: unknown): boolean {
+  if (thrown instanceof CopyError) {
+    return true;
+  }
+  return errorDetailOf(thrown).code !== "internal";
+}

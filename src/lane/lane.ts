@@ -1,0 +1,180 @@
+/**
+ * One lane: takes transfers from one target host, runs up to LANE_WIDTH of them at once and reports them, until there is
+ * nothing to do or its time is up. Which transfer comes when, and how many a registry bears, is the host's decision.
+ */
+import { LANE_WIDTH } from "../host/seats.ts";
+import type { Transfer, TransferReport, WorkOrder } from "../host/contract.ts";
+import { HostLine, type Join } from "./host-line.ts";
+import type { Meter } from "./stream.ts";
+
+/**
+ * A lane takes on nothing new after this long: short beside the 15 minutes of a queue invocation, kind to deploys, and to
+ * the local queue, which delivers one batch at a time. A work order costs milliseconds.
+ */
+export const LANE_LIFE_MS = 90_000;
+/** How often leases are extended and progress is told; a fraction of a lease's time limit, and what a person sees move. */
+const RENEW_INTERVAL_MS = 1_000;
+
+/** Runs one transfer to its end, whatever that is; must end soon after the signal is aborted, and never throw. */
+export type TransferRunner = (
+  transfer: Transfer,
+  run: { signal: AbortSignal; meter: Meter; target: HostLine },
+) => Promise<TransferReport>;
+
+export interface LaneTools {
+  /** Opens a session at the target host. */
+  join: Join;
+  runTransfer: TransferRunner;
+  now: () => number;
+  /** Default {@link LANE_LIFE_MS}. */
+  lifeMs?: number;
+}
+
+/**
+ * Runs a lane to its end. When this returns or throws, nothing of it is running any more.
+ * @throws whatever the host's object threw when it stayed out of reach.
+ */
+export async function runLane(order: WorkOrder, tools: LaneTools): Promise<void> {
+  using lane = new Lane(order, tools);
+  await lane.run();
+}
+
+interface Running {
+  controller: AbortController;
+  meter: Meter;
+}
+
+class Lane {
+  readonly #tools: LaneTools;
+  readonly #line: HostLine;
+  readonly #endsAtMs: number;
+  /** By lease: what runs, or has ended and is not reported yet. */
+  readonly #running = new Map<string, Running>();
+  readonly #renewTimer: ReturnType<typeof setInterval>;
+  readonly #lifeTimer: ReturnType<typeof setTimeout>;
+  #busy = 0;
+  #renewing: Promise<void> | null = null;
+
+  constructor(order: WorkOrder, tools: LaneTools) {
+    const lifeMs = tools.lifeMs ?? LANE_LIFE_MS;
+    this.#tools = tools;
+    this.#line = new HostLine(tools.join, () => ({
+      name: order.lane,
+      width: LANE_WIDTH,
+      held: [...this.#running.keys()],
+    }));
+    this.#endsAtMs = tools.now() + lifeMs;
+    this.#renewTimer = setInterval(() => {
+      this.#renewing ??= this.#renew().finally(() => {
+        this.#renewing = null;
+      });
+    }, RENEW_INTERVAL_MS);
+    this.#lifeTimer = setTimeout(() => this.#retireIfIdle(), lifeMs);
+  }
+
+  async run(): Promise<void> {
+    const loops = Array.from({ length: LANE_WIDTH }, () => this.#loop());
+    // One loop that cannot reach the host ends them all: their reports would not get through either.
+    for (const loop of loops) {
+      loop.catch(() => this.#abortAll("the host is out of reach"));
+    }
+    const ends = await Promise.allSettled(loops);
+    clearInterval(this.#renewTimer);
+    await this.#renewing;
+    const failed = ends.find((end) => end.status === "rejected");
+    if (failed !== undefined) {
+      throw failed.reason;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#renewTimer);
+    clearTimeout(this.#lifeTimer);
+    this.#abortAll("the lane has ended");
+    this.#line[Symbol.dispose]();
+  }
+
+  async #loop(): Promise<void> {
+    let report: TransferReport | undefined;
+    for (;;) {
+      if (this.#isOver) {
+        if (report !== undefined) {
+          await this.#deliver(report);
+        }
+        return;
+      }
+      const transfer = await this.#line.next(report);
+      if (report !== undefined) {
+        this.#running.delete(report.lease);
+      }
+      if (transfer === null) {
+        return;
+      }
+      report = this.#isOver ? returned(transfer) : await this.#runOne(transfer);
+    }
+  }
+
+  async #deliver(report: TransferReport): Promise<void> {
+    await this.#line.report(report);
+    this.#running.delete(report.lease);
+    this.#retireIfIdle();
+  }
+
+  async #runOne(transfer: Transfer): Promise<TransferReport> {
+    const controller = new AbortController();
+    const meter: Meter = { bytes: 0 };
+    this.#running.set(transfer.lease, { controller, meter });
+    this.#busy += 1;
+    try {
+      return await this.#tools.runTransfer(transfer, { signal: controller.signal, meter, target: this.#line });
+    } finally {
+      this.#busy -= 1;
+    }
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#running.size === 0) {
+      return;
+    }
+    const progress = [...this.#running].map(([lease, { meter }]) => ({ lease, bytes: meter.bytes }));
+    try {
+      const { lost } = await this.#line.renew(progress);
+      for (const lease of lost) {
+        this.#running.get(lease)?.controller.abort(new Error("the lease was lost"));
+      }
+    } catch {
+      // The host stayed out of reach: whoever holds its slots now, it is not us.
+      this.#abortAll("the host is out of reach");
+    }
+  }
+
+  get #isOver(): boolean {
+    return this.#tools.now() >= this.#endsAtMs;
+  }
+
+  /** After its time a lane does not sit and wait: hanging up answers every waiting `next`. */
+  #retireIfIdle(): void {
+    if (this.#isOver && this.#busy === 0 && this.#running.size === 0) {
+      this.#line[Symbol.dispose]();
+    }
+  }
+
+  #abortAll(reason: string): void {
+    for (const { controller } of this.#running.values()) {
+      controller.abort(new Error(reason));
+    }
+  }
+}
+
+/** A transfer that came when the lane's time was up. */
+function returned(transfer: Transfer): TransferReport {
+  return {
+    lease: transfer.lease,
+    result: { kind: "returned" },
+    bytes: 0,
+    target: { class: "unused" },
+    source: { class: "unused" },
+    requests: { source: 0, target: 0 },
+    warnings: [],
+  };
+}
