@@ -61,12 +61,12 @@ export class ServiceClient {
     const body = JSON.stringify({ source, target });
     const headers = { "content-type": "application/json" };
     const response = await this.#ask("/v1/copies", { method: "POST", body, headers, signal });
-    return (await response.json()) as CopyView;
+    return copyOf(response);
   }
 
   async view(id: string, waitSeconds: number, signal: AbortSignal): Promise<CopyView> {
     const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}?wait=${waitSeconds}`, { signal });
-    return (await response.json()) as CopyView;
+    return copyOf(response);
   }
 
   async cancel(id: string, signal: AbortSignal): Promise<void> {
@@ -95,7 +95,9 @@ export class ServiceClient {
           for await (const event of this.#events(id, lastSeq, signal)) {
             events += 1;
             failures = 0;
-            if (event.seq > 0) lastSeq = event.seq;
+            if (event.seq > 0) {
+              lastSeq = event.seq;
+            }
             onEvent(event);
             if (event.type === "state" && ENDED_STATES.includes(event.data.state)) {
               ended = event.data;
@@ -103,16 +105,26 @@ export class ServiceClient {
             }
           }
         }
-        if (ended !== null) return ended;
+        if (ended !== null) {
+          return ended;
+        }
         emptyStreams = events === 0 ? emptyStreams + 1 : 0;
         const view = await this.view(id, stream ? 0 : WAIT_SECONDS, signal);
         failures = 0;
-        if (ENDED_STATES.includes(view.state)) return view;
-        if (stream && events === 0) await pause(RECONNECT_FIRST_MS, signal);
+        if (ENDED_STATES.includes(view.state)) {
+          return view;
+        }
+        if (stream && events === 0) {
+          await pause(RECONNECT_FIRST_MS, signal);
+        }
       } catch (error) {
-        if (signal.aborted || !(error instanceof ServiceError) || !worthAnotherTry(error.problem.status)) throw error;
+        if (signal.aborted || !(error instanceof ServiceError) || !worthAnotherTry(error.problem.status)) {
+          throw error;
+        }
         failures += 1;
-        if (failures > ATTEMPTS_WITHOUT_ANSWER) throw error;
+        if (failures > ATTEMPTS_WITHOUT_ANSWER) {
+          throw error;
+        }
         await pause(Math.min(RECONNECT_FIRST_MS * 2 ** (failures - 1), RECONNECT_LIMIT_MS), signal);
       }
     }
@@ -120,31 +132,45 @@ export class ServiceClient {
 
   async *#events(id: string, lastSeq: number, signal: AbortSignal): AsyncGenerator<CopyEvent> {
     const headers: Record<string, string> = { accept: "text/event-stream" };
-    if (lastSeq > 0) headers["last-event-id"] = String(lastSeq);
+    if (lastSeq > 0) {
+      headers["last-event-id"] = String(lastSeq);
+    }
     const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}/events`, { headers, signal });
-    if (response.body === null) return;
+    if (response.body === null) {
+      return;
+    }
     const reader = new EventReader();
     const decoder = new TextDecoder();
     try {
       for await (const piece of response.body as AsyncIterable<Uint8Array>) {
         for (const event of reader.push(decoder.decode(piece, { stream: true }))) {
-          yield JSON.parse(event.data) as CopyEvent;
+          const data: unknown = JSON.parse(event.data);
+          // An event of a newer service: not for us.
+          if (isCopyEvent(data)) {
+            yield data;
+          }
         }
       }
     } catch (error) {
       // A cut connection is the end of this stream; the caller opens the next one where it broke off.
-      if (signal.aborted || error instanceof SyntaxError) throw error;
+      if (signal.aborted || error instanceof SyntaxError) {
+        throw error;
+      }
     }
   }
 
   async #ask(path: string, init: AskOptions): Promise<Response> {
     const headers: Record<string, string> = { ...init.headers };
-    if (this.#address.token !== null) headers["authorization"] = `Bearer ${this.#address.token}`;
+    if (this.#address.token !== null) {
+      headers["authorization"] = `Bearer ${this.#address.token}`;
+    }
     let response: Response;
     try {
       response = await fetch(new URL(path.slice(1), this.#address.url), { ...init, headers, redirect: "error" });
     } catch (error) {
-      if (init.signal.aborted) throw error;
+      if (init.signal.aborted) {
+        throw error;
+      }
       throw new ServiceError({
         type: "about:blank",
         title: "Service not reachable",
@@ -152,7 +178,9 @@ export class ServiceClient {
         detail: `The service at ${this.#address.url} cannot be reached: ${wordsOf(error)}.`,
       });
     }
-    if (response.ok) return response;
+    if (response.ok) {
+      return response;
+    }
     throw new ServiceError(await problemOf(response));
   }
 }
@@ -164,9 +192,9 @@ function worthAnotherTry(status: number): boolean {
 async function problemOf(response: Response): Promise<Problem> {
   const text = await response.text().catch(() => "");
   try {
-    const body = JSON.parse(text) as Partial<Problem>;
-    if (typeof body.detail === "string") {
-      return { type: "about:blank", title: "", ...body, status: response.status, detail: body.detail };
+    const body: unknown = JSON.parse(text);
+    if (isProblem(body)) {
+      return { ...body, status: response.status };
     }
   } catch {
     // Not ours: something between answered.
@@ -179,10 +207,37 @@ async function problemOf(response: Response): Promise<Problem> {
   };
 }
 
+async function copyOf(response: Response): Promise<CopyView> {
+  const body: unknown = await response.json().catch(() => null);
+  if (isCopyView(body)) {
+    return body;
+  }
+  throw new ServiceError({
+    type: "about:blank",
+    title: "Not this service",
+    status: 502,
+    detail: `What answers at ${new URL(response.url).origin} is not drayage, or another version of it.`,
+  });
+}
+
+function isCopyView(value: unknown): value is CopyView {
+  return typeof value === "object" && value !== null && "id" in value && "state" in value && "blobs" in value;
+}
+
+function isCopyEvent(value: unknown): value is CopyEvent {
+  return typeof value === "object" && value !== null && "seq" in value && "type" in value && "data" in value;
+}
+
+function isProblem(value: unknown): value is Problem {
+  return typeof value === "object" && value !== null && "detail" in value && typeof value.detail === "string";
+}
+
 /** Node hides the reason of a failed fetch in `cause`. */
 function wordsOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  if (!(cause instanceof Error)) return String(cause);
+  if (!(cause instanceof Error)) {
+    return String(cause);
+  }
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   return cause.message === "" ? code : cause.message;
 }

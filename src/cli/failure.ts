@@ -18,7 +18,9 @@ export class UsageError extends Error {
 
 /** What the shell is told of a service's refusal: whoever asked wrongly asks differently next time. */
 export function exitStatusOf(problem: Problem): number {
-  if (problem.error?.code === "configuration") return EXIT_WRONG_USE;
+  if (problem.error?.code === "configuration") {
+    return EXIT_WRONG_USE;
+  }
   const later = problem.status === 408 || problem.status === 429;
   return problem.status >= 400 && problem.status < 500 && !later ? EXIT_WRONG_USE : EXIT_FAILED;
 }

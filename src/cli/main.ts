@@ -4,7 +4,9 @@ import { run } from "./program.ts";
 const io = { env: process.env, stdout: process.stdout, stderr: process.stderr, signals: process };
 
 // A reader that has gone (`drayage … | head`) is no reason for a stack trace.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", () => undefined);
+}
 
 try {
   process.exitCode = await run(process.argv.slice(2), io);

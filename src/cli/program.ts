@@ -100,7 +100,9 @@ export async function run(argv: readonly string[], io: CommandIo): Promise<numbe
     await program.parseAsync([...argv], { from: "user" });
     return status;
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
+    if (!(error instanceof CommanderError)) {
+      throw error;
+    }
     // Help and version come this way too, with status 0.
     return error.exitCode === 0 ? EXIT_DONE : EXIT_WRONG_USE;
   }
@@ -181,6 +183,8 @@ function collect(value: string, before: string[]): string[] {
 
 function portNumber(text: string): number {
   const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  if (/^\d+$/.test(text) && port <= 65_535) {
+    return port;
+  }
   throw new InvalidArgumentError("A port is a whole number from 0 to 65535.");
 }

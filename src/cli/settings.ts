@@ -29,12 +29,16 @@ export function defaultStateFolder(env: Environment, home = homedir()): string {
 export function readHosts(file: string | undefined, env: Environment, home = homedir()): Record<string, unknown> {
   const path = file ?? defaultConfigFile(env, home);
   const text = readOptional(path, "--config", file === undefined);
-  if (text === null) return {};
+  if (text === null) {
+    return {};
+  }
   let settings: Record<string, unknown>;
   try {
     settings = parse(text);
   } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
+    if (!(error instanceof TomlError)) {
+      throw error;
+    }
     const [reason = "wrong syntax"] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
     throw new UsageError("--config", `${path}, line ${error.line}, column ${error.column}: ${reason}`);
   }
@@ -44,8 +48,9 @@ export function readHosts(file: string | undefined, env: Environment, home = hom
     }
   }
   const hosts = settings["hosts"] ?? {};
-  if (!isTable(hosts))
+  if (!isTable(hosts)) {
     throw new UsageError("--config", `${path}: "hosts" must be a table: [hosts."registry.example.com"]`);
+  }
   return hosts;
 }
 
@@ -68,9 +73,13 @@ export function withPlainHttp(hosts: Record<string, unknown>, plain: readonly st
 
 /** The certificates of `--ca FILE`. @throws UsageError when there is none in it. */
 export function readCertificates(file: string | undefined): string[] {
-  if (file === undefined) return [];
+  if (file === undefined) {
+    return [];
+  }
   const certificates = certificatesOf(readOptional(file, "--ca", false) ?? "");
-  if (certificates.length > 0) return certificates;
+  if (certificates.length > 0) {
+    return certificates;
+  }
   throw new UsageError("--ca", `${file} holds no certificate in PEM ("-----BEGIN CERTIFICATE-----")`);
 }
 
@@ -79,7 +88,9 @@ function readOptional(path: string, option: string, mayMiss: boolean): string | 
     return readFileSync(path, "utf8");
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-    if (mayMiss && (code === "ENOENT" || code === "ENOTDIR")) return null;
+    if (mayMiss && (code === "ENOENT" || code === "ENOTDIR")) {
+      return null;
+    }
     throw new UsageError(option, `${path} cannot be read (${code})`);
   }
 }

@@ -20,24 +20,36 @@ export class EventReader {
     for (;;) {
       // A CR at the very end may be half of a CRLF.
       const end = /\r\n|\n|\r(?=[\s\S])/.exec(this.#rest);
-      if (end === null) return events;
+      if (end === null) {
+        return events;
+      }
       const line = this.#rest.slice(0, end.index);
       this.#rest = this.#rest.slice(end.index + end[0].length);
       const event = this.#line(line);
-      if (event !== null) events.push(event);
+      if (event !== null) {
+        events.push(event);
+      }
     }
   }
 
   #line(line: string): ServerSentEvent | null {
-    if (line === "") return this.#dispatch();
+    if (line === "") {
+      return this.#dispatch();
+    }
     const colon = line.indexOf(":");
     // A comment: the service's heartbeat.
-    if (colon === 0) return null;
+    if (colon === 0) {
+      return null;
+    }
     const field = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
-    if (field === "data") this.#data.push(value);
-    else if (field === "event") this.#type = value;
-    else if (field === "id" && !value.includes("\0")) this.#id = value;
+    if (field === "data") {
+      this.#data.push(value);
+    } else if (field === "event") {
+      this.#type = value;
+    } else if (field === "id" && !value.includes("\0")) {
+      this.#id = value;
+    }
     return null;
   }
 

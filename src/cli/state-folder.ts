@@ -39,7 +39,9 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
   const addressFile = join(folder, "address");
   const known = readToken(folder);
   const token = known ?? newToken();
-  if (known === null) writeFileSync(join(folder, "token"), `${token}\n`, { mode: 0o600 });
+  if (known === null) {
+    writeFileSync(join(folder, "token"), `${token}\n`, { mode: 0o600 });
+  }
   return {
     storage: join(folder, "objects"),
     token,
@@ -54,7 +56,9 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
 
 /** The token of a `serve` on this machine, when `url` is where the one with this folder listens; else null. */
 export function tokenOfServe(folder: string, url: URL): string | null {
-  if (!isLoopback(url.hostname)) return null;
+  if (!isLoopback(url.hostname)) {
+    return null;
+  }
   try {
     const address = new URL(readFileSync(join(folder, "address"), "utf8").trim());
     return address.port === url.port && url.protocol === "http:" ? readToken(folder) : null;

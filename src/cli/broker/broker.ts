@@ -80,9 +80,13 @@ export class Broker extends DurableObject<BrokerEnv> {
   override async fetch(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     try {
-      if (pathname !== "/metrics" && pathname !== "/wake") this.#store(await this.#read(pathname, request));
+      if (pathname !== "/metrics" && pathname !== "/wake") {
+        this.#store(await this.#read(pathname, request));
+      }
     } catch (error) {
-      if (error instanceof SendError) return new Response(error.message, { status: 400 });
+      if (error instanceof SendError) {
+        return new Response(error.message, { status: 400 });
+      }
       throw error;
     }
     this.#pump();
@@ -91,8 +95,12 @@ export class Broker extends DurableObject<BrokerEnv> {
 
   async #read(pathname: string, request: Request): Promise<SentMessage[]> {
     const delay = request.headers.get("x-msg-delay-secs");
-    if (pathname === "/message") return [readMessage(request.headers.get("x-msg-fmt"), delay, await request.text())];
-    if (pathname === "/batch") return readBatch(delay, await request.text());
+    if (pathname === "/message") {
+      return [readMessage(request.headers.get("x-msg-fmt"), delay, await request.text())];
+    }
+    if (pathname === "/batch") {
+      return readBatch(delay, await request.text());
+    }
     throw new SendError(`no such operation: ${pathname}`);
   }
 
@@ -101,7 +109,10 @@ export class Broker extends DurableObject<BrokerEnv> {
     for (const message of messages) {
       this.#sql.exec(
         "INSERT INTO messages (id, sent_ms, due_ms, attempts, taken, body) VALUES (?, ?, ?, 0, 0, ?)",
-        ...[crypto.randomUUID(), nowMs, nowMs + message.delayMs, message.bodyJson],
+        crypto.randomUUID(),
+        nowMs,
+        nowMs + message.delayMs,
+        message.bodyJson,
       );
     }
   }
@@ -128,7 +139,8 @@ export class Broker extends DurableObject<BrokerEnv> {
       .exec<Row>(
         `SELECT id, sent_ms, due_ms, attempts, body FROM messages
          WHERE taken = 0 AND due_ms <= ? ORDER BY due_ms, sent_ms LIMIT ?`,
-        ...[nowMs, limit],
+        nowMs,
+        limit,
       )
       .toArray();
   }
@@ -136,11 +148,13 @@ export class Broker extends DurableObject<BrokerEnv> {
   #setTimer(nowMs: number): void {
     clearTimeout(this.#timer);
     const next = this.#sql
-      .exec<{ due_ms: number | null }>("SELECT min(due_ms) AS due_ms FROM messages WHERE taken = 0")
-      .one().due_ms;
+      .exec<{ due_ms: number }>("SELECT due_ms FROM messages WHERE taken = 0 ORDER BY due_ms LIMIT 1")
+      .toArray()[0];
     // At full width the end of a delivery pumps again.
-    if (next === null || this.#running >= WIDTH) return;
-    this.#timer = setTimeout(() => this.#pump(), Math.min(Math.max((next ?? nowMs) - nowMs, 1), TIMER_LIMIT_MS));
+    if (next === undefined || this.#running >= WIDTH) {
+      return;
+    }
+    this.#timer = setTimeout(() => this.#pump(), Math.min(Math.max(next.due_ms - nowMs, 1), TIMER_LIMIT_MS));
   }
 
   async #deliver(row: Row): Promise<void> {
@@ -149,7 +163,7 @@ export class Broker extends DurableObject<BrokerEnv> {
       const message = {
         id: row.id,
         timestamp: new Date(row.sent_ms),
-        body: JSON.parse(row.body) as unknown,
+        body: JSON.parse(row.body),
         attempts: row.attempts,
       };
       answer = await this.env.CONSUMER.queue(this.env.QUEUE.name, [message]);
@@ -168,15 +182,23 @@ export class Broker extends DurableObject<BrokerEnv> {
       this.#sql.exec("UPDATE messages SET taken = 0, due_ms = ? WHERE id = ?", verdict.dueAtMs, row.id);
       return;
     }
-    if (verdict.kind === "dead") this.#bury(row, verdict.reason, nowMs);
-    else this.#sql.exec("DELETE FROM messages WHERE id = ?", row.id);
+    if (verdict.kind === "dead") {
+      this.#bury(row, verdict.reason, nowMs);
+    } else {
+      this.#sql.exec("DELETE FROM messages WHERE id = ?", row.id);
+    }
   }
 
   /** Moves a message to the dead letters. */
   #bury(row: Row, reason: string, nowMs: number): void {
     this.#sql.exec(
       "INSERT INTO dead_letters (id, sent_ms, dead_ms, attempts, reason, body) VALUES (?, ?, ?, ?, ?, ?)",
-      ...[row.id, row.sent_ms, nowMs, row.attempts, reason, row.body],
+      row.id,
+      row.sent_ms,
+      nowMs,
+      row.attempts,
+      reason,
+      row.body,
     );
     this.#sql.exec("DELETE FROM dead_letters WHERE seq <= (SELECT max(seq) FROM dead_letters) - ?", DEAD_LETTERS_KEPT);
     this.#sql.exec("DELETE FROM messages WHERE id = ?", row.id);

@@ -51,9 +51,13 @@ export function readMessage(format: string | null, delaySeconds: string | null, 
 export function readBatch(delaySeconds: string | null, body: string): SentMessage[] {
   const parsed: unknown = parsedJson(body);
   const messages = isRecord(parsed) ? parsed["messages"] : undefined;
-  if (!Array.isArray(messages)) throw new SendError("a batch needs a list `messages`");
+  if (!Array.isArray(messages)) {
+    throw new SendError("a batch needs a list `messages`");
+  }
   return messages.map((message: unknown) => {
-    if (!isRecord(message) || typeof message["body"] !== "string") throw new SendError("a message needs a `body`");
+    if (!isRecord(message) || typeof message["body"] !== "string") {
+      throw new SendError("a message needs a `body`");
+    }
     const format = typeof message["contentType"] === "string" ? message["contentType"] : "json";
     const own = message["delaySecs"];
     return {
@@ -74,23 +78,31 @@ export function settle(
   policy: QueuePolicy,
   nowMs: number,
 ): Verdict {
-  if (answer.explicitAcks?.includes(id) === true) return { kind: "done" };
+  if (answer.explicitAcks?.includes(id) === true) {
+    return { kind: "done" };
+  }
   const own = answer.retryMessages?.find((message) => message.msgId === id);
   if (own !== undefined) {
     return again("the consumer asked for a retry", delayMsOfAnswer(own.delaySeconds, policy.retryDelayMs));
   }
-  if (answer.outcome === "ok" && answer.ackAll === true) return { kind: "done" };
+  if (answer.outcome === "ok" && answer.ackAll === true) {
+    return { kind: "done" };
+  }
   if (answer.retryBatch?.retry === true) {
     return again(
       "the consumer asked for a retry",
       delayMsOfAnswer(answer.retryBatch.delaySeconds, policy.retryDelayMs),
     );
   }
-  if (answer.outcome === "ok") return { kind: "done" };
+  if (answer.outcome === "ok") {
+    return { kind: "done" };
+  }
   return again(`the consumer ended with "${answer.outcome}"`, Math.max(FAILURE_DELAY_MS, policy.retryDelayMs));
 
   function again(reason: string, delayMs: number): Verdict {
-    if (attempts > policy.maxRetries) return { kind: "dead", reason };
+    if (attempts > policy.maxRetries) {
+      return { kind: "dead", reason };
+    }
     return { kind: "retry", dueAtMs: nowMs + delayMs };
   }
 }
@@ -100,7 +112,9 @@ function delayMsOfAnswer(delaySeconds: number | undefined, defaultMs: number): n
 }
 
 function delayMsOf(delaySeconds: string | null): number {
-  if (delaySeconds === null || delaySeconds === "") return 0;
+  if (delaySeconds === null || delaySeconds === "") {
+    return 0;
+  }
   const seconds = Number(delaySeconds);
   if (!Number.isInteger(seconds) || seconds < 0 || seconds > DELAY_LIMIT_SECONDS) {
     throw new SendError(`delaySeconds must be a whole number from 0 to ${DELAY_LIMIT_SECONDS}, not ${delaySeconds}`);
@@ -109,7 +123,9 @@ function delayMsOf(delaySeconds: string | null): number {
 }
 
 function checkedJson(format: string, body: string): string {
-  if (format !== "json") throw new SendError(`only messages of content type "json" are taken, not "${format}"`);
+  if (format !== "json") {
+    throw new SendError(`only messages of content type "json" are taken, not "${format}"`);
+  }
   parsedJson(body);
   return body;
 }

@@ -41,8 +41,11 @@ export async function copyCommand(
   } catch (error) {
     return tellFailure(error, options, io);
   }
-  if (options.json === true) io.stdout.write(`${JSON.stringify(ended.view)}\n`);
-  else if (ended.view.state !== "succeeded") io.stderr.write(`${failureText(ended.view)}\n`);
+  if (options.json === true) {
+    io.stdout.write(`${JSON.stringify(ended.view)}\n`);
+  } else if (ended.view.state !== "succeeded") {
+    io.stderr.write(`${failureText(ended.view)}\n`);
+  }
   return ended.status;
 }
 
@@ -61,11 +64,15 @@ async function runCopy(
   const client = new ServiceClient(service.address);
   const cancel = (): void => {
     // Unheard is as good as heard here: the embedded service ends with the command, another one was asked.
-    if (id !== null) client.cancel(id, giveUp.signal).catch(() => undefined);
+    if (id !== null) {
+      client.cancel(id, giveUp.signal).catch(() => undefined);
+    }
   };
   const ignoreSignals = onStopSignal(io, (signal, count) => {
     stopped ??= signal;
-    if (count > 1 || id === null) return giveUp.abort(new Interrupted(stopped));
+    if (count > 1 || id === null) {
+      return giveUp.abort(new Interrupted(stopped));
+    }
     cancel();
     timer = setTimeout(() => giveUp.abort(new Interrupted(signal)), CANCEL_LIMIT_MS);
   });
@@ -78,7 +85,7 @@ async function runCopy(
       const accepted = await client.create(source, target, giveUp.signal);
       id = accepted.id;
       display.started(accepted);
-      return client.follow(accepted.id, display.event, giveUp.signal);
+      return client.follow(accepted.id, (event) => display.event(event), giveUp.signal);
     })();
     view = await Promise.race([work, died]);
     return { view, status: statusOf(view, stopped) };
@@ -91,7 +98,9 @@ async function runCopy(
 }
 
 function statusOf(view: CopyView, stopped: StopSignal | null): number {
-  if (view.state === "succeeded") return EXIT_DONE;
+  if (view.state === "succeeded") {
+    return EXIT_DONE;
+  }
   return stopped === null ? EXIT_FAILED : SIGNAL_STATUS[stopped];
 }
 
@@ -112,11 +121,17 @@ interface Service {
 }
 
 async function openService(options: CopyOptions, io: CommandIo): Promise<Service> {
-  if (options.server === undefined) return openEmbedded(options, io);
-  for (const [option, value] of Object.entries({ "--ca": options.ca, "--config": options.config })) {
-    if (value !== undefined) refuseWithServer(option);
+  if (options.server === undefined) {
+    return openEmbedded(options, io);
   }
-  if (options.plainHttp.length > 0) refuseWithServer("--plain-http");
+  for (const [option, value] of Object.entries({ "--ca": options.ca, "--config": options.config })) {
+    if (value !== undefined) {
+      refuseWithServer(option);
+    }
+  }
+  if (options.plainHttp.length > 0) {
+    refuseWithServer("--plain-http");
+  }
   const url = serverUrl(options.server);
   const token = io.env["DRAYAGE_TOKEN"] || tokenOfServe(defaultStateFolder(io.env), url);
   return { address: { url: url.href, token }, died: new Promise(() => undefined), stop: async () => undefined };
@@ -133,7 +148,9 @@ async function openEmbedded(options: CopyOptions, io: CommandIo): Promise<Servic
     trustedCertificates: readCertificates(options.ca),
     credentials: userCredentials(io.env),
     onLine: (line) => {
-      if (options.verbose === true) io.stderr.write(`${line}\n`);
+      if (options.verbose === true) {
+        io.stderr.write(`${line}\n`);
+      }
     },
   });
   return { ...embedded, address: { url: `http://127.0.0.1:${embedded.port}/`, token } };
@@ -154,7 +171,9 @@ function serverUrl(text: string): URL {
   if (url.username !== "" || url.password !== "") {
     throw new UsageError("--server", "the URL must not hold a password; put the token into DRAYAGE_TOKEN");
   }
-  if (!url.pathname.endsWith("/")) url.pathname += "/";
+  if (!url.pathname.endsWith("/")) {
+    url.pathname += "/";
+  }
   return url;
 }
 
@@ -162,27 +181,40 @@ function checkReference(text: string, name: string): void {
   try {
     parseReference(text, name);
   } catch (error) {
-    if (error instanceof CopyError) throw new UsageError(name, error.detail.message);
+    if (error instanceof CopyError) {
+      throw new UsageError(name, error.detail.message);
+    }
     throw error;
   }
 }
 
 function displayFor(options: CopyOptions, io: CommandIo): Display {
-  if (options.json === true || options.quiet === true) return noDisplay();
+  if (options.json === true || options.quiet === true) {
+    return noDisplay();
+  }
   // Lines of the log would break what is drawn in place.
-  if (io.stderr.isTTY && options.verbose !== true) return terminalDisplay(io.stderr, io.env);
+  if (io.stderr.isTTY && options.verbose !== true) {
+    return terminalDisplay(io.stderr, io.env);
+  }
   return plainDisplay(io.stderr);
 }
 
 function tellFailure(error: unknown, options: CopyOptions, io: CommandIo): number {
   if (error instanceof Interrupted) {
     io.stderr.write(options.json === true ? "" : "Interrupted.\n");
-    if (options.json === true) io.stdout.write(`${JSON.stringify(problemOfFailure(error))}\n`);
+    if (options.json === true) {
+      io.stdout.write(`${JSON.stringify(problemOfFailure(error))}\n`);
+    }
     return SIGNAL_STATUS[error.signal];
   }
   const problem = error instanceof ServiceError ? error.problem : problemOfFailure(error);
-  if (options.json === true) io.stdout.write(`${JSON.stringify(problem)}\n`);
-  else io.stderr.write(`drayage: ${error instanceof ServiceError ? problemText(problem) : problem.detail}\n`);
-  if (error instanceof ServiceError) return exitStatusOf(problem);
+  if (options.json === true) {
+    io.stdout.write(`${JSON.stringify(problem)}\n`);
+  } else {
+    io.stderr.write(`drayage: ${error instanceof ServiceError ? problemText(problem) : problem.detail}\n`);
+  }
+  if (error instanceof ServiceError) {
+    return exitStatusOf(problem);
+  }
   return error instanceof UsageError ? EXIT_WRONG_USE : EXIT_FAILED;
 }

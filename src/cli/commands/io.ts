@@ -22,6 +22,8 @@ export function onStopSignal(io: CommandIo, call: (signal: StopSignal, count: nu
     return { signal, handler };
   });
   return () => {
-    for (const { signal, handler } of handlers) io.signals.removeListener(signal, handler);
+    for (const { signal, handler } of handlers) {
+      io.signals.removeListener(signal, handler);
+    }
   };
 }

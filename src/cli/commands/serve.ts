@@ -40,7 +40,9 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
       trustedCertificates,
       credentials: userCredentials(io.env),
       onLine: (line) => {
-        if (options.verbose === true) io.stderr.write(`${line}\n`);
+        if (options.verbose === true) {
+          io.stderr.write(`${line}\n`);
+        }
       },
     });
     const url = `http://${bracketed(reachable(options.host))}:${service.port}`;
@@ -48,7 +50,9 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
     state.announce(url);
     greet(url, state, options, io);
     const words = await Promise.race([service.died, stopSignal(io)]);
-    if (words === null) return EXIT_DONE;
+    if (words === null) {
+      return EXIT_DONE;
+    }
     io.stderr.write(`drayage: The local runtime (workerd) ended by itself: ${words}\n`);
     return EXIT_FAILED;
   } catch (error) {
@@ -75,7 +79,9 @@ function greet(url: string, state: StateFolder, options: ServeOptions, io: Comma
 function stopSignal(io: CommandIo): Promise<null> {
   return new Promise((resolve) => {
     onStopSignal(io, (_signal, count) => {
-      if (count > 1) process.exit(EXIT_FAILED);
+      if (count > 1) {
+        process.exit(EXIT_FAILED);
+      }
       resolve(null);
     });
   });
@@ -115,6 +121,8 @@ function bracketed(host: string): string {
 
 /** "Every address" is nothing to connect to. */
 function reachable(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
+  if (host === "0.0.0.0") {
+    return "127.0.0.1";
+  }
   return host === "::" ? "::1" : host;
 }

@@ -20,11 +20,15 @@ const NOT_FOUND = /credentials not found|no credentials server URL|not logged in
  */
 export async function askHelper(name: string, server: string): Promise<Credential | null> {
   // The name comes from a file and becomes the name of a program.
-  if (!/^[A-Za-z0-9._-]+$/.test(name)) throw new Error(`"${name}" is not the name of a credential helper`);
+  if (!/^[A-Za-z0-9._-]+$/.test(name)) {
+    throw new Error(`"${name}" is not the name of a credential helper`);
+  }
   const program = `docker-credential-${name}`;
   const { status, output } = await run(program, server);
   if (status !== 0) {
-    if (NOT_FOUND.test(output)) return null;
+    if (NOT_FOUND.test(output)) {
+      return null;
+    }
     throw new Error(
       `the credential helper ${program} failed for ${server} (status ${status}); try \`echo ${server} | ${program} get\``,
     );
@@ -39,12 +43,18 @@ function credentialOf(program: string, output: string): Credential | null {
   } catch {
     throw new Error(`the credential helper ${program} did not answer with JSON`);
   }
-  if (typeof answer !== "object" || answer === null) throw new Error(`the credential helper ${program} gave no object`);
+  if (typeof answer !== "object" || answer === null) {
+    throw new Error(`the credential helper ${program} gave no object`);
+  }
   const username = "Username" in answer && typeof answer.Username === "string" ? answer.Username : "";
   const secret = "Secret" in answer && typeof answer.Secret === "string" ? answer.Secret : "";
-  if (secret === "") return null;
+  if (secret === "") {
+    return null;
+  }
   // Docker's convention for an identity token (OAuth2 refresh token) in place of a password.
-  return username === "<token>" ? { kind: "identity", token: secret } : { kind: "basic", username, password: secret };
+  return username === "<token>"
+    ? { kind: "identity", token: secret, username }
+    : { kind: "basic", username, password: secret };
 }
 
 function run(program: string, input: string): Promise<{ status: number; output: string }> {
@@ -55,8 +65,11 @@ function run(program: string, input: string): Promise<{ status: number; output: 
     let bytes = 0;
     child.stdout.on("data", (piece: Buffer) => {
       bytes += piece.length;
-      if (bytes > OUTPUT_LIMIT_BYTES) child.kill();
-      else pieces.push(piece);
+      if (bytes > OUTPUT_LIMIT_BYTES) {
+        child.kill();
+      } else {
+        pieces.push(piece);
+      }
     });
     child.once("error", (error: NodeJS.ErrnoException) => {
       const missing = error.code === "ENOENT";
@@ -64,8 +77,11 @@ function run(program: string, input: string): Promise<{ status: number; output: 
       reject(new Error(`the credential helper ${program} ${what}`));
     });
     child.once("close", (status, signal) => {
-      if (signal !== null) reject(new Error(`the credential helper ${program} did not end in time`));
-      else resolve({ status: status ?? -1, output: Buffer.concat(pieces).toString("utf8") });
+      if (signal !== null) {
+        reject(new Error(`the credential helper ${program} did not end in time`));
+      } else {
+        resolve({ status: status ?? -1, output: Buffer.concat(pieces).toString("utf8") });
+      }
     });
     // A helper that ends without reading its input is judged by its status.
     child.stdin.on("error", () => undefined);

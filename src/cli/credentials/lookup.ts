@@ -37,11 +37,15 @@ interface AuthFile {
  */
 export function authFiles(env: Environment, home = homedir()): { path: string; required: boolean }[] {
   const named = env["REGISTRY_AUTH_FILE"];
-  if (named !== undefined && named !== "") return [{ path: named, required: true }];
+  if (named !== undefined && named !== "") {
+    return [{ path: named, required: true }];
+  }
   const dockerFolder = env["DOCKER_CONFIG"];
   const runtimeFolder = env["XDG_RUNTIME_DIR"];
   const files = [{ path: join(dockerFolder || join(home, ".docker"), "config.json"), required: false }];
-  if (runtimeFolder) files.push({ path: join(runtimeFolder, "containers", "auth.json"), required: false });
+  if (runtimeFolder) {
+    files.push({ path: join(runtimeFolder, "containers", "auth.json"), required: false });
+  }
   return files;
 }
 
@@ -52,7 +56,9 @@ export function userCredentials(env: Environment, home = homedir(), now: () => n
     for (const { path, required } of authFiles(env, home)) {
       const file = await readAuthFile(path, required);
       const credential = file === null ? null : await lookUp(file, host, repository, ask);
-      if (credential !== null) return credential;
+      if (credential !== null) {
+        return credential;
+      }
     }
     return null;
   };
@@ -66,10 +72,14 @@ async function lookUp(
 ): Promise<Credential | null> {
   for (const key of helperKeys(host, repository)) {
     const helper = file.helpers[key];
-    if (helper !== undefined) return ask(helper, host === DOCKER_HUB ? HUB_SERVER : key);
+    if (helper !== undefined) {
+      return ask(helper, host === DOCKER_HUB ? HUB_SERVER : key);
+    }
   }
-  const listed = await listedCredential(file, host, repository);
-  if (listed !== null || file.store === null) return listed;
+  const listed = listedCredential(file, host, repository);
+  if (listed !== null || file.store === null) {
+    return listed;
+  }
   const stored = await ask(file.store, host === DOCKER_HUB ? HUB_SERVER : host);
   // docker stores Docker Hub under its old address, podman and skopeo under its name.
   return stored === null && host === DOCKER_HUB ? ask(file.store, DOCKER_HUB) : stored;
@@ -82,9 +92,9 @@ function helperKeys(host: string, repository: string | null): string[] {
   return host === DOCKER_HUB ? [...keys, host, HUB_SERVER, "index.docker.io"] : [...keys, host];
 }
 
-async function listedCredential(file: AuthFile, host: string, repository: string | null): Promise<Credential | null> {
+function listedCredential(file: AuthFile, host: string, repository: string | null): Credential | null {
   try {
-    return await parseDockerConfig(file.text)(host, repository);
+    return parseDockerConfig(file.text)(host, repository);
   } catch (error) {
     throw new Error(`${file.path}: ${errorDetailOf(error).message}`, { cause: error });
   }
@@ -96,7 +106,9 @@ async function readAuthFile(path: string, required: boolean): Promise<AuthFile |
     text = await readFile(path, "utf8");
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-    if ((code === "ENOENT" || code === "ENOTDIR") && !required) return null;
+    if ((code === "ENOENT" || code === "ENOTDIR") && !required) {
+      return null;
+    }
     throw new Error(`the credentials file ${path} cannot be read (${code})`, { cause: error });
   }
   let parsed: unknown;
@@ -116,7 +128,9 @@ function fieldOf(value: unknown, name: string): unknown {
 }
 
 function textsOf(value: unknown): Record<string, string> {
-  if (typeof value !== "object" || value === null) return {};
+  if (typeof value !== "object" || value === null) {
+    return {};
+  }
   return Object.fromEntries(
     Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string" && entry[1] !== ""),
   );
@@ -128,7 +142,9 @@ function rememberingHelpers(now: () => number): typeof askHelper {
   return (name, server) => {
     const key = `${name} ${server}`;
     const known = answers.get(key);
-    if (known !== undefined && known.untilMs > now()) return known.answer;
+    if (known !== undefined && known.untilMs > now()) {
+      return known.answer;
+    }
     const answer = askHelper(name, server);
     const entry = { answer, untilMs: Number.POSITIVE_INFINITY };
     answers.set(key, entry);

@@ -2,7 +2,7 @@
  * Answers the Worker's questions for credentials on a Unix socket: `GET /?host=H&repository=R`. The socket lies in a
  * folder of this user alone; nothing here is logged.
  */
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import type { Credential } from "../../registry/credentials.ts";
 import type { CredentialLookup } from "./lookup.ts";
 
@@ -11,10 +11,7 @@ import type { CredentialLookup } from "./lookup.ts";
  */
 export function serveCredentials(socketPath: string, lookup: CredentialLookup): Server {
   const server = createServer((request, response) => {
-    void answer(request.url ?? "/", lookup).then(({ status, body }) => {
-      if (body === null) response.writeHead(status).end();
-      else response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-    });
+    void respond(request.url ?? "/", lookup, response);
   });
   server.listen(socketPath);
   // The copy's end, not this server, decides when the command ends.
@@ -22,10 +19,21 @@ export function serveCredentials(socketPath: string, lookup: CredentialLookup): 
   return server;
 }
 
+async function respond(url: string, lookup: CredentialLookup, response: ServerResponse): Promise<void> {
+  const { status, body } = await answer(url, lookup);
+  if (body === null) {
+    response.writeHead(status).end();
+  } else {
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  }
+}
+
 async function answer(url: string, lookup: CredentialLookup): Promise<{ status: number; body: object | null }> {
   const query = new URL(url, "http://credentials").searchParams;
   const host = query.get("host");
-  if (host === null || host === "") return { status: 400, body: { error: "the parameter `host` is missing" } };
+  if (host === null || host === "") {
+    return { status: 400, body: { error: "the parameter `host` is missing" } };
+  }
   try {
     const credential = await lookup(host, query.get("repository") || null);
     return credential === null ? { status: 204, body: null } : { status: 200, body: wireForm(credential) };
@@ -35,12 +43,10 @@ async function answer(url: string, lookup: CredentialLookup): Promise<{ status: 
 }
 
 function wireForm(credential: Credential): object {
-  switch (credential.kind) {
-    case "basic":
-      return { username: credential.username, password: credential.password };
-    case "identity":
-      return { identityToken: credential.token };
-    case "bearer":
-      return { registryToken: credential.token };
+  if (credential.kind === "basic") {
+    return { username: credential.username, password: credential.password };
   }
+  return credential.kind === "identity"
+    ? { identityToken: credential.token, username: credential.username }
+    : { registryToken: credential.token };
 }

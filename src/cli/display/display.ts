@@ -37,14 +37,22 @@ export function plainDisplay(output: Output, now: () => number = Date.now): Disp
     started: (view) => output.write(`copying ${view.source.reference} → ${view.target.reference}\n`),
     event: (event) => {
       apply(model, event, now());
-      if (event.type === "warning") output.write(`warning: ${event.data.message}\n`);
-      if (event.type !== "blob") return;
+      if (event.type === "warning") {
+        output.write(`warning: ${event.data.message}\n`);
+      }
+      if (event.type !== "blob") {
+        return;
+      }
       const blob = model.blobs.get(event.data.digest);
       const line = blob === undefined ? null : blobDoneLine(blob);
-      if (line !== null) output.write(`${line}\n`);
+      if (line !== null) {
+        output.write(`${line}\n`);
+      }
     },
     ended: (view) => {
-      if (view?.state === "succeeded") output.write(`${summaryLine(view)}\n`);
+      if (view?.state === "succeeded") {
+        output.write(`${summaryLine(view)}\n`);
+      }
     },
   };
 }
@@ -71,14 +79,20 @@ export function terminalDisplay(
     started: redraw,
     event: (event) => {
       apply(model, event, now());
-      if (event.type === "warning") draw.persist(`warning: ${event.data.message}`);
-      if (now() - drawnAtMs >= REDRAW_MS) redraw();
+      if (event.type === "warning") {
+        draw.persist(`warning: ${event.data.message}`);
+      }
+      if (now() - drawnAtMs >= REDRAW_MS) {
+        redraw();
+      }
     },
     ended: (view) => {
       clearInterval(timer);
       draw.clear();
       draw.done();
-      if (view?.state === "succeeded") stream.write(`${summaryLine(view)}\n`);
+      if (view?.state === "succeeded") {
+        stream.write(`${summaryLine(view)}\n`);
+      }
     },
   };
 }

@@ -15,6 +15,9 @@ const BLOB_LINES_LIMIT = 10;
 /** Rows left to what stood there before, the total and the line for the rest. */
 const OTHER_ROWS = 4;
 
+/** A colour or weight, as {@link strong} and {@link barOf} write them. */
+const ESCAPE = new RegExp(`(${String.fromCharCode(27)}\\[[0-9;]*m)`);
+
 const BAR_COLUMNS = 20;
 
 /** Below this width a bar would push out the numbers. */
@@ -27,7 +30,9 @@ export function progressLines(model: CopyModel, screen: Screen, nowMs: number): 
   const shown = active.length > limit ? active.slice(0, Math.max(0, limit)) : active;
   const lines = shown.map((blob) => blobLine(blob, screen));
   const rest = restLine(model, active.length - shown.length, active.length);
-  if (rest !== null && screen.rows > 2) lines.push(rest);
+  if (rest !== null && screen.rows > 2) {
+    lines.push(rest);
+  }
   lines.push(totalLine(model, screen, nowMs));
   return lines.map((line) => fit(line, screen.columns));
 }
@@ -42,21 +47,31 @@ function blobLine(blob: BlobProgress, screen: Screen): string {
 function restLine(model: CopyModel, hidden: number, active: number): string | null {
   const waiting = [...model.blobs.values()].filter((blob) => blob.state === "waiting").length - active;
   const words = [];
-  if (hidden > 0) words.push(`${hidden} more under way`);
-  if (waiting > 0) words.push(`${waiting} waiting`);
+  if (hidden > 0) {
+    words.push(`${hidden} more under way`);
+  }
+  if (waiting > 0) {
+    words.push(`${waiting} waiting`);
+  }
   return words.length === 0 ? null : `  … ${words.join(", ")}`;
 }
 
 function totalLine(model: CopyModel, screen: Screen, nowMs: number): string {
   const total = totals(model, nowMs);
-  if (total.allBlobs === 0) return "Reading manifests …";
+  if (total.allBlobs === 0) {
+    return "Reading manifests …";
+  }
   const part = total.allBytes === 0 ? 1 : total.doneBytes / total.allBytes;
   const words = [
     `${bytes(total.doneBytes)} of ${bytes(total.allBytes)} ${percent(part).trim()}`,
     `${total.doneBlobs}/${total.allBlobs} blobs`,
   ];
-  if (total.bytesPerSecond > 0) words.push(`${bytes(total.bytesPerSecond)}/s`);
-  if (total.leftMs !== null && total.doneBytes < total.allBytes) words.push(`${duration(total.leftMs)} left`);
+  if (total.bytesPerSecond > 0) {
+    words.push(`${bytes(total.bytesPerSecond)}/s`);
+  }
+  if (total.leftMs !== null && total.doneBytes < total.allBytes) {
+    words.push(`${duration(total.leftMs)} left`);
+  }
   return `${strong("Total", screen.colour)}  ${words.join("  ")}`;
 }
 
@@ -67,28 +82,26 @@ export function summaryLine(view: CopyView): string {
   const what = `${view.source.reference} → ${view.target.reference}`;
   const nothing = view.blobs.copied + view.blobs.mounted + view.manifests.copied === 0;
   const names = digest === null ? "" : `, ${digest}`;
-  if (nothing) return `Nothing to do: ${what} is the same already (${duration(took)}${names})`;
+  if (nothing) {
+    return `Nothing to do: ${what} is the same already (${duration(took)}${names})`;
+  }
   const blobs = [`${view.blobs.copied} copied`];
-  if (view.blobs.mounted > 0) blobs.push(`${view.blobs.mounted} mounted`);
-  if (view.blobs.present > 0) blobs.push(`${view.blobs.present} already there`);
+  if (view.blobs.mounted > 0) {
+    blobs.push(`${view.blobs.mounted} mounted`);
+  }
+  if (view.blobs.present > 0) {
+    blobs.push(`${view.blobs.present} already there`);
+  }
   return `Copied ${what}: ${bytes(view.bytes.copied)}, blobs ${blobs.join(", ")}, in ${duration(took)}${names}`;
 }
 
 /** One plain line per blob that has ended; null for one that still waits. */
 export function blobDoneLine(blob: BlobProgress): string | null {
   const name = `${shortDigest(blob.digest)} (${bytes(blob.sizeBytes)})`;
-  switch (blob.state) {
-    case "copied":
-      return `copied ${name}`;
-    case "mounted":
-      return `mounted ${name}`;
-    case "present":
-      return `already there ${name}`;
-    case "failed":
-      return `failed ${name}`;
-    case "waiting":
-      return null;
+  if (blob.state === "waiting") {
+    return null;
   }
+  return `${blob.state === "present" ? "already there" : blob.state} ${name}`;
 }
 
 /** Whether a state is the last one. */
@@ -102,11 +115,17 @@ export function bytes(count: number): string {
 
 /** "0.4 s", "12 s", "3 min 5 s", "1 h 4 min". */
 export function duration(ms: number): string {
-  if (ms < 9_950) return `${(Math.max(0, ms) / 1_000).toFixed(1)} s`;
+  if (ms < 9_950) {
+    return `${(Math.max(0, ms) / 1_000).toFixed(1)} s`;
+  }
   const seconds = Math.round(ms / 1_000);
-  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 60) {
+    return `${seconds} s`;
+  }
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  if (minutes < 60) {
+    return `${minutes} min ${seconds % 60} s`;
+  }
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
@@ -133,11 +152,15 @@ function strong(text: string, colour: boolean): string {
 
 /** Cuts a line to the terminal's width; escape sequences take no room. */
 function fit(line: string, columns: number): string {
+  // With the escape sequences at the odd places.
+  const pieces = line.split(ESCAPE).flatMap((part, index) => (index % 2 === 1 ? [part] : [...part]));
   let width = 0;
   let cut = "";
-  for (const piece of line.match(/\u001b\[[0-9;]*m|[\s\S]/gu) ?? []) {
+  for (const piece of pieces) {
     if (!piece.startsWith("\u001b")) {
-      if (width >= columns) continue;
+      if (width >= columns) {
+        continue;
+      }
       width += 1;
     }
     cut += piece;

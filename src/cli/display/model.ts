@@ -54,13 +54,17 @@ export function apply(model: CopyModel, event: CopyEvent, nowMs: number): void {
     case "progress":
       for (const { digest, bytes } of event.data.blobs) {
         const blob = model.blobs.get(digest);
-        if (blob !== undefined && blob.state === "waiting") blob.doneBytes = Math.min(bytes, blob.sizeBytes);
+        if (blob !== undefined && blob.state === "waiting") {
+          blob.doneBytes = Math.min(bytes, blob.sizeBytes);
+        }
       }
       break;
     case "manifest":
       break;
   }
-  if (event.type === "blob" || event.type === "progress") sample(model, nowMs);
+  if (event.type === "blob" || event.type === "progress") {
+    sample(model, nowMs);
+  }
 }
 
 /** Blobs whose bytes are on their way now. */
@@ -75,7 +79,9 @@ export function totals(model: CopyModel, nowMs: number): Totals {
   for (const blob of model.blobs.values()) {
     doneBytes += blob.doneBytes;
     allBytes += blob.sizeBytes;
-    if (isDone(blob)) doneBlobs += 1;
+    if (isDone(blob)) {
+      doneBlobs += 1;
+    }
   }
   const bytesPerSecond = speed(model, nowMs);
   const leftMs = bytesPerSecond > 0 ? ((allBytes - doneBytes) / bytesPerSecond) * 1_000 : null;
@@ -86,8 +92,11 @@ function applyBlob(model: CopyModel, event: BlobEvent): void {
   const known = model.blobs.get(event.digest);
   const blob = known ?? { digest: event.digest, sizeBytes: event.sizeBytes, doneBytes: 0, state: event.state };
   blob.state = event.state;
-  if (isDone(blob)) blob.doneBytes = event.sizeBytes;
-  else if (event.state === "failed") blob.doneBytes = 0;
+  if (isDone(blob)) {
+    blob.doneBytes = event.sizeBytes;
+  } else if (event.state === "failed") {
+    blob.doneBytes = 0;
+  }
   model.blobs.set(event.digest, blob);
 }
 
@@ -99,7 +108,9 @@ function isDone(blob: BlobProgress): boolean {
 function sentBytes(model: CopyModel): number {
   let bytes = 0;
   for (const blob of model.blobs.values()) {
-    if (blob.state === "copied" || blob.state === "waiting") bytes += blob.doneBytes;
+    if (blob.state === "copied" || blob.state === "waiting") {
+      bytes += blob.doneBytes;
+    }
   }
   return bytes;
 }
@@ -114,6 +125,8 @@ function sample(model: CopyModel, nowMs: number): void {
 function speed(model: CopyModel, nowMs: number): number {
   const first = model.samples[0];
   const last = model.samples.at(-1);
-  if (first === undefined || last === undefined || nowMs - first.atMs < SPEED_MINIMUM_MS) return 0;
+  if (first === undefined || last === undefined || nowMs - first.atMs < SPEED_MINIMUM_MS) {
+    return 0;
+  }
   return Math.max(0, ((last.bytes - first.bytes) * 1_000) / (nowMs - first.atMs));
 }

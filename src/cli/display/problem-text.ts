@@ -6,8 +6,12 @@ import type { Problem } from "../client.ts";
 /** For a copy that ended as `failed` or `cancelled`. */
 export function failureText(view: CopyView): string {
   const what = `${view.source.reference} → ${view.target.reference}`;
-  if (view.state === "cancelled") return `Cancelled: ${what}. The target's tag is as it was.`;
-  if (view.error === null) return `The copy failed: ${what}, without an explanation.`;
+  if (view.state === "cancelled") {
+    return `Cancelled: ${what}. The target's tag is as it was.`;
+  }
+  if (view.error === null) {
+    return `The copy failed: ${what}, without an explanation.`;
+  }
   return `The copy failed: ${what}. ${errorText(view.error)}`;
 }
 
@@ -28,7 +32,9 @@ function errorText(error: ErrorDetail): string {
   const host = error.host === "" ? "" : ` ${error.host}`;
   const status = error.status === undefined ? "" : `, status ${error.status}`;
   const text = `${capital(who)}${host} (${error.operation}${status}): ${sentence(error.message)}`;
-  if (error.retryAt !== undefined) return `${text} Try again after ${new Date(error.retryAt).toISOString()}.`;
+  if (error.retryAt !== undefined) {
+    return `${text} Try again after ${new Date(error.retryAt).toISOString()}.`;
+  }
   return error.retryable ? `${text} The same copy may succeed later; what has arrived is not sent again.` : text;
 }
 

@@ -25,8 +25,15 @@ export function loadArtifact(folder = defaultFolder()): Artifact {
   } catch {
     throw new Error(`The Worker has not been built (${folder} is missing). Run \`npm run build\` in the project.`);
   }
-  const manifest = JSON.parse(text) as Omit<Artifact, "folder">;
-  return { folder, ...manifest };
+  const manifest: unknown = JSON.parse(text);
+  if (!isManifest(manifest)) {
+    throw new Error(`${folder}/manifest.json is of another version. Run \`npm run build\` in the project.`);
+  }
+  return { ...manifest, folder };
+}
+
+function isManifest(value: unknown): value is Omit<Artifact, "folder"> {
+  return typeof value === "object" && value !== null && "compatibilityDate" in value && "queue" in value;
 }
 
 /** Beside the bundled command, or in `dist` when the command runs from its sources. */

@@ -89,7 +89,7 @@ export function certificatesOf(pem: string): string[] {
 
 /** A Cap'n Proto text literal: escapes as in C; what is not ASCII goes through as UTF-8. */
 function text(value: string): string {
-  const escaped = value.replace(/["\\]/g, "\\$&").replace(/[\u0000-\u001f\u007f]/g, (character) => {
+  const escaped = value.replace(/["\\]/g, "\\$&").replace(/\p{Cc}/gu, (character) => {
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
   });
   return `"${escaped}"`;

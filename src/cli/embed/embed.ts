@@ -73,7 +73,9 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
       inOrder: options.stateFolder !== null,
       onLine: options.onLine,
     });
-    if (options.stateFolder !== null) await wakeBroker(brokerSocket);
+    if (options.stateFolder !== null) {
+      await wakeBroker(brokerSocket);
+    }
     return {
       port: workerd.port,
       died: workerd.died,
@@ -96,8 +98,11 @@ function wakeBroker(socketPath: string): Promise<void> {
       response.resume();
       response.once("error", fail);
       response.once("end", () => {
-        if (response.statusCode === 200) resolve();
-        else fail(new Error(`status ${response.statusCode}`));
+        if (response.statusCode === 200) {
+          resolve();
+        } else {
+          fail(new Error(`status ${response.statusCode}`));
+        }
       });
     });
     wake.once("timeout", () => wake.destroy(new Error("no answer in time")));

@@ -9,7 +9,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 
 export interface WorkerdOptions {
   configFile: string;
@@ -48,17 +48,23 @@ export async function startWorkerd(options: WorkerdOptions): Promise<WorkerdProc
   const lines: string[] = [];
   const keep = (line: string): void => {
     lines.push(line);
-    if (lines.length > KEPT_LINES) lines.shift();
+    if (lines.length > KEPT_LINES) {
+      lines.shift();
+    }
     options.onLine(line);
   };
   for (const stream of [child.stdout, child.stderr]) {
-    if (stream !== null) createInterface({ input: stream }).on("line", keep);
+    if (stream !== null) {
+      createInterface({ input: stream }).on("line", keep);
+    }
   }
   const guard = startGuard(child, options.scratchFolder);
   let stopping = false;
   const cleanUp = (): void => {
     process.removeListener("exit", cleanUp);
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill("SIGKILL");
+    }
     guard?.kill("SIGKILL");
     rmSync(options.scratchFolder, { recursive: true, force: true });
   };
@@ -69,9 +75,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<WorkerdProc
     child.once("close", (code, signal) => resolve([...lines, `ended with ${signal ?? `status ${code}`}`].join("\n")));
   });
   const died = new Promise<string>((resolve) => {
-    void ended.then((words) => {
-      if (!stopping) resolve(words);
-    });
+    void ended.then((words) => (stopping ? undefined : resolve(words)));
   });
   const stop = async (): Promise<void> => {
     stopping = true;
@@ -101,9 +105,14 @@ export async function startWorkerd(options: WorkerdOptions): Promise<WorkerdProc
 /** The port of the `http` socket, from the control channel; pending when the channel ends before. */
 function portOf(channel: unknown): Promise<number> {
   return new Promise((resolve) => {
-    createInterface({ input: channel as Readable }).on("line", (line) => {
-      const event = JSON.parse(line) as { event?: string; socket?: string; port?: number };
-      if (event.event === "listen" && event.socket === "http" && event.port !== undefined) resolve(event.port);
+    if (!(channel instanceof Readable)) {
+      return;
+    }
+    createInterface({ input: channel }).on("line", (line) => {
+      const port = /^\{"event":"listen","socket":"http","port":(\d+)\}/.exec(line)?.[1];
+      if (port !== undefined) {
+        resolve(Number(port));
+      }
     });
   });
 }
@@ -113,7 +122,9 @@ function portOf(channel: unknown): Promise<number> {
  * Windows has no such shell; there a killed command leaves its workerd behind.
  */
 function startGuard(child: ChildProcess, scratchFolder: string): ChildProcess | null {
-  if (process.platform === "win32" || child.pid === undefined) return null;
+  if (process.platform === "win32" || child.pid === undefined) {
+    return null;
+  }
   const script = 'read -r _; kill -9 "$1" 2>/dev/null; rm -rf -- "$2"';
   const guard = spawn("/bin/sh", ["-c", script, "drayage-guard", String(child.pid), scratchFolder], {
     stdio: ["pipe", "ignore", "ignore"],
@@ -125,8 +136,9 @@ function startGuard(child: ChildProcess, scratchFolder: string): ChildProcess | 
   guard.stdin?.on("error", () => undefined);
   guard.unref();
   const stdin: unknown = guard.stdin;
-  if (typeof stdin === "object" && stdin !== null && "unref" in stdin && typeof stdin.unref === "function")
+  if (typeof stdin === "object" && stdin !== null && "unref" in stdin && typeof stdin.unref === "function") {
     stdin.unref();
+  }
   return guard;
 }
 
@@ -135,7 +147,9 @@ function passedEnvironment(): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const name of ["SSL_CERT_FILE", "SSL_CERT_DIR"]) {
     const value = process.env[name];
-    if (value !== undefined) passed[name] = value;
+    if (value !== undefined) {
+      passed[name] = value;
+    }
   }
   return passed;
 }
