@@ -19,8 +19,8 @@ export interface Lease {
 
 export type LeaseUse =
   | { type: "small"; job: string }
-  /** A blob on its way into this host. */
-  | { type: "transfer"; job: string; offerId: string; sourceHost: string; sizeBytes: number }
+  /** A blob on its way into this host. `loanId`: its slot at the source, null where that is this host too. */
+  | { type: "transfer"; job: string; offerId: string; sourceHost: string; loanId: string | null }
   /** A blob on its way from this host into the borrower. */
   | { type: "loan"; job: string; loanId: string; borrower: string };
 

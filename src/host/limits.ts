@@ -84,7 +84,7 @@ export class Limits {
     switch (outcome.class) {
       case "ok":
         this.backoff.succeeded(now);
-        this.concurrency.succeeded(now, { startedAt, wanted });
+        this.concurrency.succeeded(now, wanted, { startedAt });
         break;
       case "throttled":
         this.backoff.throttled(now, outcome.retryAfterMs, random, startedAt);

@@ -24,6 +24,8 @@ export interface OfferState {
   throttles: number;
   /** A slot here stays reserved for it while it waits for one at the source. */
   holding: boolean;
+  /** Names the present loan at the source: a slot given back is never taken for the next one. */
+  round: number;
   /** When the source was last asked, milliseconds since the epoch. */
   askedAtMs: number;
   /** What a try before this one found out: the blob may be there although the registry said it failed. */
@@ -60,6 +62,7 @@ export class Offers {
       attempts,
       throttles: 0,
       holding: false,
+      round: 1,
       askedAtMs: 0,
       mayExist: offer.mayExist || attempts > 0,
     };

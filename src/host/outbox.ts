@@ -70,14 +70,11 @@ export class Outbox {
     this.#call(sourceHost, (registry) => registry.keep(ids));
   }
 
+  /** Without an answer nobody knows whether the slot was taken: it is kept, claimed by the next `borrow`, or runs out. */
   lend(borrower: string, loanId: string, lease: string): void {
-    this.#call(
-      borrower,
-      async (registry) => {
-        this.#answers.lentAnswered(loanId, await registry.lent(loanId, lease));
-      },
-      () => this.#answers.lentAnswered(loanId, false),
-    );
+    this.#call(borrower, async (registry) => {
+      this.#answers.lentAnswered(loanId, await registry.lent(loanId, lease));
+    });
   }
 
   #flushSoon(): void {

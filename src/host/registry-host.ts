@@ -105,14 +105,13 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   }
 
   async snapshot(): Promise<HostSnapshot> {
-    const { seats } = this.#scheduler;
     const pausedUntilMs = this.#limits.pausedUntilMs;
     const { concurrency, backoff, quota, outcomes } = this.#limits;
     return {
       host: this.#host,
       waiting: this.#scheduler.waiting(),
       active: this.#scheduler.active(),
-      lanes: { joined: seats.joinedCount, ordered: seats.orderedCount },
+      lanes: this.#scheduler.lanes(),
       limit: { slots: concurrency.limit, reason: concurrency.reason },
       pause:
         pausedUntilMs > Date.now() ? { until: new Date(pausedUntilMs).toISOString(), reason: backoff.reason } : null,

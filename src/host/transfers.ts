@@ -1,0 +1,438 @@
+/**
+ * The blobs that go into this host, from offer to settlement: which wait, which ask their source for the other slot,
+ * which a lane has. See scheduler.ts for the rule that keeps both ends free of deadlock and starvation.
+ */
+import type { BlobOffer, LoanAnswer, Settlement, TransferReport } from "./contract.ts";
+import { LEASE_MS, type Lease } from "./leases.ts";
+import { Offers, type OfferState } from "./offers.ts";
+import type { SchedulerPort } from "./port.ts";
+import type { Seats } from "./seats.ts";
+import type { Slots } from "./slots.ts";
+import type { ErrorDetail } from "../registry/errors.ts";
+import type { Outcome } from "../registry/gate.ts";
+
+/** A blob that has failed so often, for reasons of its own, fails its copy. */
+export const MAX_ATTEMPTS = 6;
+/** 429s are the host's way of pacing, so they count less; but not nothing, else a copy could go on for ever. */
+export const MAX_THROTTLES = 50;
+/** A source that was asked so long ago may have been restarted and have forgotten: ask again. */
+export const REASK_MS = 15_000;
+/** A source's object that could not be reached is asked again after this. */
+const ASK_RETRY_MS = 2_000;
+/** How often borrowed slots are kept alive; a third of their lease, so that two calls may be lost. */
+const KEEP_MS = LEASE_MS / 3;
+
+const UNUSED: Outcome = { class: "unused" };
+
+export interface TransfersOptions {
+  host: string;
+  maxWaitMs: number;
+  slots: Slots;
+  seats: Seats;
+  port: SchedulerPort;
+}
+
+export class Transfers {
+  #host: string;
+  #maxWaitMs: number;
+  #slots: Slots;
+  #seats: Seats;
+  #port: SchedulerPort;
+  #offers = new Offers();
+  /** Makes the names of loans unlike those of this object's lives before a restart. */
+  #life: string;
+  #keptAtMs = 0;
+
+  constructor({ host, maxWaitMs, slots, seats, port }: TransfersOptions) {
+    this.#host = host;
+    this.#maxWaitMs = maxWaitMs;
+    this.#slots = slots;
+    this.#seats = seats;
+    this.#port = port;
+    this.#life = port.newId();
+  }
+
+  restore(offers: { job: string; offer: BlobOffer; attempts: number }[]): void {
+    for (const { job, offer, attempts } of offers) {
+      this.#offers.add(job, offer, attempts);
+    }
+    for (const lease of this.#slots.leases.values()) {
+      if (lease.use.type === "transfer") {
+        const state = this.#offers.get(lease.use.offerId);
+        if (state === undefined) {
+          lease.withdrawn = true;
+        } else {
+          this.#offers.move(state, "running");
+        }
+      }
+    }
+    for (const state of this.#offers.inPhase("waiting")) {
+      this.#wait(state);
+    }
+  }
+
+  offer(job: string, offers: BlobOffer[]): void {
+    const added = offers.flatMap((offer) => this.#offers.add(job, offer) ?? []);
+    this.#port.putOffers(
+      job,
+      added.map((state) => state.offer),
+    );
+    for (const state of added) {
+      if (state.phase === "waiting") {
+        this.#wait(state);
+      }
+    }
+    // A job that offers again has missed what it was told: tell it once more.
+    for (const { id } of offers) {
+      const settlement = this.#offers.get(id)?.settlement;
+      if (settlement !== undefined) {
+        this.#port.settle(job, settlement);
+      }
+    }
+    this.#slots.setJobBytesLeft(job, this.#offers.jobBytesLeft(job));
+  }
+
+  withdraw(job: string): void {
+    const states = this.#offers.ofJob(job);
+    for (const state of states) {
+      const { id, sourceHost } = state.offer;
+      this.#slots.stopWaiting(id);
+      if (state.phase === "asking" || state.phase === "queued") {
+        this.#slots.reserved.delete(id);
+        this.#port.giveBack(sourceHost, this.#loanIdOf(state), UNUSED);
+      }
+      for (const freed of this.#offers.remove(id)) {
+        this.#wait(freed);
+      }
+    }
+    for (const lease of this.#slots.leases.values()) {
+      if (lease.use.type === "transfer" && lease.use.job === job) {
+        lease.withdrawn = true;
+      }
+    }
+    this.#port.deleteOffers(states.map((state) => state.offer.id));
+  }
+
+  acknowledged(ids: string[]): void {
+    for (const id of ids) {
+      this.#offers.remove(id);
+    }
+    this.#port.deleteOffers(ids);
+  }
+
+  unacknowledged(): { job: string; settlement: Settlement }[] {
+    return this.#offers
+      .inPhase("settled")
+      .flatMap(({ job, settlement }) => (settlement === undefined ? [] : [{ job, settlement }]));
+  }
+
+  report(report: TransferReport, now: number): void {
+    const lease = this.#slots.leases.get(report.lease);
+    if (lease?.use.type !== "transfer") {
+      return;
+    }
+    const { offerId, sourceHost, loanId, job } = lease.use;
+    this.#slots.free(lease.id);
+    this.#slots.outcome(report.target, lease, now);
+    if (loanId === null) {
+      this.#slots.outcome(report.source, lease, now);
+    } else {
+      this.#port.giveBack(sourceHost, loanId, report.source);
+    }
+    const state = this.#offers.get(offerId);
+    if (state?.phase === "running") {
+      this.#ended(state, report, now);
+      this.#slots.setJobBytesLeft(job, this.#offers.jobBytesLeft(job));
+    }
+  }
+
+  /** A lease whose holder is gone: its work goes back into the queue. */
+  lost(lease: Lease): void {
+    this.#slots.free(lease.id);
+    if (lease.use.type !== "transfer") {
+      return;
+    }
+    const { offerId, sourceHost, loanId } = lease.use;
+    if (loanId !== null) {
+      this.#port.giveBack(sourceHost, loanId, UNUSED);
+    }
+    const state = this.#offers.get(offerId);
+    if (state?.phase === "running") {
+      // A blob that kills its lanes must not do so for ever.
+      this.#retry(state, this.#lanesLost());
+    }
+  }
+
+  /** False: this is not an offer. */
+  start(id: string, now: number): boolean {
+    const state = this.#offers.get(id);
+    if (state === undefined) {
+      return false;
+    }
+    if (state.offer.sourceHost === this.#host) {
+      this.#take(state, now);
+    } else {
+      this.#offers.move(state, "asking");
+      this.#slots.reserved.add(id);
+      this.#ask(state, now);
+    }
+    return true;
+  }
+
+  /** The source's answer to `borrow`; undefined: it could not be reached. */
+  borrowed(loanId: string, answer: LoanAnswer | undefined, now: number): void {
+    const state = this.#offerOfLoan(loanId);
+    if (state === undefined || (state.phase !== "asking" && state.phase !== "queued")) {
+      return;
+    }
+    const { id, sourceHost } = state.offer;
+    if (answer === undefined) {
+      this.#slots.reserved.delete(id);
+      this.#offers.move(state, "queued");
+      state.askedAtMs = now - REASK_MS + ASK_RETRY_MS;
+    } else if ("lease" in answer) {
+      if (!this.#take(state, now)) {
+        this.#port.giveBack(sourceHost, loanId, UNUSED);
+      }
+    } else if ("refused" in answer) {
+      this.#slots.reserved.delete(id);
+      this.#settle(state, { outcome: "failed", error: answer.refused });
+    } else if (state.phase === "asking") {
+      this.#offers.move(state, "queued");
+      state.holding = this.#mayHold(state, now);
+      if (!state.holding) {
+        this.#slots.reserved.delete(id);
+      }
+    }
+  }
+
+  /** The source has a slot for this offer now. False: pass it on. */
+  lent(loanId: string, now: number): boolean {
+    const state = this.#offerOfLoan(loanId);
+    if (state?.phase === "asking" || state?.phase === "queued") {
+      return this.#take(state, now);
+    }
+    // Told twice: it has been taken already.
+    return state?.phase === "running";
+  }
+
+  /** Takes the slot that a younger offer keeps here while it waits at its source. */
+  endHoldsYoungerThan(other: { since: number; id: string }): void {
+    for (const holder of this.#holders()) {
+      if (older(other, holder.offer)) {
+        this.#endHold(holder);
+      }
+    }
+  }
+
+  tick(now: number): void {
+    for (const state of [...this.#offers.inPhase("queued"), ...this.#offers.inPhase("asking")]) {
+      if (state.askedAtMs + REASK_MS <= now) {
+        this.#ask(state, now);
+      }
+    }
+    if (this.#keptAtMs + KEEP_MS <= now) {
+      this.#keptAtMs = now;
+      this.#keepBorrowed();
+    }
+  }
+
+  failWaiting(error: ErrorDetail): void {
+    for (const state of this.#offers.inPhase("waiting")) {
+      this.#slots.stopWaiting(state.offer.id);
+      this.#settle(state, { outcome: "failed", error });
+    }
+  }
+
+  /** Offers that a lane could take on at once. */
+  get waiting(): number {
+    return this.#offers.count("waiting");
+  }
+
+  /** Offers that may soon need a lane. */
+  get pending(): number {
+    return this.waiting + this.#offers.count("queued") + this.#offers.count("asking");
+  }
+
+  /** Offers that wait, but not in this host's queue. */
+  get waitingElsewhere(): number {
+    return this.#offers.count("queued") + this.#offers.count("parked");
+  }
+
+  get unsettled(): number {
+    return this.#offers.unsettled;
+  }
+
+  get bytesLeft(): number {
+    return this.#offers.bytesLeft;
+  }
+
+  #ask(state: OfferState, now: number): void {
+    state.askedAtMs = now;
+    const { sizeBytes, since, sourceHost } = state.offer;
+    this.#port.borrow(sourceHost, {
+      id: this.#loanIdOf(state),
+      borrower: this.#host,
+      job: state.job,
+      bytes: sizeBytes,
+      jobBytesLeft: this.#offers.jobBytesLeft(state.job),
+      since,
+      starving: this.#starving(state, now),
+    });
+  }
+
+  /** Gives an offer that has a slot at its source one here, and a lane; false when there is no room. */
+  #take(state: OfferState, now: number): boolean {
+    const { offer, job } = state;
+    const reserved = this.#slots.reserved.delete(offer.id);
+    state.holding = false;
+    this.#slots.stopWaiting(offer.id);
+    const admitted = reserved || this.#slots.admitsBlob(now);
+    const seat = admitted && this.#seats.free > this.#slots.reserved.size ? this.#seats.take() : undefined;
+    if (seat === undefined) {
+      this.#wait(state);
+      return false;
+    }
+    const { id: offerId, sourceHost, sizeBytes, since, digest, targetRepository } = offer;
+    const loanId = sourceHost === this.#host ? null : this.#loanIdOf(state);
+    const use = { type: "transfer", job, offerId, sourceHost, loanId } as const;
+    const lease = this.#slots.grant(
+      { id: offerId, kind: "blob", bytes: sizeBytes, job, since },
+      use,
+      seat.session,
+      now,
+    );
+    this.#offers.move(state, "running");
+    this.#port.hand(seat.id, {
+      lease: lease.id,
+      offer: { ...offer, mayExist: state.mayExist },
+      job,
+      mountFrom:
+        sourceHost === this.#host
+          ? [offer.sourceRepository]
+          : this.#port.known(digest).filter((repository) => repository !== targetRepository),
+      attempt: state.attempts + 1,
+    });
+    return true;
+  }
+
+  #ended(state: OfferState, report: TransferReport, now: number): void {
+    const { result, requests, warnings, firstByteAt } = report;
+    if (result.kind === "returned") {
+      this.#wait(state);
+    } else if (result.kind === "failed") {
+      this.#retry(state, result.error, { requests, warnings });
+    } else {
+      const { targetRepository, digest } = state.offer;
+      this.#port.putKnown(targetRepository, digest, now);
+      const firstByte = firstByteAt === undefined ? {} : { firstByteAt };
+      this.#settle(state, { outcome: result.kind, bytes: report.bytes, requests, warnings, ...firstByte });
+    }
+  }
+
+  /** Once more, under its old age, or the end. What was said to have failed may be there all the same. */
+  #retry(state: OfferState, error: ErrorDetail, spent: Partial<Settlement> = {}): void {
+    const throttled = error.code === "rate_limited";
+    state.attempts += throttled ? 0 : 1;
+    state.throttles += throttled ? 1 : 0;
+    state.mayExist = true;
+    if (error.retryable && state.attempts < MAX_ATTEMPTS && state.throttles < MAX_THROTTLES) {
+      this.#port.putAttempts(state.offer.id, state.attempts);
+      this.#wait(state);
+    } else {
+      this.#settle(state, { ...spent, outcome: "failed", error });
+    }
+  }
+
+  #settle(state: OfferState, end: Partial<Settlement> & Pick<Settlement, "outcome">): void {
+    const { id, digest } = state.offer;
+    const nothing = { bytes: 0, requests: { source: 0, target: 0 }, warnings: [] };
+    const settlement: Settlement = { id, digest, ...nothing, ...end };
+    const behind = this.#offers.settle(state, settlement);
+    this.#port.settle(state.job, settlement);
+    const [next] = behind;
+    if (next === undefined) {
+      return;
+    }
+    if (end.outcome === "failed") {
+      // Its job may have another source for the blob: let it try.
+      this.#wait(next);
+    } else {
+      this.#settle(next, { outcome: "present" });
+    }
+  }
+
+  /** Back into this host's queue; whatever it had at its source is not its own any more. */
+  #wait(state: OfferState): void {
+    state.round += 1;
+    this.#offers.move(state, "waiting");
+    const { id, sizeBytes, since } = state.offer;
+    this.#slots.wait({ id, kind: "blob", bytes: sizeBytes, job: state.job, since }, "slot and lane");
+  }
+
+  #keepBorrowed(): void {
+    const bySource = new Map<string, string[]>();
+    for (const { use } of this.#slots.leases.values()) {
+      if (use.type === "transfer" && use.loanId !== null) {
+        bySource.set(use.sourceHost, [...(bySource.get(use.sourceHost) ?? []), use.loanId]);
+      }
+    }
+    for (const [sourceHost, ids] of bySource) {
+      this.#port.keep(sourceHost, ids);
+    }
+  }
+
+  #starving(state: OfferState, now: number): boolean {
+    return now - state.offer.since > this.#maxWaitMs;
+  }
+
+  /** Only the oldest starving offer keeps its slot while it waits at its source. */
+  #mayHold(state: OfferState, now: number): boolean {
+    if (!this.#starving(state, now)) {
+      return false;
+    }
+    const [holder] = this.#holders();
+    if (holder === undefined) {
+      return true;
+    }
+    if (!older(state.offer, holder.offer)) {
+      return false;
+    }
+    this.#endHold(holder);
+    return true;
+  }
+
+  #loanIdOf(state: OfferState): string {
+    return `${state.offer.id}#${this.#life}.${state.round}`;
+  }
+
+  /** Undefined when the loan is not the offer's present one. */
+  #offerOfLoan(loanId: string): OfferState | undefined {
+    const state = this.#offers.get(loanId.slice(0, loanId.lastIndexOf("#")));
+    return state !== undefined && this.#loanIdOf(state) === loanId ? state : undefined;
+  }
+
+  #holders(): OfferState[] {
+    return [...this.#slots.reserved].flatMap((id) => this.#offers.get(id) ?? []).filter((state) => state.holding);
+  }
+
+  #endHold(state: OfferState): void {
+    state.holding = false;
+    this.#slots.reserved.delete(state.offer.id);
+  }
+
+  #lanesLost(): ErrorDetail {
+    return {
+      code: "internal",
+      side: "service",
+      host: this.#host,
+      operation: "copy blob",
+      retryable: true,
+      message: `The transfer was cut off ${MAX_ATTEMPTS} times by the end of the Worker that ran it. Try the copy again.`,
+    };
+  }
+}
+
+function older(a: { since: number; id: string }, b: { since: number; id: string }): boolean {
+  return a.since < b.since || (a.since === b.since && a.id < b.id);
+}
