@@ -9,7 +9,7 @@ import { CopyError } from "../registry/errors.ts";
 
 const Answer = z.union([
   z.object({ username: z.string(), password: z.string() }),
-  z.object({ identityToken: z.string() }),
+  z.object({ identityToken: z.string(), username: z.string() }),
   z.object({ registryToken: z.string() }),
 ]);
 
@@ -43,10 +43,10 @@ async function ask(service: Fetcher, host: string, repository: string | null): P
     });
   }
   const { data } = found;
-  if ("username" in data) {
+  if ("password" in data) {
     return { kind: "basic", ...data };
   }
   return "identityToken" in data
-    ? { kind: "identity", token: data.identityToken }
+    ? { kind: "identity", token: data.identityToken, username: data.username }
     : { kind: "bearer", token: data.registryToken };
 }
