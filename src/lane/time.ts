@@ -20,15 +20,13 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Waits until the work has ended, well or not, but no longer than this. Never throws. */
-export async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | null = null;
-  const patience = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+export function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    work.then(end, end);
   });
-  const ended = work.then(
-    () => undefined,
-    () => undefined,
-  );
-  await Promise.race([ended, patience]);
-  clearTimeout(timer);
 }

@@ -1,0 +1,53 @@
+/**
+ * A Worker that runs single transfers, each in an invocation of its own, for tests that must see them in the real
+ * runtime: POST a {@link TransferOrder}, read a {@link TransferAnswer}.
+ */
+import type { Transfer, TransferReport } from "../../../src/host/contract.ts";
+import { HeldGate } from "../../../src/lane/held-gate.ts";
+import type { Meter } from "../../../src/lane/stream.ts";
+import { runTransfer } from "../../../src/lane/transfer.ts";
+import { createRegistry } from "../../../src/registry/client.ts";
+import { ConnectionBudget } from "../../../src/registry/connection-budget.ts";
+import type { HostSettings, Registry } from "../../../src/registry/contract.ts";
+import type { TransferAnswer, TransferOrder } from "./orders.ts";
+
+const unhandled: string[] = [];
+addEventListener("unhandledrejection", (event) => {
+  unhandled.push(String(event.reason));
+});
+
+export default {
+  async fetch(request: Request): Promise<Response> {
+    const order: TransferOrder = await request.json();
+    const budget = new ConnectionBudget();
+    const reports = await Promise.all(order.transfers.map((transfer) => move(transfer, order, budget)));
+    // What nobody handles is told after the turn in which it was rejected.
+    await scheduler.wait(1);
+    return Response.json({ reports, unhandled } satisfies TransferAnswer);
+  },
+} satisfies ExportedHandler;
+
+async function move(transfer: Transfer, order: TransferOrder, budget: ConnectionBudget): Promise<TransferReport> {
+  const controller = new AbortController();
+  const meter: Meter = { bytes: 0 };
+  const lease = setInterval(() => {
+    if (order.loseAfterBytes !== undefined && meter.bytes >= order.loseAfterBytes) {
+      controller.abort(new Error("the lease was lost"));
+    }
+  }, 1);
+  const end = (side: "source" | "target", settings: HostSettings): { registry: Registry; gate: HeldGate } => {
+    const gate = new HeldGate(async () => null);
+    const tools = { gate, budget, fetch: (url: string, init: RequestInit) => fetch(url, init), now: Date.now };
+    return { gate, registry: createRegistry({ ...tools, settings, side, log: () => undefined }) };
+  };
+  try {
+    return await runTransfer(
+      transfer,
+      end("source", order.source),
+      { ...end("target", order.target), settings: order.target },
+      { signal: controller.signal, meter, idleMs: order.idleMs, now: Date.now },
+    );
+  } finally {
+    clearInterval(lease);
+  }
+}
