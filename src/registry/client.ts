@@ -1,7 +1,14 @@
-/** The client of one registry host. */
+/** The client of one registry host, put together: what each operation does stands in the file of its noun. */
+import { headBlob, openBlob } from "./blobs.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import type { HostSettings, Registry } from "./contract.ts";
 import type { Gate } from "./gate.ts";
+import type { HostClient } from "./host-client.ts";
+import { getManifest, headManifest, putManifest } from "./manifests.ts";
+import { Requester } from "./requester.ts";
+import { listTags } from "./tags.ts";
+import { createTransport } from "./transport.ts";
+import { cancelUpload, patchBlob, putBlob, startUpload, uploadOffset } from "./uploads.ts";
 import type { Fetch, Log } from "./wire.ts";
 
 export interface RegistryOptions {
@@ -17,10 +24,33 @@ export interface RegistryOptions {
   budget: ConnectionBudget;
   /** Ends everything this client does; single operations may have a signal of their own besides. */
   signal?: AbortSignal;
-  /** Which URLs redirects and upload locations may lead to; by default as in reach.ts. */
+  /** Which URLs redirects and upload locations may lead to, besides the rule in reach.ts. */
   mayReach?: (url: URL) => boolean;
 }
 
-export function createRegistry(_options: RegistryOptions): Registry {
-  throw new Error("under construction");
+/**
+ * A client of the host in `settings`. In workerd a body handed to `putBlob` or `patchBlob` must know its length (that of
+ * a fetch, or a FixedLengthStream's), or the runtime sends it in chunks, which many registries refuse.
+ */
+export function createRegistry(options: RegistryOptions): Registry {
+  const { settings, side, gate, now, signal } = options;
+  const { host } = settings;
+  const transport = createTransport({ ...options, host });
+  const requester = new Requester({ transport, gate, side, host, now, ...(signal === undefined ? {} : { signal }) });
+  const client: HostClient = { settings, side, transport, requester };
+  return {
+    host,
+    usage: transport.usage,
+    headManifest: (repository, reference) => headManifest(client, repository, reference),
+    getManifest: (repository, reference) => getManifest(client, repository, reference),
+    putManifest: (repository, reference, manifest) => putManifest(client, repository, reference, manifest),
+    listTags: (repository, page) => listTags(client, repository, page),
+    headBlob: (repository, digest) => headBlob(client, repository, digest),
+    openBlob: (repository, digest, how) => openBlob(client, repository, digest, how),
+    startUpload: (repository, how) => startUpload(client, repository, how),
+    putBlob: (upload, how) => putBlob(client, upload, how),
+    patchBlob: (upload, how) => patchBlob(client, upload, how),
+    uploadOffset: (upload) => uploadOffset(client, upload),
+    cancelUpload: (upload) => cancelUpload(client, upload),
+  };
 }

@@ -17,15 +17,23 @@ export class ConnectionBudget {
   /** Waits for a connection, first come first served; the answer gives it back, once. Rejects with the signal's reason. */
   async acquire(signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    if (this.#free > 0) this.#free--;
-    else await this.#wait(signal);
+    if (this.#free > 0) {
+      this.#free--;
+    } else {
+      await this.#wait(signal);
+    }
     let held = true;
     return () => {
-      if (!held) return;
+      if (!held) {
+        return;
+      }
       held = false;
       const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
+      if (next) {
+        next();
+      } else {
+        this.#free++;
+      }
     };
   }
 
@@ -37,7 +45,9 @@ export class ConnectionBudget {
       };
       const aborted = (): void => {
         const place = this.#waiting.indexOf(granted);
-        if (place >= 0) this.#waiting.splice(place, 1);
+        if (place >= 0) {
+          this.#waiting.splice(place, 1);
+        }
         reject(signal.reason);
       };
       this.#waiting.push(granted);

@@ -24,6 +24,7 @@ export interface HostSettings {
 export interface ManifestHead {
   digest: string;
   mediaType: string;
+  /** -1: not said. */
   sizeBytes: number;
 }
 
@@ -48,6 +49,8 @@ export interface Upload {
   location: string;
   /** `OCI-Chunk-Min-Length`, 0 where not given. */
   minChunkBytes: number;
+  /** The registry has closed the session by itself at the last byte (201 on PATCH, as ECR does): `putBlob` only checks. */
+  completed?: boolean;
 }
 
 export interface Referrer {

@@ -30,13 +30,21 @@ export interface Hasher {
 
 /** What is wrong with the text as a digest, as the end of a sentence; null: nothing. */
 export function describeDigestFault(text: string): string | null {
-  if (text === "") return "is empty; expected sha256:<64 hex digits>";
-  if (text.length > MAX_DIGEST_CHARACTERS) return `has more than ${MAX_DIGEST_CHARACTERS} characters`;
+  if (text === "") {
+    return "is empty; expected sha256:<64 hex digits>";
+  }
+  if (text.length > MAX_DIGEST_CHARACTERS) {
+    return `has more than ${MAX_DIGEST_CHARACTERS} characters`;
+  }
   const colon = text.indexOf(":");
-  if (colon < 0) return "has no algorithm; expected sha256:<64 hex digits>";
+  if (colon < 0) {
+    return "has no algorithm; expected sha256:<64 hex digits>";
+  }
   const algorithm = text.slice(0, colon);
   const encoded = text.slice(colon + 1);
-  if (!ALGORITHM.test(algorithm)) return "has a malformed algorithm; expected sha256:<64 hex digits>";
+  if (!ALGORITHM.test(algorithm)) {
+    return "has a malformed algorithm; expected sha256:<64 hex digits>";
+  }
   const length = HEX_LENGTHS[algorithm];
   if (length === undefined) {
     return ENCODED.test(encoded)
@@ -53,7 +61,9 @@ export function describeDigestFault(text: string): string | null {
 
 /** The parts of a digest; null when the text is none. */
 export function parseDigest(text: string): Digest | null {
-  if (describeDigestFault(text) !== null) return null;
+  if (describeDigestFault(text) !== null) {
+    return null;
+  }
   const colon = text.indexOf(":");
   return { algorithm: text.slice(0, colon), encoded: text.slice(colon + 1) };
 }
@@ -91,6 +101,8 @@ export function digestOf(bytes: Uint8Array, algorithm: HashAlgorithm = "sha256")
 /** Compares bytes with a digest; `unknown` when its algorithm cannot be computed here. */
 export function verifyBytes(bytes: Uint8Array, digest: string): "match" | "mismatch" | "unknown" {
   const algorithm = algorithmOf(digest);
-  if (!isHashAlgorithm(algorithm)) return "unknown";
+  if (!isHashAlgorithm(algorithm)) {
+    return "unknown";
+  }
   return digestOf(bytes, algorithm) === digest ? "match" : "mismatch";
 }

@@ -45,6 +45,8 @@ export interface AuthorizationRequest {
   challenge?: string;
   /** The `Authorization` value the registry just refused: never answered again. */
   refused?: string;
+  /** It must be good for that long, if the token endpoint gives any that long: an upload starts now and is checked later. */
+  validForMs?: number;
 }
 
 export interface Authorization {

@@ -50,12 +50,16 @@ export function parseReference(text: string, field = "reference"): Reference {
       message: `${field} ${quote(text)}: ${problem}`,
     });
   };
-  if (text === "") return fail("it is empty; expected host/repository:tag or host/repository@digest");
+  if (text === "") {
+    return fail("it is empty; expected host/repository:tag or host/repository@digest");
+  }
   if (text.length > MAX_REFERENCE_CHARACTERS) {
     return fail(`it has ${text.length} characters; a reference has at most ${MAX_REFERENCE_CHARACTERS}`);
   }
   const space = /[\s\p{Cc}]/u.exec(text);
-  if (space) return fail(`there is white space or a control character at position ${space.index + 1}; remove it`);
+  if (space) {
+    return fail(`there is white space or a control character at position ${space.index + 1}; remove it`);
+  }
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text);
   if (scheme) {
     return fail(
@@ -69,21 +73,31 @@ export function parseReference(text: string, field = "reference"): Reference {
   const digest = at < 0 ? undefined : text.slice(at + 1);
   if (digest !== undefined) {
     const fault = describeDigestFault(digest);
-    if (fault !== null) return fail(`the digest after "@" ${fault}`);
+    if (fault !== null) {
+      return fail(`the digest after "@" ${fault}`);
+    }
   }
-  if (named === "") return fail('the repository before "@" is missing');
+  if (named === "") {
+    return fail('the repository before "@" is missing');
+  }
 
   const { host, rest } = splitHost(named, fail);
   const colon = rest.indexOf(":", rest.lastIndexOf("/") + 1);
   const tag = colon < 0 ? undefined : rest.slice(colon + 1);
   if (tag !== undefined) {
     const fault = describeTagFault(tag);
-    if (fault !== null) return fail(fault);
+    if (fault !== null) {
+      return fail(fault);
+    }
   }
   let repository = colon < 0 ? rest : rest.slice(0, colon);
   const fault = describeRepositoryFault(repository);
-  if (fault !== null) return fail(fault);
-  if (host === DOCKER_HUB && !repository.includes("/")) repository = `library/${repository}`;
+  if (fault !== null) {
+    return fail(fault);
+  }
+  if (host === DOCKER_HUB && !repository.includes("/")) {
+    repository = `library/${repository}`;
+  }
   if (host.length + 1 + repository.length > MAX_NAME_CHARACTERS) {
     return fail(`host and repository together have more than ${MAX_NAME_CHARACTERS} characters`);
   }
@@ -120,23 +134,35 @@ export function canonicalHost(host: string): string {
 function splitHost(named: string, fail: (problem: string) => never): { host: string; rest: string } {
   const slash = named.indexOf("/");
   if (slash < 0) {
-    if (named.startsWith("[")) return fail('the repository after the host is missing; expected "host/repository"');
+    if (named.startsWith("[")) {
+      return fail('the repository after the host is missing; expected "host/repository"');
+    }
     return { host: DOCKER_HUB, rest: named };
   }
   const first = named.slice(0, slash);
-  if (first === "") return fail('it begins with "/"; expected a host or a repository first');
+  if (first === "") {
+    return fail('it begins with "/"; expected a host or a repository first');
+  }
   const isHost = /[.:[\]]/.test(first) || first.toLowerCase() === "localhost" || first !== first.toLowerCase();
-  if (!isHost) return { host: DOCKER_HUB, rest: named };
+  if (!isHost) {
+    return { host: DOCKER_HUB, rest: named };
+  }
   const fault = describeHostFault(first);
-  if (fault !== null) return fail(fault);
+  if (fault !== null) {
+    return fail(fault);
+  }
   const rest = named.slice(slash + 1);
-  if (rest === "") return fail(`the repository after the host "${first}" is missing; expected "host/repository"`);
+  if (rest === "") {
+    return fail(`the repository after the host "${first}" is missing; expected "host/repository"`);
+  }
   return { host: canonicalHost(first), rest };
 }
 
 function describeHostFault(host: string): string | null {
   const parts = /^(\[[^\]]*\]|[^:[\]]*)(?::(.*))?$/.exec(host);
-  if (!parts) return `the host ${quote(host)} is malformed; expected "name", "name:port" or "[IPv6]:port"`;
+  if (!parts) {
+    return `the host ${quote(host)} is malformed; expected "name", "name:port" or "[IPv6]:port"`;
+  }
   const name = parts[1] ?? "";
   const port = parts[2];
   if (port !== undefined && (!/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > MAX_PORT)) {
@@ -148,7 +174,9 @@ function describeHostFault(host: string): string | null {
     return isAddress ? null : `${quote(name)} is not an IPv6 address in brackets`;
   }
   for (const label of name.split(".")) {
-    if (label === "") return `the host ${quote(host)} has an empty part; expected a name such as "ghcr.io"`;
+    if (label === "") {
+      return `the host ${quote(host)} has an empty part; expected a name such as "ghcr.io"`;
+    }
     if (!HOST_LABEL.test(label)) {
       return `the part ${quote(label)} of the host may only have letters, digits and inner hyphens`;
     }
@@ -157,9 +185,13 @@ function describeHostFault(host: string): string | null {
 }
 
 function describeRepositoryFault(repository: string): string | null {
-  if (repository === "") return "the repository is empty";
+  if (repository === "") {
+    return "the repository is empty";
+  }
   for (const component of repository.split("/")) {
-    if (component === "") return `the repository ${quote(repository)} has an empty part (a slash too many)`;
+    if (component === "") {
+      return `the repository ${quote(repository)} has an empty part (a slash too many)`;
+    }
     if (component !== component.toLowerCase()) {
       return `the repository ${quote(repository)} has upper case; repositories are lower case: ${quote(repository.toLowerCase())}`;
     }
@@ -174,11 +206,15 @@ function describeRepositoryFault(repository: string): string | null {
 }
 
 function describeTagFault(tag: string): string | null {
-  if (tag === "") return 'the tag after ":" is empty';
+  if (tag === "") {
+    return 'the tag after ":" is empty';
+  }
   if (tag.length > MAX_TAG_CHARACTERS) {
     return `the tag has ${tag.length} characters; at most ${MAX_TAG_CHARACTERS} are allowed`;
   }
-  if (TAG.test(tag)) return null;
+  if (TAG.test(tag)) {
+    return null;
+  }
   return `the tag ${quote(tag)} is not valid; expected letters, digits, "_", "." and "-", not beginning with "." or "-"`;
 }
 

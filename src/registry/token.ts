@@ -1,9 +1,23 @@
-/** Authorizations for one registry host. */
+/**
+ * Authorizations for one registry host: remembers how the host wants to be convinced, asks its token endpoint once per
+ * set of scopes and lifetime however many ask, and keeps secrets from going anywhere but there.
+ */
+import { parseChallenges, type Challenge } from "./challenge.ts";
+import type { ConnectionBudget } from "./connection-budget.ts";
 import type { HostSettings } from "./contract.ts";
 import type { CredentialLookup } from "./credentials.ts";
-import type { ErrorDetail } from "./errors.ts";
+import { CopyError, type ErrorCode, type ErrorDetail } from "./errors.ts";
 import type { Authorization, AuthorizationRequest } from "./gate.ts";
-import type { Fetch, Log } from "./wire.ts";
+import { reachProblem } from "./reach.ts";
+import { coversScopes, mergeScopes, repositoryOf, splitScopes } from "./scopes.ts";
+import { askForToken, basicHeader, type TokenEndpointOptions } from "./token-endpoint.ts";
+import { createWire, type Fetch, type Log } from "./wire.ts";
+
+/** A token is not used in its last seconds: clocks differ, and a request takes its time to be checked. */
+const EXPIRY_MARGIN_MS = 10_000;
+
+/** Refused values and tokens are few; what is older than so many others is forgotten. */
+const MAX_REMEMBERED = 200;
 
 export interface TokenSourceOptions {
   settings: HostSettings;
@@ -11,22 +25,193 @@ export interface TokenSourceOptions {
   side: ErrorDetail["side"];
   credentials: CredentialLookup;
   fetch: Fetch;
+  /** Milliseconds since the epoch. */
   now: () => number;
   log: Log;
-  /** Whether a token endpoint at this URL may be asked; by default as in reach.ts. */
+  budget?: ConnectionBudget;
+  /** Whether a token endpoint at this URL may be asked, besides the rule in reach.ts. */
   mayReach?: (url: URL) => boolean;
+}
+
+interface Kept extends Authorization {
+  scopes: string[];
+  gainedAtMs: number;
+  /** Credentials may differ from one repository to the next. */
+  repository: string | null;
+}
+
+interface BearerRealm {
+  realm: URL;
+  service: string | undefined;
 }
 
 export class TokenSource {
   readonly #options: TokenSourceOptions;
+  readonly #endpoint: TokenEndpointOptions;
+  readonly #registry: URL;
+  /** What the host last asked for; null until it has asked. */
+  #wanted: Challenge | null = null;
+  /** Scopes the host named itself for what was asked of it, by the asked ones: its names may differ from ours. */
+  readonly #offered = new Map<string, string[]>();
+  readonly #kept = new Map<string, Kept>();
+  readonly #underWay = new Map<string, Promise<Kept>>();
+  readonly #refused = new Set<string>();
 
   constructor(options: TokenSourceOptions) {
+    const { settings, side } = options;
     this.#options = options;
+    this.#registry = new URL(`${settings.tls === "disabled" ? "http" : "https"}://${settings.hostname}/`);
+    const wire = createWire({ ...options, host: settings.host });
+    this.#endpoint = { wire, now: options.now, side, host: settings.host };
   }
 
-  /** The authorization for the scopes, from memory or from the token endpoint; null: send none. */
-  async authorize(_request: AuthorizationRequest): Promise<Authorization | null> {
-    await Promise.resolve(this.#options);
+  /**
+   * The authorization for the scopes, from memory or from the token endpoint; null: send none (nothing was demanded yet,
+   * or there is nothing else to offer than what was refused).
+   * @throws CopyError `unauthorized` when the token endpoint refuses (never to be retried), `denied` for a realm that
+   * must not be asked, `unsupported` for a scheme nobody here speaks; retryable ones when the endpoint is overloaded.
+   */
+  async authorize(request: AuthorizationRequest): Promise<Authorization | null> {
+    if (request.refused !== undefined) {
+      this.#refuse(request.refused);
+    }
+    const scopes = mergeScopes(request.scopes);
+    if (request.challenge !== undefined) {
+      this.#learn(request.challenge, scopes);
+    }
+    const repository = repositoryOf(request.scopes);
+    const credential = await this.#options.credentials(this.#options.settings.host, repository);
+    if (credential?.kind === "bearer") {
+      return this.#unlessRefused(`Bearer ${credential.token}`);
+    }
+    if (this.#wanted === null) {
+      return null;
+    }
+    if (this.#wanted.scheme === "basic") {
+      if (credential === null) {
+        return null;
+      }
+      const password = credential.kind === "basic" ? credential.password : credential.token;
+      return this.#unlessRefused(basicHeader(credential.username, password));
+    }
+    const kept = await this.#bearer(this.#realm(this.#wanted), scopes, repository, request.validForMs ?? 0, credential);
+    return this.#refused.has(kept.header) ? null : { header: kept.header, expiresAtMs: kept.expiresAtMs };
+  }
+
+  #bearer(
+    { realm, service }: BearerRealm,
+    asked: string[],
+    repository: string | null,
+    validForMs: number,
+    credential: Awaited<ReturnType<CredentialLookup>>,
+  ): Promise<Kept> {
+    const key = asked.join(" ");
+    const scopes = mergeScopes(asked, this.#offered.get(key) ?? []);
+    const kept = this.#find(scopes, repository, validForMs);
+    if (kept) {
+      return Promise.resolve(kept);
+    }
+    const underWay = this.#underWay.get(key);
+    if (underWay) {
+      return underWay;
+    }
+    const gainedAtMs = this.#options.now();
+    const flight = askForToken(this.#endpoint, { realm, service, scopes, credential })
+      .then(({ token, lifetimeMs }) => {
+        const marginMs = Math.min(EXPIRY_MARGIN_MS, lifetimeMs / 2);
+        const expiresAtMs = gainedAtMs + lifetimeMs - marginMs;
+        const gained: Kept = { header: `Bearer ${token}`, expiresAtMs, scopes, gainedAtMs, repository };
+        remember(this.#kept, key, gained);
+        return gained;
+      })
+      .finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, flight);
+    return flight;
+  }
+
+  /** A token that is good for the scopes and, where the endpoint gives such, for the time wanted. */
+  #find(scopes: readonly string[], repository: string | null, validForMs: number): Kept | null {
+    const nowMs = this.#options.now();
+    for (const [key, kept] of this.#kept) {
+      if (nowMs >= kept.expiresAtMs) {
+        this.#kept.delete(key);
+        continue;
+      }
+      // A token in its first half is as good as a new one; asking again would only spin on endpoints with short lives.
+      const isYoung = nowMs - kept.gainedAtMs < kept.expiresAtMs - nowMs;
+      const lasts = kept.expiresAtMs - nowMs >= validForMs || isYoung;
+      if (lasts && kept.repository === repository && coversScopes(kept.scopes, scopes)) {
+        return kept;
+      }
+    }
     return null;
+  }
+
+  #refuse(header: string): void {
+    this.#refused.add(header);
+    if (this.#refused.size > MAX_REMEMBERED) {
+      for (const oldest of this.#refused) {
+        this.#refused.delete(oldest);
+        break;
+      }
+    }
+    for (const [key, kept] of this.#kept) {
+      if (kept.header === header) {
+        this.#kept.delete(key);
+      }
+    }
+  }
+
+  #unlessRefused(header: string): Authorization | null {
+    return this.#refused.has(header) ? null : { header, expiresAtMs: Number.MAX_SAFE_INTEGER };
+  }
+
+  #learn(header: string, asked: readonly string[]): void {
+    const challenges = parseChallenges(header);
+    const bearer = challenges.find(({ scheme, params }) => scheme === "bearer" && params.has("realm"));
+    const wanted = bearer ?? challenges.find(({ scheme }) => scheme === "basic");
+    if (!wanted) {
+      const schemes = challenges.map(({ scheme }) => scheme).join(", ") || "nothing that can be read";
+      throw this.#error("unsupported", `asks for authentication by ${schemes}; only Bearer and Basic are spoken here`);
+    }
+    this.#wanted = wanted;
+    const offered = splitScopes(wanted.params.get("scope"));
+    if (offered.length > 0) {
+      remember(this.#offered, asked.join(" "), offered);
+    }
+  }
+
+  #realm(challenge: Challenge): BearerRealm {
+    const text = challenge.params.get("realm") ?? "";
+    if (!URL.canParse(text, this.#registry)) {
+      throw this.#error("unsupported", "names a token realm that is no address");
+    }
+    const realm = new URL(text, this.#registry);
+    realm.hash = "";
+    const mayReach = realm.host === this.#registry.host || (this.#options.mayReach?.(realm) ?? true);
+    const problem =
+      reachProblem(realm, this.#registry) ?? (mayReach ? null : "is not an address this service may call");
+    if (problem !== null) {
+      throw this.#error("denied", `names the token realm ${realm.host}, which ${problem}`);
+    }
+    return { realm, service: challenge.params.get("service") };
+  }
+
+  #error(code: ErrorCode, problem: string): CopyError {
+    const { side, settings } = this.#options;
+    const message = `${settings.host} ${problem}`;
+    return new CopyError({ code, side, host: settings.host, operation: "authorize", retryable: false, message });
+  }
+}
+
+/** Puts an entry last, and lets go of the oldest where there are too many. */
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > MAX_REMEMBERED) {
+    for (const oldest of map.keys()) {
+      map.delete(oldest);
+      break;
+    }
   }
 }

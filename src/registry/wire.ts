@@ -1,4 +1,10 @@
-/** One HTTP request on the wire, to a registry or a token endpoint. */
+/**
+ * One HTTP request on the wire, to a registry or a token endpoint: sent, timed, logged, its connection errors put into
+ * words. Knows nothing of registries, authentication or redirects.
+ */
+import type { ConnectionBudget } from "./connection-budget.ts";
+import { CopyError, errorDetailOf, type ErrorDetail } from "./errors.ts";
+import { USER_AGENT } from "./user-agent.ts";
 
 /** What is handed to `fetch`; a type of its own, so that it means the same in workerd and in Node. */
 export interface WireInit {
@@ -6,7 +12,9 @@ export interface WireInit {
   headers: Record<string, string>;
   body: ReadableStream<Uint8Array> | Uint8Array | string | null;
   redirect: "manual";
+  /** Neither tokens nor private blobs may land in a cache that others share. */
   cache: "no-store";
+  /** Bytes as they were sent: a decoded body no longer has the digest that was asked for. */
   encodeResponseBody: "manual";
   /** Node wants it for streamed bodies; workerd ignores it. */
   duplex: "half";
@@ -23,7 +31,7 @@ export interface RequestLine {
   path: string;
   /** 0: no answer came. */
   status: number;
-  /** Length of the body: of the request's for one that sends a body, else what the answer says of its own; 0 if unsaid. */
+  /** Length of the body: of the request's own where it has one, else what the answer says of its; 0 if unsaid. */
   bytes: number;
   /** From sending until the answer's headers. */
   ms: number;
@@ -33,3 +41,172 @@ export interface RequestLine {
 }
 
 export type Log = (line: RequestLine) => void;
+
+export interface WireOptions {
+  fetch: Fetch;
+  now: () => number;
+  log: Log;
+  /** Without one, requests are not held back. */
+  budget?: ConnectionBudget;
+  /** For errors. */
+  side: ErrorDetail["side"];
+  host: string;
+}
+
+export interface WireRequest {
+  /** For errors: "read manifest". */
+  operation: string;
+  method: string;
+  url: URL;
+  headers: Record<string, string>;
+  body: ReadableStream<Uint8Array> | Uint8Array | string | null;
+  bodyBytes: number;
+  /** How long to wait for the answer's headers. */
+  timeLimitMs: number;
+  /** Ends the request and the reading of its answer. */
+  signals: readonly AbortSignal[];
+  attempt: number;
+  redirect: number;
+}
+
+/**
+ * Sends one request and waits for the headers of its answer.
+ * @throws CopyError `connection` when no answer came, `stalled` when none came in time, `cancelled` when a signal ended
+ * it; a CopyError that is a signal's reason is thrown as it is.
+ */
+export type Wire = (request: WireRequest) => Promise<Response>;
+
+export function createWire(options: WireOptions): Wire {
+  // A method call would hand fetch a `this` that it refuses in workerd.
+  const { fetch, now, log, budget, side, host } = options;
+
+  return async (request) => {
+    const { url, method, operation } = request;
+    const limit = new AbortController();
+    const signal = AbortSignal.any([...request.signals, limit.signal]);
+    const giveBack = (await acquire(budget, request, side, host)) ?? (() => {});
+    const timer = setTimeout(() => limit.abort(), request.timeLimitMs);
+    const startedMs = now();
+    let response: Response | null = null;
+    try {
+      response = await fetch(url.href, {
+        method,
+        headers: { "user-agent": USER_AGENT, "accept-encoding": "identity", ...request.headers },
+        body: request.body,
+        redirect: "manual",
+        cache: "no-store",
+        encodeResponseBody: "manual",
+        duplex: "half",
+        signal,
+      });
+      return response;
+    } catch (thrown) {
+      const ended = endedBy(request.signals, operation, side, host);
+      if (ended !== null) {
+        throw ended;
+      }
+      if (limit.signal.aborted) {
+        throw failure(
+          side,
+          host,
+          operation,
+          "stalled",
+          `${url.host} did not answer within ${request.timeLimitMs / 1000} s`,
+        );
+      }
+      throw failure(
+        side,
+        host,
+        operation,
+        "connection",
+        `${url.host} could not be reached or hung up${reasonOf(thrown)}`,
+      );
+    } finally {
+      clearTimeout(timer);
+      giveBack();
+      log({
+        msg: "request",
+        method,
+        host: url.host,
+        path: url.pathname,
+        status: response?.status ?? 0,
+        bytes: request.body === null ? lengthOf(response) : request.bodyBytes,
+        ms: Math.round(now() - startedMs),
+        attempt: request.attempt,
+        redirect: request.redirect,
+      });
+    }
+  };
+}
+
+/** The error for a signal that has fired: its reason where that is a CopyError, else `cancelled`. Null: none has. */
+export function endedBy(
+  signals: readonly AbortSignal[],
+  operation: string,
+  side: ErrorDetail["side"],
+  host: string,
+): CopyError | null {
+  const fired = signals.find((each) => each.aborted);
+  if (!fired) {
+    return null;
+  }
+  const detail = errorDetailOf(fired.reason, operation);
+  if (detail.code !== "internal") {
+    return new CopyError(detail);
+  }
+  return new CopyError({
+    code: "cancelled",
+    side,
+    host,
+    operation,
+    retryable: false,
+    message: `"${operation}" at ${host} was cancelled`,
+  });
+}
+
+async function acquire(
+  budget: ConnectionBudget | undefined,
+  request: WireRequest,
+  side: ErrorDetail["side"],
+  host: string,
+): Promise<(() => void) | null> {
+  const ended = endedBy(request.signals, request.operation, side, host);
+  if (ended !== null) {
+    throw ended;
+  }
+  if (!budget) {
+    return null;
+  }
+  try {
+    return await budget.acquire(AbortSignal.any([...request.signals]));
+  } catch (thrown) {
+    throw endedBy(request.signals, request.operation, side, host) ?? thrown;
+  }
+}
+
+function failure(
+  side: ErrorDetail["side"],
+  host: string,
+  operation: string,
+  code: "stalled" | "connection",
+  problem: string,
+): CopyError {
+  return new CopyError({ code, side, host, operation, retryable: true, message: `${problem} ("${operation}")` });
+}
+
+/** The system's name for what went wrong (`ECONNREFUSED`), or the runtime's own short words; never an address. */
+function reasonOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) {
+    return "";
+  }
+  const { cause } = thrown;
+  if (typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string") {
+    return `: ${cause.code}`;
+  }
+  return thrown.message === "" || thrown.message.includes("://") ? "" : `: ${thrown.message.slice(0, 200)}`;
+}
+
+function lengthOf(response: Response | null): number {
+  const length = Number(response?.headers.get("content-length") ?? 0);
+  return Number.isSafeInteger(length) && length > 0 ? length : 0;
+}

@@ -1,0 +1,173 @@
+/**
+ * What an answer means: for the host's limits and backoff (an Outcome), and for a person (a CopyError with the
+ * registry's own words). The only place that knows statuses and the spec's error codes.
+ */
+import { discard, readBounded } from "./body.ts";
+import { CopyError, type ErrorCode, type ErrorDetail } from "./errors.ts";
+import type { Outcome, OutcomeClass, Quota } from "./gate.ts";
+import { parseRetryAfter } from "./retry-after.ts";
+import { redact, wordsOf, type RegistryWords } from "./words.ts";
+
+/** Far more than any reason takes; what is beyond it is not read. */
+const MAX_ERROR_BODY_BYTES = 64 * 1024;
+
+/** 520 to 524: Cloudflare in front of a registry that did not answer it. */
+const RETRIED: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524]);
+
+/** Codes of the distribution-spec (and of docker's registry before it) that say more than the status. */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  BLOB_UNKNOWN: "not_found",
+  BLOB_UPLOAD_INVALID: "upload_lost",
+  BLOB_UPLOAD_UNKNOWN: "upload_lost",
+  DENIED: "denied",
+  DIGEST_INVALID: "digest_mismatch",
+  MANIFEST_BLOB_UNKNOWN: "manifest_invalid",
+  MANIFEST_INVALID: "manifest_invalid",
+  MANIFEST_UNKNOWN: "not_found",
+  MANIFEST_UNVERIFIED: "manifest_invalid",
+  NAME_INVALID: "invalid_request",
+  NAME_UNKNOWN: "not_found",
+  SIZE_INVALID: "size_mismatch",
+  TAG_INVALID: "invalid_request",
+  UNSUPPORTED: "unsupported",
+};
+
+export interface AnswerContext {
+  side: ErrorDetail["side"];
+  host: string;
+  /** "read manifest" */
+  operation: string;
+  /** What it was about, for the sentence: "library/alpine:latest". */
+  about: string;
+  /** For statuses that say nothing more precise. */
+  otherwise: ErrorCode;
+  /** The `Authorization` that was sent, null for none: decides the advice, and is kept out of the message. */
+  authorization: string | null;
+  nowMs: number;
+}
+
+/** Whether the same request may succeed later. */
+export function isRetried(status: number): boolean {
+  return RETRIED.has(status);
+}
+
+/** What the answer means to the host's limits. */
+export function outcomeOf(response: Response, nowMs: number): Outcome {
+  const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), nowMs);
+  const quota = quotaOf(response.headers);
+  return {
+    class: classOf(response),
+    ...(retryAfterMs === null ? {} : { retryAfterMs }),
+    ...(quota === null ? {} : { quota }),
+  };
+}
+
+/** What an error that came without an answer means to the host's limits. */
+export function outcomeOfError(error: CopyError, nowMs: number): Outcome {
+  const { code, retryAt } = error.detail;
+  const classes: Partial<Record<ErrorCode, OutcomeClass>> = {
+    connection: "refused",
+    stalled: "failed",
+    unavailable: "failed",
+    rate_limited: "throttled",
+  };
+  return {
+    class: classes[code] ?? "ok",
+    ...(retryAt === undefined ? {} : { retryAfterMs: Math.max(0, retryAt - nowMs) }),
+  };
+}
+
+/** `RateLimit-Limit: 100;w=21600` and `RateLimit-Remaining: 76;w=21600`, as Docker Hub sends them; null: not sent. */
+export function quotaOf(headers: Headers): Quota | null {
+  const limit = /^\s*(\d{1,12})(?:.*?;\s*w=(\d{1,9}))?/.exec(headers.get("ratelimit-limit") ?? "");
+  const remaining = /^\s*(\d{1,12})/.exec(headers.get("ratelimit-remaining") ?? "");
+  if (!limit || !remaining) {
+    return null;
+  }
+  return {
+    limit: Number(limit[1]),
+    remaining: Number(remaining[1]),
+    ...(limit[2] === undefined ? {} : { windowSeconds: Number(limit[2]) }),
+  };
+}
+
+/** The error for an answer that is none of those the operation can use. Reads and ends its body. */
+export async function refusalOf(response: Response, context: AnswerContext): Promise<CopyError> {
+  const words = await readWords(response, context.authorization);
+  const { status } = response;
+  const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), context.nowMs);
+  const code = codeOf(response, words, context.otherwise);
+  const said = words.text === "" ? "" : `: ${words.text}`;
+  const advice = adviceFor(code, status, context);
+  return new CopyError({
+    code,
+    side: context.side,
+    host: context.host,
+    operation: context.operation,
+    status,
+    retryable: isRetried(status) || isSecondaryLimit(response),
+    ...(retryAfterMs === null ? {} : { retryAt: context.nowMs + retryAfterMs }),
+    message: `${context.host} answered ${status} to "${context.operation}" of ${context.about}${said}${advice}`,
+  });
+}
+
+async function readWords(response: Response, authorization: string | null): Promise<RegistryWords> {
+  const secrets = authorization === null ? [] : [authorization, authorization.replace(/^\S+\s+/, "")];
+  try {
+    const { bytes } = await readBounded(response, MAX_ERROR_BODY_BYTES);
+    const { code, text } = wordsOf(redact(new TextDecoder().decode(bytes), secrets));
+    return { code, text };
+  } catch {
+    // The refusal stands without its words.
+    discard(response);
+    return { code: "", text: "" };
+  }
+}
+
+/** GitHub answers its secondary limits with 403 and `Retry-After`. */
+function isSecondaryLimit(response: Response): boolean {
+  return response.status === 403 && response.headers.has("retry-after");
+}
+
+function classOf(response: Response): OutcomeClass {
+  if (response.status === 429 || isSecondaryLimit(response)) {
+    return "throttled";
+  }
+  return isRetried(response.status) ? "failed" : "ok";
+}
+
+function codeOf(response: Response, words: RegistryWords, otherwise: ErrorCode): ErrorCode {
+  const { status } = response;
+  if (status === 429 || isSecondaryLimit(response)) {
+    return "rate_limited";
+  }
+  if (status >= 500 && status !== 501) {
+    return "unavailable";
+  }
+  if (status === 401) {
+    return "unauthorized";
+  }
+  if (status === 403) {
+    return "denied";
+  }
+  const named = CODES[words.code];
+  if (named !== undefined) {
+    return named;
+  }
+  if (status === 404) {
+    return "not_found";
+  }
+  return status === 405 || status === 501 ? "unsupported" : otherwise;
+}
+
+function adviceFor(code: ErrorCode, status: number, context: AnswerContext): string {
+  if (code === "unauthorized" || code === "denied") {
+    return context.authorization === null
+      ? ` (no credentials for ${context.host} are known; it may also not exist)`
+      : ` (with the credentials known for ${context.host}; it may also not exist)`;
+  }
+  if (status === 413) {
+    return ` (it does not take that much in one request; set chunk_bytes for ${context.host})`;
+  }
+  return "";
+}

@@ -1,0 +1,287 @@
+/**
+ * One operation at a registry, from waiting for a slot to its result: authorization, the answer to a 401, retries.
+ * How long to wait between attempts is the gate's business: a slot is given back with what became of the request, and
+ * asking for the next one waits as long as the host needs.
+ */
+import { outcomeOf, outcomeOfError, refusalOf } from "./answer.ts";
+import { BrokenBody, discard } from "./body.ts";
+import { CopyError, errorDetailOf, type ErrorCode, type ErrorDetail } from "./errors.ts";
+import type { Authorization, Gate, Outcome, RequestKind, Slot } from "./gate.ts";
+import type { Transport } from "./transport.ts";
+import { endedBy } from "./wire.ts";
+
+/** How often a request is sent before its failure is the operation's. */
+const MAX_ATTEMPTS = 6;
+
+/** Answers of registries come within seconds; some check a store before they do. */
+const ANSWER_TIME_LIMIT_MS = 60_000;
+
+/**
+ * A request with a large body is answered after all of it has arrived and been hashed and stored. What bounds it is the
+ * caller's watch over the bytes; this limit only keeps a dead connection from outliving the invocation (15 minutes).
+ */
+export const UPLOAD_TIME_LIMIT_MS = 14 * 60_000;
+
+/** An upload's token must outlive the time between asking for it and the registry's check of it. */
+const UPLOAD_AUTHORIZATION_MS = 60_000;
+
+export interface Call {
+  /** "read manifest"; the error's `operation`. */
+  operation: string;
+  /** What it is about, for the error: "library/alpine:latest". */
+  about: string;
+  kind: RequestKind;
+  /** Bytes the request is expected to move, for the order in the host's queue. */
+  bytes: number;
+  method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+  url: URL;
+  scopes: string[];
+  headers?: Record<string, string>;
+  body?: Body;
+  /** Statuses the caller looks at itself; every other is an error. */
+  accept: readonly number[];
+  /** Code for statuses that say nothing more precise. */
+  otherwise: ErrorCode;
+  signal?: AbortSignal;
+  timeLimitMs?: number;
+  maxAttempts?: number;
+}
+
+/** A stream can be sent only once: such a call is not retried. */
+export type Body =
+  | { kind: "bytes"; bytes: Uint8Array }
+  | { kind: "stream"; stream: ReadableStream<Uint8Array>; sizeBytes: number };
+
+export interface RequesterOptions {
+  transport: Transport;
+  gate: Gate;
+  side: ErrorDetail["side"];
+  host: string;
+  now: () => number;
+  signal?: AbortSignal;
+}
+
+export interface Answer {
+  response: Response;
+  /** Where the answer came from, after redirects. */
+  url: URL;
+}
+
+export class Requester {
+  readonly #options: RequesterOptions;
+  /** What was last authorized, by scopes: spares asking the gate again for every request. Null: nothing is needed. */
+  readonly #authorizations = new Map<string, Authorization | null>();
+
+  constructor(options: RequesterOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes the call and hands its answer to `read`, still within the slot; an error `read` throws counts as the request's.
+   * What `read` does not consume of the body it leaves to the caller, or discards.
+   * @throws CopyError
+   */
+  async perform<T>(call: Call, read: (answer: Answer) => T | Promise<T>): Promise<T> {
+    const { gate, now } = this.#options;
+    const maxAttempts = call.body?.kind === "stream" ? 1 : (call.maxAttempts ?? MAX_ATTEMPTS);
+    for (let attempt = 1; ; attempt++) {
+      const slot = await this.#acquire(gate, call);
+      const course: Course = { outcome: null };
+      try {
+        const result = await read(await this.#send(call, attempt, course));
+        slot.release(course.outcome ?? { class: "ok" });
+        return result;
+      } catch (thrown) {
+        const error = this.#asError(thrown, call);
+        slot.release(outcomeAfter(error, course, now()));
+        if (!error.detail.retryable || attempt >= maxAttempts) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  async #acquire(gate: Gate, call: Call): Promise<Slot> {
+    const signals = this.#signals(call);
+    const ended = endedBy(signals, call.operation, this.#options.side, this.#options.host);
+    if (ended !== null) {
+      throw ended;
+    }
+    const granted = this.#ofGate(() => gate.acquire(call.kind, call.bytes));
+    if (signals.length === 0) {
+      return granted;
+    }
+    const signal = AbortSignal.any([...signals]);
+    return new Promise((resolve, reject) => {
+      const aborted = (): void => {
+        reject(endedBy(signals, call.operation, this.#options.side, this.#options.host));
+        // The slot may come all the same; nobody is left to use it.
+        granted.then(
+          (slot) => slot.release({ class: "unused" }),
+          () => {},
+        );
+      };
+      signal.addEventListener("abort", aborted, { once: true });
+      granted.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
+    });
+  }
+
+  /** Sends the request, a second time with a new authorization if the first is answered with a challenge. */
+  async #send(call: Call, attempt: number, course: Course): Promise<Answer> {
+    const { transport, now } = this.#options;
+    const known = transport.isOwn(call.url) ? await this.#authorization(call) : null;
+    let authorization = known;
+    let answer = await this.#sendOnce(call, attempt, authorization);
+    course.outcome = outcomeOf(answer.response, now());
+    const challenge = answer.response.headers.get("www-authenticate");
+    if (isChallenge(answer.response) && challenge !== null && transport.isOwn(answer.url)) {
+      authorization = await this.#answerChallenge(call, challenge, known, answer.response);
+      const isNew = authorization !== null && authorization.header !== known?.header;
+      if (isNew && call.body?.kind === "stream") {
+        throw withRetry(await this.#refusal(answer.response, call, known));
+      }
+      if (isNew) {
+        discard(answer.response);
+        answer = await this.#sendOnce(call, attempt, authorization);
+        course.outcome = outcomeOf(answer.response, now());
+      }
+    }
+    if (call.accept.includes(answer.response.status)) {
+      this.#remember(call, answer.response, authorization);
+      return answer;
+    }
+    throw await this.#refusal(answer.response, call, authorization ?? known);
+  }
+
+  async #sendOnce(call: Call, attempt: number, authorization: Authorization | null): Promise<Answer> {
+    const { body } = call;
+    const bodyBytes = body === undefined ? 0 : body.kind === "bytes" ? body.bytes.byteLength : body.sizeBytes;
+    const hasLength = call.method !== "GET" && call.method !== "HEAD" && call.method !== "DELETE";
+    return this.#options.transport.send({
+      operation: call.operation,
+      method: call.method,
+      url: call.url,
+      headers: { ...call.headers, ...(hasLength ? { "content-length": String(bodyBytes) } : {}) },
+      body: body === undefined ? null : body.kind === "bytes" ? body.bytes : body.stream,
+      bodyBytes,
+      authorization: authorization?.header ?? null,
+      timeLimitMs: call.timeLimitMs ?? ANSWER_TIME_LIMIT_MS,
+      signals: this.#signals(call),
+      attempt,
+    });
+  }
+
+  async #authorization(call: Call): Promise<Authorization | null> {
+    const { gate, now } = this.#options;
+    const validForMs = call.body?.kind === "stream" ? UPLOAD_AUTHORIZATION_MS : 0;
+    const known = this.#authorizations.get(keyOf(call.scopes));
+    if (known === null) {
+      return null;
+    }
+    if (known !== undefined && now() + validForMs < known.expiresAtMs) {
+      return known;
+    }
+    return this.#ofGate(() => gate.authorize({ scopes: call.scopes, ...(validForMs > 0 ? { validForMs } : {}) }));
+  }
+
+  async #answerChallenge(
+    call: Call,
+    challenge: string,
+    refused: Authorization | null,
+    response: Response,
+  ): Promise<Authorization | null> {
+    this.#authorizations.delete(keyOf(call.scopes));
+    try {
+      const request = { scopes: call.scopes, challenge, ...(refused === null ? {} : { refused: refused.header }) };
+      return await this.#ofGate(() => this.#options.gate.authorize(request));
+    } catch (thrown) {
+      discard(response);
+      throw thrown;
+    }
+  }
+
+  #refusal(response: Response, call: Call, authorization: Authorization | null): Promise<CopyError> {
+    return refusalOf(response, {
+      side: this.#options.side,
+      host: this.#options.host,
+      operation: call.operation,
+      about: call.about,
+      otherwise: call.otherwise,
+      authorization: authorization?.header ?? null,
+      nowMs: this.#options.now(),
+    });
+  }
+
+  #remember(call: Call, response: Response, authorization: Authorization | null): void {
+    const isAdmitted = response.status < 400 || response.status === 404;
+    if (isAdmitted && this.#options.transport.isOwn(call.url)) {
+      this.#authorizations.set(keyOf(call.scopes), authorization);
+    }
+  }
+
+  /** Errors of the gate come from elsewhere and do not know whose registry it is to us. */
+  async #ofGate<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (thrown) {
+      const detail = errorDetailOf(thrown, "wait for the registry");
+      const { side, host } = this.#options;
+      throw new CopyError(detail.side === "source" || detail.side === "target" ? { ...detail, side, host } : detail);
+    }
+  }
+
+  #asError(thrown: unknown, call: Call): CopyError {
+    const { side, host } = this.#options;
+    const ended = endedBy(this.#signals(call), call.operation, side, host);
+    if (ended !== null) {
+      return ended;
+    }
+    if (thrown instanceof CopyError) {
+      return thrown;
+    }
+    if (thrown instanceof BrokenBody) {
+      const message = `${host} broke off its answer to "${call.operation}" of ${call.about}: ${thrown.message}`;
+      return new CopyError({ code: "connection", side, host, operation: call.operation, retryable: true, message });
+    }
+    return new CopyError({ ...errorDetailOf(thrown, call.operation), host, retryable: false });
+  }
+
+  #signals(call: Call): AbortSignal[] {
+    return [this.#options.signal, call.signal].filter((each) => each !== undefined);
+  }
+}
+
+interface Course {
+  /** Of the newest answer; null while there was none. */
+  outcome: Outcome | null;
+}
+
+function outcomeAfter(error: CopyError, course: Course, nowMs: number): Outcome {
+  const { status, code } = error.detail;
+  if (course.outcome === null && code === "cancelled") {
+    return { class: "unused" };
+  }
+  // A refused answer has said itself what it means; so has a good one, unless its body then broke off.
+  if (course.outcome !== null && (status !== undefined || !error.detail.retryable)) {
+    return course.outcome;
+  }
+  const outcome = outcomeOfError(error, nowMs);
+  return course.outcome === null || code !== "connection" ? outcome : { ...course.outcome, class: "failed" };
+}
+
+/** RFC 6750, section 3.1: a token that is good but not enough is answered with 403; registries use 401 for both. */
+function isChallenge(response: Response): boolean {
+  if (response.status === 401) {
+    return true;
+  }
+  return response.status === 403 && /insufficient_scope/.test(response.headers.get("www-authenticate") ?? "");
+}
+
+/** The token was refused but there is a new one now: the operation as a whole can be tried again. */
+function withRetry(error: CopyError): CopyError {
+  return new CopyError({ ...error.detail, retryable: true });
+}
+
+function keyOf(scopes: readonly string[]): string {
+  return scopes.join(" ");
+}
