@@ -17,7 +17,9 @@ async function loadTools() {
     const [esbuild, toml] = await Promise.all([import("esbuild"), import("smol-toml")]);
     return { esbuild, toml };
   } catch (error) {
-    if (error?.code === "ERR_MODULE_NOT_FOUND") return null;
+    if (error?.code === "ERR_MODULE_NOT_FOUND") {
+      return null;
+    }
     throw error;
   }
 }
@@ -77,7 +79,9 @@ async function build({ esbuild, toml }) {
   await rm(WORKER_FOLDER, { recursive: true, force: true });
   await mkdir(WORKER_FOLDER, { recursive: true });
   const worker = existsSync(join(ROOT, "src/index.ts"));
-  if (!worker) console.warn("build: src/index.ts is missing, the Worker is left out");
+  if (!worker) {
+    console.warn("build: src/index.ts is missing, the Worker is left out");
+  }
   await Promise.all([
     worker ? esbuild.build(workerOptions("src/index.ts", "worker")) : null,
     esbuild.build(workerOptions("src/cli/broker/broker.ts", "broker")),
@@ -88,7 +92,8 @@ async function build({ esbuild, toml }) {
 }
 
 const tools = await loadTools();
-if (tools !== null) await build(tools);
-else if (!existsSync(join(ROOT, "dist", "drayage.mjs"))) {
+if (tools !== null) {
+  await build(tools);
+} else if (!existsSync(join(ROOT, "dist", "drayage.mjs"))) {
   console.warn("build: esbuild is not installed, nothing built; run `npm install` with development dependencies");
 }

@@ -64,7 +64,7 @@ export default {
 export class Broker extends DurableObject<BrokerEnv> {
   #sql: SqlStorage;
   #running = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: number | null = null;
   #policy: QueuePolicy;
 
   constructor(ctx: DurableObjectState, env: BrokerEnv) {

@@ -60,7 +60,7 @@ async function runCopy(
   const giveUp = new AbortController();
   let stopped: StopSignal | null = null;
   let id: string | null = null;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const client = new ServiceClient(service.address);
   const cancel = (): void => {
     // Unheard is as good as heard here: the embedded service ends with the command, another one was asked.

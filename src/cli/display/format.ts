@@ -153,7 +153,7 @@ function strong(text: string, colour: boolean): string {
 /** Cuts a line to the terminal's width; escape sequences take no room. */
 function fit(line: string, columns: number): string {
   // With the escape sequences at the odd places.
-  const pieces = line.split(ESCAPE).flatMap((part, index) => (index % 2 === 1 ? [part] : [...part]));
+  const pieces = line.split(ESCAPE).flatMap((part, index) => (index % 2 === 1 ? [part] : Array.from(part)));
   let width = 0;
   let cut = "";
   for (const piece of pieces) {

@@ -40,11 +40,15 @@ const STOP_LIMIT_MS = 2_000;
 
 /** Resolves when workerd listens. @throws Error with workerd's own last words when it does not come up. */
 export async function startWorkerd(options: WorkerdOptions): Promise<WorkerdProcess> {
-  const child = spawn(workerdBinary(), ["serve", "--experimental", "--control-fd=3", options.configFile, "config"], {
-    stdio: ["ignore", "pipe", "pipe", "pipe"],
-    detached: true,
-    env: passedEnvironment(),
-  });
+  const child = spawn(
+    workerdBinary(),
+    ["serve", "--experimental", "--import-path=/", "--control-fd=3", options.configFile, "config"],
+    {
+      stdio: ["ignore", "pipe", "pipe", "pipe"],
+      detached: true,
+      env: passedEnvironment(),
+    },
+  );
   const lines: string[] = [];
   const keep = (line: string): void => {
     lines.push(line);
@@ -58,14 +62,14 @@ export async function startWorkerd(options: WorkerdOptions): Promise<WorkerdProc
       createInterface({ input: stream }).on("line", keep);
     }
   }
-  const guard = startGuard(child, options.scratchFolder);
+  const endGuard = startGuard(child, options.scratchFolder);
   let stopping = false;
   const cleanUp = (): void => {
     process.removeListener("exit", cleanUp);
     if (child.exitCode === null && child.signalCode === null) {
       child.kill("SIGKILL");
     }
-    guard?.kill("SIGKILL");
+    endGuard();
     rmSync(options.scratchFolder, { recursive: true, force: true });
   };
   process.once("exit", cleanUp);
@@ -86,7 +90,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<WorkerdProc
     cleanUp();
   };
 
-  let timer: NodeJS.Timeout | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const listening = await Promise.race([
     portOf(child.stdio[3]),
     died,
@@ -119,11 +123,11 @@ function portOf(channel: unknown): Promise<number> {
 
 /**
  * A shell that outlives a command killed with SIGKILL by a moment: its `read` ends when the pipe's other end is gone.
- * Windows has no such shell; there a killed command leaves its workerd behind.
+ * The answer ends the shell. Windows has no such shell; there a killed command leaves its workerd behind.
  */
-function startGuard(child: ChildProcess, scratchFolder: string): ChildProcess | null {
+function startGuard(child: ChildProcess, scratchFolder: string): () => void {
   if (process.platform === "win32" || child.pid === undefined) {
-    return null;
+    return () => undefined;
   }
   const script = 'read -r _; kill -9 "$1" 2>/dev/null; rm -rf -- "$2"';
   const guard = spawn("/bin/sh", ["-c", script, "drayage-guard", String(child.pid), scratchFolder], {
@@ -139,7 +143,7 @@ function startGuard(child: ChildProcess, scratchFolder: string): ChildProcess | 
   if (typeof stdin === "object" && stdin !== null && "unref" in stdin && typeof stdin.unref === "function") {
     stdin.unref();
   }
-  return guard;
+  return () => void guard.kill("SIGKILL");
 }
 
 /** Where the system keeps its certificates. The rest of the user's environment may hold secrets and stays here. */
