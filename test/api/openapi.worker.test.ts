@@ -1,0 +1,118 @@
+import { Validator, type Schema } from "@cfworker/json-schema";
+import { expect, inject, test } from "vitest";
+import { router } from "../../src/api/router.ts";
+import type { CopyView } from "../../src/job/contract.ts";
+import { api, type Ask } from "./client.ts";
+
+interface Described {
+  operationId: string;
+  parameters: { name: string; in: string; required: boolean }[];
+  responses: Record<string, { content: Record<string, { schema?: Schema }> }>;
+}
+
+interface Document {
+  openapi: string;
+  paths: Record<string, Record<string, Described>>;
+  components: { schemas: Record<string, Schema> };
+}
+
+const document = await (await api("/openapi.json")).json<Document>();
+
+const described = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
+);
+
+/** The document's schemas, closed: an answer with a field that the document does not know is an error here. */
+function closed(schema: unknown): unknown {
+  if (Array.isArray(schema)) {
+    return schema.map(closed);
+  }
+  if (typeof schema !== "object" || schema === null) {
+    return schema;
+  }
+  const parts = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, closed(value)]));
+  return "properties" in schema && !("additionalProperties" in schema)
+    ? { ...parts, additionalProperties: false }
+    : parts;
+}
+
+test("says the version it is written in, and the same under both addresses", async () => {
+  expect(document.openapi).toBe("3.1.0");
+  expect(await (await api("/v1/openapi.json")).json()).toEqual(document);
+});
+
+test("describes every route, and no other", () => {
+  const routes = router.routes.map(([method, , , path = ""]) => `${method} ${path.replaceAll(/:(\w+)/g, "{$1}")}`);
+  expect(described.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(routes.sort());
+});
+
+test("every route that it describes is served", async () => {
+  for (const { method, path } of described) {
+    const answer = await api(path.replaceAll(/\{\w+\}/g, "x"), { method, token: null });
+    expect([method, path, answer.status]).not.toEqual([method, path, 405]);
+    await answer.body?.cancel();
+  }
+});
+
+test("names each operation once, and every parameter of its path", () => {
+  const ids = described.map(({ operation }) => operation.operationId);
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const { path, operation } of described) {
+    const inPath = operation.parameters.filter((parameter) => parameter.in === "path" && parameter.required);
+    expect(inPath.map(({ name }) => name)).toEqual([...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name));
+  }
+});
+
+test("every reference leads somewhere", () => {
+  const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]*)"/g)].map(([, to = ""]) => to);
+  expect(references.length).toBeGreaterThan(10);
+  for (const to of new Set(references)) {
+    expect(Object.keys(document.components.schemas)).toContain(to.replace("#/components/schemas/", ""));
+  }
+});
+
+const { source, target } = inject("registries");
+const body = { source: `${source}/nothing/there:1`, target: `${target}/nothing/there:1` };
+const keyed = { "idempotency-key": "documented" };
+const unknown = `/v1/copies/cp_${"0".repeat(26)}`;
+
+test.each<[string, string, number, (id: string) => [string, Ask]]>([
+  ["post", "/v1/copies", 202, () => ["/v1/copies", { body }]],
+  ["post", "/v1/copies", 200, () => ["/v1/copies", { body, headers: keyed }]],
+  ["post", "/v1/copies", 400, () => ["/v1/copies", { body: "{" }]],
+  ["post", "/v1/copies", 401, () => ["/v1/copies", { body, token: null }]],
+  ["post", "/v1/copies", 409, () => ["/v1/copies", { body: { ...body, target: `${target}/c:2` }, headers: keyed }]],
+  ["post", "/v1/copies", 413, () => ["/v1/copies", { body: " ".repeat(70_000) }]],
+  ["post", "/v1/copies", 415, () => ["/v1/copies", { body, headers: { "content-type": "text/plain" } }]],
+  ["post", "/v1/copies", 422, () => ["/v1/copies", { body: {} }]],
+  ["get", "/v1/copies", 200, () => ["/v1/copies", {}]],
+  ["get", "/v1/copies/{id}", 200, (id) => [`/v1/copies/${id}?wait=20`, {}]],
+  ["get", "/v1/copies/{id}", 404, () => [unknown, {}]],
+  ["delete", "/v1/copies/{id}", 200, (id) => [`/v1/copies/${id}`, { method: "DELETE" }]],
+  ["delete", "/v1/copies/{id}", 404, () => [unknown, { method: "DELETE" }]],
+  ["get", "/v1/copies/{id}/events", 200, (id) => [`/v1/copies/${id}/events`, {}]],
+  ["get", "/v1/copies/{id}/events", 404, () => [`${unknown}/events`, {}]],
+  ["get", "/v1/registries/{host}", 200, () => [`/v1/registries/${source}`, {}]],
+  ["get", "/v1/registries/{host}", 404, () => ["/v1/registries/a%20b", {}]],
+  ["get", "/healthz", 200, () => ["/healthz", {}]],
+])("%s %s answers %i as it is described", async (method, path, status, ask) => {
+  const { id } = await (await api("/v1/copies", { body, headers: keyed })).json<CopyView>();
+  await api(`/v1/copies/${id}?wait=20`);
+  const answer = await api(...ask(id));
+  expect(answer.status).toBe(status);
+  const content = document.paths[path]?.[method]?.responses[status]?.content ?? {};
+  const mediaType = answer.headers.get("content-type") ?? "";
+  expect(Object.keys(content)).toEqual([mediaType]);
+  const schema = content[mediaType]?.schema;
+  if (schema === undefined) {
+    await answer.body?.cancel();
+    return;
+  }
+  const whole = closed({ ...schema, components: document.components });
+  const validator = new Validator(isSchema(whole) ? whole : {}, "2020-12", false);
+  expect(validator.validate(await answer.json()).errors).toEqual([]);
+});
+
+function isSchema(value: unknown): value is Schema {
+  return typeof value === "object" && value !== null;
+}
