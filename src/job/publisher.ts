@@ -56,13 +56,13 @@ export class Publisher {
 
   async #push(plan: CopyPlan, digest: string): Promise<void> {
     const { request, target, ledger, events } = this.#parts;
-    const manifest = ledger.manifest(digest);
-    if (manifest === null) {
-      throw new Error(`The ledger has lost the bytes of manifest ${digest}.`);
-    }
     const isRoot = digest === plan.rootDigest;
     if (isRoot) {
       this.#parts.commit();
+    }
+    const manifest = ledger.manifest(digest);
+    if (manifest === null) {
+      throw new Error(`The ledger has lost the bytes of manifest ${digest}.`);
     }
     const name = isRoot ? (request.target.tag ?? digest) : digest;
     const { subject } = await target.putManifest(request.target.repository, name, manifest);
