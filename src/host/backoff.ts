@@ -64,8 +64,12 @@ export class Backoff {
   get reason(): string {
     const { cause, step } = this.#state;
     const inARow = step === 1 ? "a failure" : `${step} failures in a row`;
-    if (cause === "retry-after") return "the registry asked for it (Retry-After)";
-    if (cause === "throttled") return `too many requests (429), ${inARow}`;
+    if (cause === "retry-after") {
+      return "the registry asked for it (Retry-After)";
+    }
+    if (cause === "throttled") {
+      return `too many requests (429), ${inARow}`;
+    }
     return cause === "failed" ? inARow : "";
   }
 
@@ -97,29 +101,39 @@ export class Backoff {
       state.pausedAt = now;
       state.cause = "retry-after";
     }
-    if (retryAfterMs > MAX_RETRY_AFTER_MS) state.refusedUntil = Math.max(state.refusedUntil, now + retryAfterMs);
+    if (retryAfterMs > MAX_RETRY_AFTER_MS) {
+      state.refusedUntil = Math.max(state.refusedUntil, now + retryAfterMs);
+    }
   }
 
   /** Books an answer that shows the host well. One that arrives during a pause is of an earlier request and says nothing. */
   succeeded(now: number): void {
     const state = this.#state;
-    if (now < state.pausedUntil) return;
+    if (now < state.pausedUntil) {
+      return;
+    }
     state.refusedUntil = 0;
     if (state.step === 0) {
       this.#state = { ...FRESH };
       return;
     }
     state.successes++;
-    if (state.successes < SUCCESSES_PER_STEP) return;
+    if (state.successes < SUCCESSES_PER_STEP) {
+      return;
+    }
     state.successes = 0;
     state.step--;
-    if (state.step === 0) this.#state = { ...FRESH };
+    if (state.step === 0) {
+      this.#state = { ...FRESH };
+    }
   }
 
   #fail(cause: "failed" | "throttled", now: number, random: number, startedAt: number | undefined): void {
     const state = this.#state;
     const known = now < state.pausedUntil || (startedAt !== undefined && startedAt < state.pausedAt);
-    if (known) return;
+    if (known) {
+      return;
+    }
     state.step = Math.min(state.step + 1, LAST_STEP);
     state.successes = 0;
     const longest = Math.min(FIRST_PAUSE_MS * 2 ** (state.step - 1), LONGEST_PAUSE_MS);
@@ -135,9 +149,13 @@ export class Backoff {
  */
 export function parseRetryAfter(value: string, now: number): number | undefined {
   const text = value.trim();
-  if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
+  if (/^\d+(\.\d+)?$/.test(text)) {
+    return Math.ceil(Number(text) * 1000);
+  }
   // RFC 9110 section 5.6.7: every form of an HTTP date begins with a day's name. Date.parse alone takes far more.
-  if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return undefined;
+  if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) {
+    return undefined;
+  }
   // The asctime form names no zone and means GMT.
   const at = Date.parse(text.endsWith("GMT") ? text : `${text} GMT`);
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);

@@ -14,8 +14,10 @@ export const GREATEST_LIMIT = 64;
 /** Windows of successes below a refused level before it is tried again; doubled each time it is refused again. */
 const FIRST_PATIENCE_WINDOWS = 16;
 const GREATEST_PATIENCE_WINDOWS = 256;
-/** And no sooner than this, in milliseconds: a fast host would otherwise be tried several times a second. */
+/** And no sooner than this, in milliseconds, doubled likewise: a fast host would otherwise be tried all the time. */
 const LEAST_PATIENCE_MS = 10_000;
+/** How long after a small request a slot is kept for the next, in milliseconds: a copy's small requests come in a row. */
+const SMALL_MEMORY_MS = 10_000;
 /** How long a request is taken to have lasted when nobody says: longer than most refusals need. */
 const ASSUMED_ANSWER_MS = 1000;
 
@@ -35,6 +37,12 @@ export interface ConcurrencyState {
   answered: boolean;
   /** Whether the host ever refused: growth is quick until then. */
   refused: boolean;
+  /** When a small request was last booked. */
+  smallAt: number;
+  /** Whether small requests came lately, so that one slot is kept for the next. */
+  reserving: boolean;
+  /** Whether the last refusal met quick growth, which may have gone several beyond what the host bears. */
+  overshot: boolean;
 }
 
 const FRESH: ConcurrencyState = {
@@ -46,6 +54,9 @@ const FRESH: ConcurrencyState = {
   patience: FIRST_PATIENCE_WINDOWS,
   answered: true,
   refused: false,
+  smallAt: 0,
+  reserving: false,
+  overshot: false,
 };
 
 /** What is known of the request whose outcome is booked. */
@@ -57,6 +68,8 @@ export interface Booking {
   startedAt?: number;
   /** Requests under way when the outcome came, this one included. Without it as many as the limit allows. */
   active?: number;
+  /** Whether it was a small request. Without it none is known of, and no slot is kept for them at a level known to be full. */
+  small?: boolean;
 }
 
 export class Concurrency {
@@ -89,21 +102,41 @@ export class Concurrency {
   /** Why the limit is what it is, as a sentence for a person. */
   get reason(): string {
     const { limit, ceiling, refused } = this.#state;
-    if (this.#cap > 0 && this.#cap <= limit) return `The configuration allows ${this.#cap} at once.`;
-    if (ceiling > 0) return `The registry refused ${ceiling} at once.`;
-    if (limit >= GREATEST_LIMIT) return `${GREATEST_LIMIT} at once is the most that is used.`;
-    if (refused) return "The registry refused more earlier; the limit grows by one with each window of successes.";
+    if (this.#cap > 0 && this.#cap <= limit) {
+      return `The configuration allows ${this.#cap} at once.`;
+    }
+    if (ceiling > 0) {
+      return `The registry refused ${ceiling} at once.`;
+    }
+    if (limit >= GREATEST_LIMIT) {
+      return `${GREATEST_LIMIT} at once is the most that is used.`;
+    }
+    if (refused) {
+      return "The registry refused more earlier; the limit grows by one with each window of successes.";
+    }
     return "Nothing was refused yet; the limit doubles with each window of successes while more is wanted.";
   }
 
   /** Slots that any request may use. */
   blobSlots(): number {
-    return this.limit;
+    const slots = this.limit;
+    const { reserving } = this.#state;
+    return reserving && this.#isFull() && this.#cap === 0 ? Math.max(LEAST_LIMIT, slots - 1) : slots;
   }
 
-  /** Slots in all: one more, which only a small request may use, unless the configured cap forbids it. */
+  /**
+   * Slots in all: one more than the limit, which only a small request may use. Not where the configured cap forbids it,
+   * nor where the host is known to refuse it: there a blob's slot is kept free while small requests come.
+   */
   totalSlots(): number {
-    return this.#cap > 0 ? Math.min(this.#state.limit + 1, this.#cap) : this.#state.limit + 1;
+    const slots = this.#isFull() ? this.#state.limit : this.#state.limit + 1;
+    return this.#cap > 0 ? Math.min(slots, this.#cap) : slots;
+  }
+
+  /** Whether one request more than the limit would be refused, as far as is known. */
+  #isFull(): boolean {
+    const { ceiling, limit } = this.#state;
+    return ceiling > 0 && limit + 1 >= ceiling;
   }
 
   /**
@@ -112,14 +145,19 @@ export class Concurrency {
    */
   succeeded(now: number, wanted: boolean, booking: Booking = {}): void {
     const state = this.#state;
-    if (this.#isOld(now, booking)) return;
+    this.#noteSmall(now, booking);
+    if (this.#isOld(now, booking)) {
+      return;
+    }
     state.answered = true;
     state.successes++;
+    // Successes that arrive together find fewer under way than there were: half of the limit is use enough.
+    const grows = wanted && 2 * (booking.active ?? state.limit) >= this.limit;
     if (state.successes >= state.limit) {
       state.successes = 0;
       state.windows++;
-      this.#windowPassed(now, wanted);
-    } else if (wanted && this.#mayGrowAtOnce()) {
+      this.#windowPassed(now, grows);
+    } else if (grows && this.#mayGrowAtOnce()) {
       this.#grow();
     }
   }
@@ -128,22 +166,36 @@ export class Concurrency {
   refused(now: number, booking: Booking = {}): void {
     const state = this.#state;
     state.refused = true;
+    this.#noteSmall(now, booking);
     if (this.#isOld(now, booking)) {
-      // The level was higher than what the host took by one for each request it refused.
-      if (state.ceiling > state.limit + 1) state.ceiling--;
+      // Of several requests sent too many each is refused: the level was too high by one for each of them.
+      if (state.overshot && state.ceiling > state.limit + 1) {
+        state.ceiling--;
+      }
       return;
     }
     const level = Math.max(LEAST_LIMIT, Math.min(this.limit + 1, booking.active ?? this.limit));
     const again = state.ceiling > 0 && level >= state.ceiling;
     state.patience = again ? Math.min(state.patience * 2, GREATEST_PATIENCE_WINDOWS) : FIRST_PATIENCE_WINDOWS;
+    state.overshot = state.ceiling === 0;
     // A host that refuses everything says nothing about how much at once it would take.
-    if (state.answered || state.ceiling === 0) state.ceiling = level;
+    if (state.answered || state.ceiling === 0) {
+      state.ceiling = level;
+    }
     state.limit = Math.max(LEAST_LIMIT, Math.floor(level / 2));
     state.ceiling = Math.max(state.ceiling, state.limit + 1);
     state.halvedAt = now;
     state.successes = 0;
     state.windows = 0;
     state.answered = false;
+  }
+
+  #noteSmall(now: number, booking: Booking): void {
+    const state = this.#state;
+    if (booking.small === true) {
+      state.smallAt = now;
+    }
+    state.reserving = state.smallAt > 0 && now - state.smallAt < SMALL_MEMORY_MS;
   }
 
   #isOld(now: number, booking: Booking): boolean {
@@ -155,21 +207,27 @@ export class Concurrency {
     return ceiling > 0 ? limit + 1 < ceiling : !refused;
   }
 
-  #windowPassed(now: number, wanted: boolean): void {
+  #windowPassed(now: number, grows: boolean): void {
     const state = this.#state;
     if (state.ceiling > 0 && state.limit >= state.ceiling) {
       // The level that was refused once was borne for a whole window: it is no ceiling any more.
       state.ceiling = 0;
       state.patience = FIRST_PATIENCE_WINDOWS;
     }
-    if (!wanted) return;
-    const atCeiling = state.ceiling > 0 && state.limit + 1 >= state.ceiling;
-    const patient = state.windows < state.patience || now - state.halvedAt < LEAST_PATIENCE_MS;
-    if (!(atCeiling && patient)) this.#grow();
+    if (!grows) {
+      return;
+    }
+    const patienceMs = (LEAST_PATIENCE_MS * state.patience) / FIRST_PATIENCE_WINDOWS;
+    const patient = state.windows < state.patience || now - state.halvedAt < patienceMs;
+    if (!(this.#isFull() && patient)) {
+      this.#grow();
+    }
   }
 
   #grow(): void {
     const most = this.#cap > 0 ? Math.min(this.#cap, GREATEST_LIMIT) : GREATEST_LIMIT;
-    if (this.#state.limit < most) this.#state.limit++;
+    if (this.#state.limit < most) {
+      this.#state.limit++;
+    }
   }
 }

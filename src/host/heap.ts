@@ -52,19 +52,27 @@ export class IndexedHeap<K, T> {
   /** Puts the item of this key in its right place, after something that its order depends on has changed. */
   update(key: K): void {
     const position = this.#positions.get(key);
-    if (position === undefined) return;
+    if (position === undefined) {
+      return;
+    }
     const item = this.#items[position];
-    if (item !== undefined) this.#settle(position, item);
+    if (item !== undefined) {
+      this.#settle(position, item);
+    }
   }
 
   /** Takes the item of this key out. Undefined: there was none. */
   remove(key: K): T | undefined {
     const position = this.#positions.get(key);
-    if (position === undefined) return undefined;
+    if (position === undefined) {
+      return undefined;
+    }
     const removed = this.#items[position];
     const last = this.#items.pop();
     this.#positions.delete(key);
-    if (last !== undefined && position < this.#items.length) this.#settle(position, last);
+    if (last !== undefined && position < this.#items.length) {
+      this.#settle(position, last);
+    }
     return removed;
   }
 
@@ -75,7 +83,9 @@ export class IndexedHeap<K, T> {
   }
 
   #settle(position: number, item: T): void {
-    if (this.#rise(position, item) === position) this.#sink(position, item);
+    if (this.#rise(position, item) === position) {
+      this.#sink(position, item);
+    }
   }
 
   #place(position: number, item: T): void {
@@ -88,7 +98,9 @@ export class IndexedHeap<K, T> {
     while (position > 0) {
       const above = (position - 1) >> 1;
       const parent = this.#items[above];
-      if (parent === undefined || this.#compare(parent, item) <= 0) break;
+      if (parent === undefined || this.#compare(parent, item) <= 0) {
+        break;
+      }
       this.#place(position, parent);
       position = above;
     }
@@ -100,11 +112,15 @@ export class IndexedHeap<K, T> {
     let position = from;
     for (;;) {
       const left = this.#items[2 * position + 1];
-      if (left === undefined) break;
+      if (left === undefined) {
+        break;
+      }
       const right = this.#items[2 * position + 2];
       const rightFirst = right !== undefined && this.#compare(right, left) < 0;
       const child = rightFirst ? right : left;
-      if (this.#compare(item, child) <= 0) break;
+      if (this.#compare(item, child) <= 0) {
+        break;
+      }
       this.#place(position, child);
       position = 2 * position + (rightFirst ? 2 : 1);
     }

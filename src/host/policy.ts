@@ -66,9 +66,13 @@ function drayage(queue: WaitingQueue, situation: Situation): Entry | undefined {
   if (oldest !== undefined && situation.now - oldest.since > situation.maxWaitMs) {
     return small !== undefined && smallHaveLessThanHalf(situation) ? small : oldest;
   }
-  if (small !== undefined) return small;
+  if (small !== undefined) {
+    return small;
+  }
   const largest = queue.largestBlob();
-  if (largest === undefined) return oldest;
+  if (largest === undefined) {
+    return oldest;
+  }
   return isCritical(largest.bytes, situation) ? largest : queue.leastLeft();
 }
 
@@ -88,7 +92,9 @@ function isCritical(bytes: number, { active, bytesLeft, slots }: Situation): boo
 /** Old blobs must not shut small requests out, nor may a flood of small requests take more than half of the slots from them. */
 function smallHaveLessThanHalf({ active, slots }: Situation): boolean {
   let small = 0;
-  for (const request of active) if (isSmall(request)) small++;
+  for (const request of active) {
+    if (isSmall(request)) small++;
+  }
   return small < Math.floor(slots / 2);
 }
 
@@ -99,13 +105,17 @@ const LARGE_SHARE = 0.9;
 function upstream(queue: WaitingQueue, { active }: Situation): Entry | undefined {
   if (active.length > 0 && !active.some(isSmall)) {
     const small = queue.smallestSmall();
-    if (small !== undefined) return small;
+    if (small !== undefined) {
+      return small;
+    }
   }
   const largest = queue.largestBlob();
   if (largest !== undefined && largest.bytes > 0) {
     const largeGoal = Math.floor(active.length / 2);
     const large = active.filter(({ kind, bytes }) => kind === "blob" && bytes >= LARGE_SHARE * largest.bytes);
-    if (large.length < largeGoal) return largest;
+    if (large.length < largeGoal) {
+      return largest;
+    }
   }
   return queue.oldest();
 }

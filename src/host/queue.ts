@@ -56,7 +56,9 @@ const byKindAndSize = (left: Waiter, right: Waiter): number =>
 
 function byBytesLeft(left: Job, right: Job): number {
   const difference = bytesLeftOf(left) - bytesLeftOf(right);
-  if (difference !== 0) return difference;
+  if (difference !== 0) {
+    return difference;
+  }
   const [leftTop, rightTop] = [left.blobs.peek(), right.blobs.peek()];
   return leftTop === undefined || rightTop === undefined ? 0 : byAge(leftTop, rightTop);
 }
@@ -100,7 +102,9 @@ export class WaitingQueue {
 
   /** Adds an entry. One with an id that waits already changes nothing. */
   add(entry: Entry): void {
-    if (this.#all.has(entry.id)) return;
+    if (this.#all.has(entry.id)) {
+      return;
+    }
     const waiter: Waiter = { entry, order: this.#order++ };
     this.#all.insert(waiter);
     this.#counts[entry.kind]++;
@@ -118,7 +122,9 @@ export class WaitingQueue {
   /** Takes an entry out, wherever it stands. Undefined: it does not wait here. */
   remove(id: string): Entry | undefined {
     const waiter = this.#all.remove(id);
-    if (waiter === undefined) return undefined;
+    if (waiter === undefined) {
+      return undefined;
+    }
     const { entry } = waiter;
     this.#counts[entry.kind]--;
     if (entry.kind === "blob") {
@@ -199,7 +205,9 @@ export class WaitingQueue {
   #removeFromJob(waiter: Waiter): void {
     const { id, job: name, bytes } = waiter.entry;
     const job = this.#jobs.get(name);
-    if (job === undefined) return;
+    if (job === undefined) {
+      return;
+    }
     job.blobs.remove(id);
     job.waitingBytes -= bytes;
     if (job.blobs.size > 0) {
@@ -207,6 +215,8 @@ export class WaitingQueue {
       return;
     }
     this.#jobs.remove(name);
-    if (job.bytesLeft !== undefined) this.#bytesLeftOfOthers.set(name, job.bytesLeft);
+    if (job.bytesLeft !== undefined) {
+      this.#bytesLeftOfOthers.set(name, job.bytesLeft);
+    }
   }
 }

@@ -21,7 +21,9 @@ export class Rate {
 
   /** Reserves the next place and answers when the request may go: `now` or later, in milliseconds since the epoch. */
   reserve(now: number): number {
-    if (this.#intervalMs === 0) return now;
+    if (this.#intervalMs === 0) {
+      return now;
+    }
     const at = Math.max(now, this.#opensAtMs);
     this.#opensAtMs = at + this.#intervalMs;
     return at;

@@ -13,11 +13,12 @@ export interface Figures {
   smallWaitP99Ms: number;
   /** Longest wait of any request for its slot. */
   worstWait: number;
+  worstWaitMs: number;
   /** Requests that the host refused. */
   rejected: number;
   /** Share of requests refused after the first ten seconds. */
   rejectedLater: number;
-  /** Share of the slots' time in use while something waited or was still to come. */
+  /** Share of the slots' time that transfers used to good effect while something waited or was still to come. */
   throughput: number;
   /** Share of the slots' time that stood free while something waited. */
   idle: number;
@@ -48,24 +49,31 @@ export function measure(mix: Mix, history: History, slots: number): Figures {
   const ends = new Map<string, number>();
   const waits: number[] = [];
   const smallWaits: number[] = [];
+  let busyMs = 0;
   for (const { entry, grantedAt, endedAt } of history.runs) {
     waits.push(grantedAt - entry.since);
-    if (entry.kind === "blob") ends.set(entry.job, Math.max(ends.get(entry.job) ?? 0, endedAt));
-    else smallWaits.push(grantedAt - entry.since);
+    if (entry.kind === "blob") {
+      ends.set(entry.job, Math.max(ends.get(entry.job) ?? 0, endedAt));
+      busyMs += Math.min(endedAt, history.drainedAt) - grantedAt;
+    } else {
+      smallWaits.push(grantedAt - entry.since);
+    }
   }
   const completions = mix.images.map(({ name, arrivesAt }) => ((ends.get(name) ?? NaN) - arrivesAt) / allMs);
   const rejectedLater = history.rejectedAt.filter((at) => at > START_UP_MS).length;
   const answeredLater = history.runs.filter(({ endedAt }) => endedAt > START_UP_MS).length;
+  const worstWaitMs = waits.reduce((worst, wait) => Math.max(worst, wait), 0);
   const slotMs = slots * history.drainedAt || 1;
   return {
     meanCompletion: mean(completions),
     p99Completion: percentile(completions, 0.99),
     makespan: Math.max(...ends.values()) / bound,
     smallWaitP99Ms: percentile(smallWaits, 0.99),
-    worstWait: waits.reduce((worst, wait) => Math.max(worst, wait), 0) / allMs,
+    worstWait: worstWaitMs / allMs,
+    worstWaitMs,
     rejected: history.rejectedAt.length,
     rejectedLater: rejectedLater / (rejectedLater + answeredLater || 1),
-    throughput: history.busyMs / slotMs,
+    throughput: busyMs / slotMs,
     idle: history.idleMs / slotMs,
   };
 }
@@ -79,6 +87,7 @@ export function together(runs: readonly Figures[]): Figures {
     makespan: of((run) => run.makespan),
     smallWaitP99Ms: of((run) => run.smallWaitP99Ms),
     worstWait: Math.max(...runs.map((run) => run.worstWait)),
+    worstWaitMs: Math.max(...runs.map((run) => run.worstWaitMs)),
     rejected: of((run) => run.rejected),
     rejectedLater: of((run) => run.rejectedLater),
     throughput: of((run) => run.throughput),

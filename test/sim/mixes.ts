@@ -83,7 +83,9 @@ export function oneHugeLayer(seed: number): Mix {
   const random = seeded(seed);
   const images = Array.from({ length: 40 }, (_, index) => {
     const layers = draw(75, () => Math.round(MB * Math.exp(normal(random))));
-    if (index === 39) layers.push(2000 * MB);
+    if (index === 39) {
+      layers.push(2000 * MB);
+    }
     return image(
       `image-${index}`,
       50 * index,
@@ -117,6 +119,23 @@ export function evenLoad(seed: number, layers = 1200, meanBytes = 4 * MB): Mix {
     ),
   );
   return { images };
+}
+
+/** The even load, and a small request every half second. */
+export function evenLoadWithSmall(seed: number): Mix {
+  const { images } = evenLoad(seed);
+  const small: Image = image(
+    "listing",
+    0,
+    [MB],
+    smallRequests(
+      "listing",
+      Array.from({ length: 100 }, () => "query"),
+      250,
+      500,
+    ),
+  );
+  return { images: [...images, small] };
 }
 
 /** The twenty images, every other one from a source that sends at a fifth of the speed. */

@@ -1,9 +1,18 @@
 /** The scenarios of the simulation: which mix meets which host with how many slots, and over how many seeds. */
-import { POLICIES } from "../../src/host/policy.ts";
+import type { POLICIES } from "../../src/host/policy.ts";
 import type { Policy } from "../../src/host/policy.ts";
 import { measure, together } from "./metrics.ts";
 import type { Figures } from "./metrics.ts";
-import { CONNECTION_SPEED, evenLoad, oneHugeLayer, oneImage, thousandTags, twentyImages, twoSpeeds } from "./mixes.ts";
+import {
+  CONNECTION_SPEED,
+  evenLoad,
+  evenLoadWithSmall,
+  oneHugeLayer,
+  oneImage,
+  thousandTags,
+  twentyImages,
+  twoSpeeds,
+} from "./mixes.ts";
 import type { Mix } from "./mixes.ts";
 import { seeded } from "./random.ts";
 import { simulate } from "./simulate.ts";
@@ -32,7 +41,9 @@ export function hiddenRate(perSecond: number): Host {
     admits(now) {
       tokens = Math.min(perSecond, tokens + ((now - filledAt) / 1000) * perSecond);
       filledAt = now;
-      if (tokens < 1) return false;
+      if (tokens < 1) {
+        return false;
+      }
       tokens--;
       return true;
     },
@@ -60,7 +71,23 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "twenty-images", slots: 6, seeds: 200, mix: twentyImages },
   { name: "one-huge-layer", slots: 6, seeds: 20, mix: oneHugeLayer },
   { name: "thousand-tags", slots: 6, seeds: 5, mix: thousandTags },
-  { name: "hidden-limit", slots: 10, adaptive: true, seeds: 20, mix: evenLoad, host: () => hiddenLimit(10) },
+  {
+    name: "hidden-limit",
+    slots: 10,
+    adaptive: true,
+    seeds: 20,
+    mix: evenLoad,
+    evenLoadWithSmall,
+    host: () => hiddenLimit(10),
+  },
+  {
+    name: "hidden-limit-small",
+    slots: 10,
+    adaptive: true,
+    seeds: 20,
+    mix: evenLoadWithSmall,
+    host: () => hiddenLimit(10),
+  },
   {
     name: "hidden-rate",
     slots: 4,

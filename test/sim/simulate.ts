@@ -7,14 +7,14 @@ import { Concurrency } from "../../src/host/concurrency.ts";
 import { IndexedHeap } from "../../src/host/heap.ts";
 import { MAX_WAIT_MS, nextSmall } from "../../src/host/policy.ts";
 import type { Policy } from "../../src/host/policy.ts";
-import { WaitingQueue } from "../../src/host/queue.ts";
+import { isSmall, WaitingQueue } from "../../src/host/queue.ts";
 import type { Entry } from "../../src/host/queue.ts";
 import { CONNECTION_SPEED, REQUEST_MS } from "./mixes.ts";
 import type { Mix } from "./mixes.ts";
 import type { Random } from "./random.ts";
 
 export interface Host {
-  /** Whether it takes one more request now, while `active` others are under way. */
+  /** Whether it takes one more request now, while it works on `active` others. */
   admits(now: number, active: number): boolean;
   /** Bytes per millisecond of a connection opened now. */
   speed(now: number): number;
@@ -45,8 +45,6 @@ export interface History {
   rejectedAt: number[];
   /** When nothing waited any more for the first time after everything had arrived. */
   drainedAt: number;
-  /** Milliseconds of use of all slots together until then. */
-  busyMs: number;
   /** Milliseconds that slots stood free while something waited. */
   idleMs: number;
 }
@@ -69,8 +67,9 @@ export function simulate(mix: Mix, setup: Setup): History {
   const host = setup.host ?? STEADY_HOST;
   const queue = new WaitingQueue();
   const backoff = new Backoff();
-  const concurrency = new Concurrency({ cap: setup.slots });
+  const concurrency = new Concurrency();
   const blobSlots = (): number => setup.slots || concurrency.blobSlots();
+  const totalSlots = (): number => (setup.slots ? setup.slots + 1 : concurrency.totalSlots());
   const events = new IndexedHeap<number, Event>(
     (event) => event.order,
     (left, right) => left.at - right.at || left.order - right.order,
@@ -78,11 +77,13 @@ export function simulate(mix: Mix, setup: Setup): History {
   const active = new Map<string, { entry: Entry; grantedAt: number; speed: number }>();
   const jobBytesLeft = new Map<string, number>();
   const sourceSpeeds = new Map<string, number>();
-  const history: History = { runs: [], rejectedAt: [], drainedAt: 0, busyMs: 0, idleMs: 0 };
-  let [order, now, bytesLeft, toCome] = [0, 0, 0, 0];
+  const history: History = { runs: [], rejectedAt: [], drainedAt: 0, idleMs: 0 };
+  let [order, now, bytesLeft, toCome, admitted] = [0, 0, 0, 0, 0];
 
   const moveBytes = (entry: Entry, bytes: number): void => {
-    if (entry.kind !== "blob") return;
+    if (entry.kind !== "blob") {
+      return;
+    }
     bytesLeft += bytes;
     const left = (jobBytesLeft.get(entry.job) ?? 0) + bytes;
     jobBytesLeft.set(entry.job, left);
@@ -91,7 +92,10 @@ export function simulate(mix: Mix, setup: Setup): History {
 
   const send = (entry: Entry): void => {
     queue.remove(entry.id);
-    const refused = !host.admits(now, active.size);
+    const refused = !host.admits(now, admitted);
+    if (!refused) {
+      admitted++;
+    }
     const speed = Math.min(host.speed(now), sourceSpeeds.get(entry.job) ?? Infinity);
     active.set(entry.id, { entry, grantedAt: now, speed });
     const at = now + REQUEST_MS + (refused ? 0 : entry.bytes / speed);
@@ -113,17 +117,19 @@ export function simulate(mix: Mix, setup: Setup): History {
       const entry =
         active.size < situation.slots
           ? setup.policy(queue, situation)
-          : active.size < situation.slots + 1
+          : active.size < totalSlots()
             ? nextSmall(queue)
             : undefined;
-      if (entry === undefined) return;
+      if (entry === undefined) {
+        return;
+      }
       send(entry);
     }
   };
 
   const answered = (event: Extract<Event, { what: "answered" }>): void => {
     const { entry, grantedAt, refused } = event;
-    const booking = { startedAt: grantedAt, active: active.size };
+    const booking = { startedAt: grantedAt, active: active.size, small: isSmall(entry) };
     active.delete(entry.id);
     if (refused) {
       history.rejectedAt.push(now);
@@ -133,6 +139,7 @@ export function simulate(mix: Mix, setup: Setup): History {
       events.insert({ at: backoff.pausedUntil(), order: order++, what: "resumed" });
       return;
     }
+    admitted--;
     moveBytes(entry, -entry.bytes);
     concurrency.succeeded(now, queue.size > 0, booking);
     backoff.succeeded(now);
@@ -140,7 +147,9 @@ export function simulate(mix: Mix, setup: Setup): History {
   };
 
   for (const { name, sourceSpeed, requests } of mix.images) {
-    if (sourceSpeed !== undefined) sourceSpeeds.set(name, sourceSpeed);
+    if (sourceSpeed !== undefined) {
+      sourceSpeeds.set(name, sourceSpeed);
+    }
     for (const { id, kind, bytes, arrivesAt } of requests) {
       const entry: Entry = { id, kind, bytes, job: name, since: arrivesAt };
       events.insert({ at: arrivesAt, order: order++, what: "arrived", entry });
@@ -151,8 +160,9 @@ export function simulate(mix: Mix, setup: Setup): History {
   for (let event = events.pop(); event !== undefined; event = events.pop()) {
     const elapsed = event.at - now;
     if (history.drainedAt === 0) {
-      history.busyMs += elapsed * active.size;
-      if (queue.size > 0) history.idleMs += elapsed * Math.max(0, blobSlots() - active.size);
+      if (queue.size > 0) {
+        history.idleMs += elapsed * Math.max(0, blobSlots() - active.size);
+      }
     }
     now = event.at;
     if (event.what === "arrived") {
@@ -163,8 +173,12 @@ export function simulate(mix: Mix, setup: Setup): History {
       answered(event);
     }
     // What happens at the same instant is seen as a whole before anything is granted.
-    if (events.peek()?.at !== now) grant();
-    if (history.drainedAt === 0 && toCome === 0 && queue.size === 0) history.drainedAt = now;
+    if (events.peek()?.at !== now) {
+      grant();
+    }
+    if (history.drainedAt === 0 && toCome === 0 && queue.size === 0) {
+      history.drainedAt = now;
+    }
   }
   return history;
 }
