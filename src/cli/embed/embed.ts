@@ -30,6 +30,8 @@ export interface EmbedOptions {
 }
 
 export interface Embedded {
+  /** Of workerd. */
+  pid: number;
   port: number;
   /** Resolves with the last lines of output when the runtime ends by itself. */
   died: Promise<string>;
@@ -77,6 +79,7 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
       await wakeBroker(brokerSocket);
     }
     return {
+      pid: workerd.pid,
       port: workerd.port,
       died: workerd.died,
       stop: async () => {

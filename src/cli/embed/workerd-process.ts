@@ -22,6 +22,7 @@ export interface WorkerdOptions {
 }
 
 export interface WorkerdProcess {
+  pid: number;
   /** Port of the socket named `http`. */
   port: number;
   /** Ends with the last lines of output when the process ends by itself; never rejects, stays pending after `stop`. */
@@ -103,7 +104,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<WorkerdProc
     await stop();
     throw new Error(`The local runtime (workerd) did not start: ${listening}`);
   }
-  return { port: listening, died, stop };
+  return { pid: child.pid ?? 0, port: listening, died, stop };
 }
 
 /** The port of the `http` socket, from the control channel; pending when the channel ends before. */
