@@ -7,5 +7,7 @@ declare module "vitest" {
     registries: { source: string; target: string };
     /** A bearer token that the Worker under test accepts. */
     apiToken: string;
+    /** End-to-end tests: Debian's registry is not installed. */
+    withoutRegistry: boolean;
   }
 }
