@@ -20,8 +20,8 @@ export async function authenticate(request: Request, env: SettingsEnv): Promise<
     throw new Problem(
       "not-set-up",
       "No API token is configured, so every request is refused. Run `drayage token`, put the sha256:… line it prints " +
-        'into TOKENS (in wrangler.toml under [vars], or as a secret: wrangler secret put TOKENS, value ["sha256:…"]), ' +
-        "and deploy again.",
+        'into wrangler.toml under [vars] as TOKENS = ["sha256:…"] (or into .dev.vars for `wrangler dev`), and start or ' +
+        "deploy the service again.",
     );
   }
   const header = request.headers.get("authorization") ?? "";

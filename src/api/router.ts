@@ -14,9 +14,7 @@ const ANSWER_HEADERS = { "cache-control": "no-store", "x-content-type-options": 
 
 /** Exported for the test that compares its routes with the OpenAPI document. */
 export const router = AutoRouter<IRequest, [Env, ExecutionContext]>({
-  missing: (request) => {
-    throw unrouted(request);
-  },
+  missing: (request) => problemAnswer(unrouted(request), Date.now()),
   catch: (thrown) => problemAnswer(thrown, Date.now()),
   finally: [withAnswerHeaders],
 });

@@ -151,8 +151,9 @@ describe("Idempotency-Key", () => {
 
   test("another spelling of the same request is the same request", async () => {
     const headers = { "idempotency-key": "spelling" };
-    const first = await made({ headers }, { source: "alpine", target });
-    const again = await made({ headers }, { source: "docker.io/library/alpine:latest", target });
+    const untagged = source.slice(0, -":1".length);
+    const first = await made({ headers }, { source: untagged, target });
+    const again = await made({ headers }, { source: `${untagged}:latest`, target });
     expect(again.copy.id).toBe(first.copy.id);
   });
 
@@ -166,7 +167,7 @@ describe("Idempotency-Key", () => {
 
   test.each([
     ["too long", "x".repeat(256)],
-    ["not ASCII", "caf\u00e9"],
+    ["not printable", "a\tb"],
   ])("%s: 422", async (_, key) => {
     const answer = await api("/v1/copies", { headers: { "idempotency-key": key }, body: { source, target } });
     expect(answer.status).toBe(422);
