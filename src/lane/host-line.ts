@@ -30,10 +30,16 @@ export class HostLine {
   /** The next transfer; null: nothing to do, or the line was hung up. */
   async next(report?: TransferReport): Promise<Transfer | null> {
     const { signal } = this.#hungUp;
-    const hungUp = new Promise<null>((resolve) => {
-      signal.addEventListener("abort", () => resolve(null), { once: true });
+    if (signal.aborted) {
+      return null;
+    }
+    return new Promise((resolve, reject) => {
+      const hangUp = (): void => resolve(null);
+      signal.addEventListener("abort", hangUp, { once: true });
+      this.#call((session) => session.next(report))
+        .finally(() => signal.removeEventListener("abort", hangUp))
+        .then(resolve, reject);
     });
-    return Promise.race([this.#call((session) => session.next(report)), hungUp]);
   }
 
   report(report: TransferReport): Promise<void> {
@@ -56,6 +62,7 @@ export class HostLine {
 
   async #call<T>(ask: (session: HostSession) => Promise<T>): Promise<T> {
     for (;;) {
+      this.#hungUp.signal.throwIfAborted();
       this.#session ??= this.#open();
       const current = this.#session;
       try {

@@ -74,9 +74,9 @@ class Lane {
 
   async run(): Promise<void> {
     const loops = Array.from({ length: LANE_WIDTH }, () => this.#loop());
-    // One loop that cannot reach the host ends them all: their reports would not get through either.
+    // A loop that fails ends them all: its reports did not get through, and the others' would not either.
     for (const loop of loops) {
-      loop.catch(() => this.#abortAll("the host is out of reach"));
+      loop.catch(() => this.#end());
     }
     const ends = await Promise.allSettled(loops);
     clearInterval(this.#renewTimer);
@@ -90,6 +90,10 @@ class Lane {
   [Symbol.dispose](): void {
     clearInterval(this.#renewTimer);
     clearTimeout(this.#lifeTimer);
+    this.#end();
+  }
+
+  #end(): void {
     this.#abortAll("the lane has ended");
     this.#line[Symbol.dispose]();
   }
