@@ -3,6 +3,7 @@
  * time or the connection. What the answer says is none of its business.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { FaultAction } from "./faults.ts";
 import type { RecordedRequest } from "./recorder.ts";
 import { bytesReply, emptyReply, RegistryError, type Reply } from "./reply.ts";
@@ -21,6 +22,8 @@ export class Exchange {
   readonly record: RecordedRequest;
   readonly fault: FaultAction | null;
   readonly #response: ServerResponse;
+  /** Kept, since node takes it off a request that was broken off. */
+  readonly #socket: Socket;
 
   constructor(
     request: IncomingMessage,
@@ -30,6 +33,7 @@ export class Exchange {
     fault: FaultAction | null,
   ) {
     this.request = request;
+    this.#socket = request.socket;
     this.#response = response;
     this.url = url;
     this.record = record;
@@ -45,7 +49,7 @@ export class Exchange {
 
   /** Whether the connection is gone. */
   get over(): boolean {
-    return this.#response.destroyed || this.request.socket.destroyed;
+    return this.#response.destroyed || this.#socket.destroyed;
   }
 
   header(name: string): string | undefined {
@@ -64,6 +68,7 @@ export class Exchange {
       this.record.bytesIn += piece.length;
       yield piece;
       if (fault?.type === "reset-request" && this.record.bytesIn >= fault.afterBytes) {
+        this.cut();
         break;
       }
       if (fault?.type === "slow-request") {
@@ -80,7 +85,9 @@ export class Exchange {
   async smallBody(limitBytes = SMALL_BODY_BYTES): Promise<Buffer> {
     const pieces: Buffer[] = [];
     for await (const piece of this.body()) {
-      if (this.record.bytesIn <= limitBytes) pieces.push(piece);
+      if (this.record.bytesIn <= limitBytes) {
+        pieces.push(piece);
+      }
     }
     if (this.record.bytesIn > limitBytes) {
       throw new RegistryError(413, "SIZE_INVALID", `at most ${limitBytes} bytes`);
@@ -90,7 +97,9 @@ export class Exchange {
 
   /** Ends the connection at once, with a reset. */
   cut(): void {
-    this.request.socket.resetAndDestroy();
+    if (!this.#socket.destroyed) {
+      this.#socket.resetAndDestroy();
+    }
   }
 
   /** Faults that come before the registry looks at the request. Gives the reply that stands instead of its own, if any. */
@@ -174,7 +183,7 @@ export class Exchange {
     if (fault?.type === "content-length") {
       // node would complain of a body that is not as long as declared: the connection is ended below it.
       await flushed();
-      this.request.socket.end();
+      this.#socket.end();
     } else {
       response.end();
     }
@@ -188,7 +197,7 @@ export class Exchange {
     if (how === "reset") {
       this.cut();
     } else {
-      this.request.socket.end();
+      this.#socket.end();
     }
   }
 

@@ -74,7 +74,9 @@ export function deleteManifest(storage: Storage, repository: string, reference: 
     throw unknownManifest(storage, repository, reference);
   }
   for (const [tag, digest] of target.tags) {
-    if (digest === reference) target.tags.delete(tag);
+    if (digest === reference) {
+      target.tags.delete(tag);
+    }
   }
   return emptyReply(202);
 }

@@ -202,7 +202,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
     const server = createServer(
       { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 65_000 },
       (request, response) => {
-        serve(listener, request, response).catch(() => request.socket.destroy());
+        serve(listener, request, response).catch(() => response.destroy());
       },
     );
     server.on("connection", () => recorder.connections++);

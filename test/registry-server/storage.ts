@@ -44,7 +44,9 @@ export class Storage {
   /** Name of a repository that links the blob, whichever it is. */
   holderOf(digest: string): string | undefined {
     for (const [name, repository] of this.repositories) {
-      if (repository.blobs.has(digest)) return name;
+      if (repository.blobs.has(digest)) {
+        return name;
+      }
     }
     return undefined;
   }
