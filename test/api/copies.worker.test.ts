@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, inject, test } from "vitest";
 import { handleFetch } from "../../src/api/router.ts";
 import type { CopyView } from "../../src/job/contract.ts";
-import { api, requestFor, type Ask } from "./client.ts";
+import { api, requestFor, type Ask } from "./client.worker.ts";
 
 /** Two images that do not exist, in registries that do: such a copy is accepted and soon fails by itself. */
 const source = `${inject("registries").source}/nothing/here:1`;

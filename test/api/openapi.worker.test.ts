@@ -2,7 +2,7 @@ import { Validator, type Schema } from "@cfworker/json-schema";
 import { expect, inject, test } from "vitest";
 import { router } from "../../src/api/router.ts";
 import type { CopyView } from "../../src/job/contract.ts";
-import { api, type Ask } from "./client.ts";
+import { api, type Ask } from "./client.worker.ts";
 
 interface Described {
   operationId: string;

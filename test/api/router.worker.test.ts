@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, inject, test } from "vitest";
 import { handleFetch } from "../../src/api/router.ts";
 import type { Env } from "../../src/env.ts";
-import { api, requestFor, type Ask } from "./client.ts";
+import { api, requestFor, type Ask } from "./client.worker.ts";
 
 /** The same Worker with other settings. */
 function apiWith(settings: Partial<Env>, path: string, ask: Ask = {}): Promise<Response> {
