@@ -91,10 +91,7 @@ function isCritical(bytes: number, { active, bytesLeft, slots }: Situation): boo
 
 /** Old blobs must not shut small requests out, nor may a flood of small requests take more than half of the slots from them. */
 function smallHaveLessThanHalf({ active, slots }: Situation): boolean {
-  let small = 0;
-  for (const request of active) {
-    if (isSmall(request)) small++;
-  }
+  const small = active.filter(isSmall).length;
   return small < Math.floor(slots / 2);
 }
 

@@ -77,7 +77,6 @@ export const SCENARIOS: readonly Scenario[] = [
     adaptive: true,
     seeds: 20,
     mix: evenLoad,
-    evenLoadWithSmall,
     host: () => hiddenLimit(10),
   },
   {
