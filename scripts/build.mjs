@@ -4,7 +4,7 @@
  * Plain JavaScript on purpose: it is npm's `prepare` and has to run on Node 20 as it is. Never talks to the network.
  */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -39,6 +39,7 @@ function workerOptions(entry, name) {
     mainFields: ["module", "main"],
     external: ["node:*", "cloudflare:*"],
     loader: { ".wasm": "copy" },
+    write: false,
     logLevel: "warning",
   };
 }
@@ -58,6 +59,7 @@ function commandOptions(version) {
       js: '#!/usr/bin/env node\nimport { createRequire as __createRequire } from "node:module";\nconst require = __createRequire(import.meta.url);',
     },
     define: { DRAYAGE_VERSION: JSON.stringify(version), DRAYAGE_BUNDLED: "true" },
+    write: false,
     logLevel: "warning",
   };
 }
@@ -76,19 +78,37 @@ function manifestOf(wrangler, modules) {
 async function build({ esbuild, toml }) {
   const wrangler = toml.parse(await readFile(join(ROOT, "wrangler.toml"), "utf8"));
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
-  await rm(WORKER_FOLDER, { recursive: true, force: true });
-  await mkdir(WORKER_FOLDER, { recursive: true });
   const worker = existsSync(join(ROOT, "src/index.ts"));
   if (!worker) {
     console.warn("build: src/index.ts is missing, the Worker is left out");
   }
-  await Promise.all([
-    worker ? esbuild.build(workerOptions("src/index.ts", "worker")) : null,
+  const results = await Promise.all([
+    worker ? esbuild.build(workerOptions("src/index.ts", "worker")) : { outputFiles: [] },
     esbuild.build(workerOptions("src/cli/broker/broker.ts", "broker")),
     esbuild.build(commandOptions(version)),
   ]);
-  const modules = (await readdir(WORKER_FOLDER)).map((file) => basename(file)).filter((file) => file.endsWith(".wasm"));
-  await writeFile(join(WORKER_FOLDER, "manifest.json"), JSON.stringify(manifestOf(wrangler, modules), null, 2) + "\n");
+  const outputs = results.flatMap(({ outputFiles }) => outputFiles);
+  const modules = [...new Set(outputs.map(({ path }) => basename(path)).filter((name) => name.endsWith(".wasm")))];
+  const manifest = `${JSON.stringify(manifestOf(wrangler, modules), null, 2)}\n`;
+  await mkdir(WORKER_FOLDER, { recursive: true });
+  for (const { path, contents } of outputs) {
+    await replace(path, contents);
+  }
+  await replace(join(WORKER_FOLDER, "manifest.json"), manifest);
+  await chmod(join(ROOT, "dist", "drayage.mjs"), 0o755);
+  const current = new Set(["manifest.json", ...outputs.map(({ path }) => basename(path))]);
+  for (const file of await readdir(WORKER_FOLDER)) {
+    if (!current.has(file)) {
+      await rm(join(WORKER_FOLDER, file), { force: true });
+    }
+  }
+}
+
+/** In one step, so that a command that starts meanwhile finds the old file or the new one, whole. */
+async function replace(path, contents) {
+  const temporary = `${path}.${process.pid}`;
+  await writeFile(temporary, contents);
+  await rename(temporary, path);
 }
 
 const tools = await loadTools();

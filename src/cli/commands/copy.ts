@@ -55,46 +55,55 @@ async function runCopy(
   options: CopyOptions,
   io: CommandIo,
 ): Promise<{ view: CopyView; status: number }> {
-  const service = await openService(options, io);
-  const display = displayFor(options, io);
   const giveUp = new AbortController();
   let stopped: StopSignal | null = null;
-  let id: string | null = null;
+  let cancel = (): void => undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const client = new ServiceClient(service.address);
-  const cancel = (): void => {
-    // Unheard is as good as heard here: the embedded service ends with the command, another one was asked.
-    if (id !== null) {
-      client.cancel(id, giveUp.signal).catch(() => undefined);
-    }
-  };
   const ignoreSignals = onStopSignal(io, (signal, count) => {
     stopped ??= signal;
-    if (count > 1 || id === null) {
-      return giveUp.abort(new Interrupted(stopped));
+    const interrupted = new Interrupted(stopped);
+    if (count > 1) {
+      giveUp.abort(interrupted);
+      return;
     }
     cancel();
-    timer = setTimeout(() => giveUp.abort(new Interrupted(signal)), CANCEL_LIMIT_MS);
+    timer = setTimeout(() => giveUp.abort(interrupted), CANCEL_LIMIT_MS);
   });
+  let service: Service | null = null;
+  let display: Display | null = null;
   let view: CopyView | null = null;
   try {
-    const died = service.died.then((words) => {
-      throw new Error(`The local runtime (workerd) ended in mid-copy: ${words}`);
-    });
-    const work = (async () => {
+    [service, display] = await Promise.all([openService(options, io), displayFor(options, io)]);
+    if (stopped !== null) {
+      throw new Interrupted(stopped);
+    }
+    const client = new ServiceClient(service.address);
+    const { started, event } = display;
+    const work = async (): Promise<CopyView> => {
       const accepted = await client.create(source, target, giveUp.signal);
-      id = accepted.id;
-      display.started(accepted);
-      return client.follow(accepted.id, (event) => display.event(event), giveUp.signal);
-    })();
-    view = await Promise.race([work, died]);
+      // Unheard is as good as heard: the embedded service ends with the command, another one was asked.
+      cancel = () => void client.cancel(accepted.id, giveUp.signal).catch(() => undefined);
+      if (stopped !== null) {
+        cancel();
+      }
+      started(accepted);
+      return client.follow(accepted.id, event, giveUp.signal);
+    };
+    view = await Promise.race([work(), diedInMidCopy(service)]);
     return { view, status: statusOf(view, stopped) };
+  } catch (error) {
+    throw giveUp.signal.aborted ? giveUp.signal.reason : error;
   } finally {
     clearTimeout(timer);
     ignoreSignals();
-    display.ended(view);
-    await service.stop();
+    display?.ended(view);
+    await service?.stop();
   }
+}
+
+async function diedInMidCopy(service: Service): Promise<never> {
+  const words = await service.died;
+  throw new Error(`The local runtime (workerd) ended in mid-copy: ${words}`);
 }
 
 function statusOf(view: CopyView, stopped: StopSignal | null): number {
@@ -188,7 +197,7 @@ function checkReference(text: string, name: string): void {
   }
 }
 
-function displayFor(options: CopyOptions, io: CommandIo): Display {
+async function displayFor(options: CopyOptions, io: CommandIo): Promise<Display> {
   if (options.json === true || options.quiet === true) {
     return noDisplay();
   }

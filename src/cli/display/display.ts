@@ -2,16 +2,15 @@
  * Shows a copy while it runs: drawn in place on a terminal, as plain lines elsewhere, or not at all. It writes to
  * standard error only; standard output belongs to `--json`.
  */
-import { createLogUpdate } from "log-update";
 import type { CopyEvent, CopyView } from "../../job/contract.ts";
 import { blobDoneLine, progressLines, summaryLine } from "./format.ts";
 import { apply, newModel } from "./model.ts";
 
 export interface Display {
-  started(view: CopyView): void;
-  event(event: CopyEvent): void;
+  started: (view: CopyView) => void;
+  event: (event: CopyEvent) => void;
   /** Ends the display; the summary is for a copy that succeeded. */
-  ended(view: CopyView | null): void;
+  ended: (view: CopyView | null) => void;
 }
 
 /** A stream to write on, as much of it as is needed. */
@@ -58,11 +57,13 @@ export function plainDisplay(output: Output, now: () => number = Date.now): Disp
 }
 
 /** Lines redrawn in place. The cursor comes back with `ended`, and by log-update's own exit hook otherwise. */
-export function terminalDisplay(
+export async function terminalDisplay(
   stream: NodeJS.WriteStream,
   env: Readonly<Record<string, string | undefined>>,
   now: () => number = Date.now,
-): Display {
+): Promise<Display> {
+  // Loaded here: most runs are not on a terminal, and it costs as much as all the rest of the command.
+  const { createLogUpdate } = await import("log-update");
   const model = newModel(now());
   const draw = createLogUpdate(stream);
   const colour = !env["NO_COLOR"] && env["TERM"] !== "dumb";

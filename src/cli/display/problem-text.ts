@@ -25,13 +25,13 @@ export function problemText(problem: Problem): string {
   return [sentence(problem.detail), ...list].join(" ");
 }
 
+/** The detail's own sentence says what was asked and answered; what it lacks of side, host and status is added. */
 function errorText(error: ErrorDetail): string {
-  const who = { source: "the source", target: "the target", request: "the request", service: "the service" }[
-    error.side
-  ];
-  const host = error.host === "" ? "" : ` ${error.host}`;
-  const status = error.status === undefined ? "" : `, status ${error.status}`;
-  const text = `${capital(who)}${host} (${error.operation}${status}): ${sentence(error.message)}`;
+  const host = error.host === "" || error.message.includes(error.host) ? "" : ` ${error.host}`;
+  const sides = { source: `At the source${host}: `, target: `At the target${host}: `, request: "", service: "" };
+  const status = error.status === undefined || error.message.includes(String(error.status));
+  const message = status ? sentence(error.message) : `${sentence(error.message)} (Status ${error.status}.)`;
+  const text = `${sides[error.side]}${message}`;
   if (error.retryAt !== undefined) {
     return `${text} Try again after ${new Date(error.retryAt).toISOString()}.`;
   }
