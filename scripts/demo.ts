@@ -61,7 +61,7 @@ async function run(source: TestRegistry, target: TestRegistry): Promise<number> 
   }
   console.log(
     [
-      `\n  copied     ${sample.digest}`,
+      `\n  image      ${sample.digest}`,
       `  manifests  ${manifests}`,
       `  blobs      ${blobs}, ${prettyBytes(blobBytes)}`,
       `  requests   ${requests.source} to the source, ${requests.target} to the target`,
