@@ -43,7 +43,7 @@ class Reader {
       this.#skip(/[\s,]*/y);
       const name = this.#take(TOKEN);
       if (name === "") {
-        this.#at++;
+        this.#skipJunk();
         continue;
       }
       const open = found.at(-1);
@@ -99,6 +99,15 @@ class Reader {
       value += character === "\\" ? (this.#text[this.#at++] ?? "") : character;
     }
     return value;
+  }
+
+  /** What can be no name: a quoted text as a whole, else one character. */
+  #skipJunk(): void {
+    if (this.#text[this.#at] === '"') {
+      this.#quoted();
+    } else {
+      this.#at++;
+    }
   }
 
   #take(pattern: RegExp): string {

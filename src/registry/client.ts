@@ -26,6 +26,11 @@ export interface RegistryOptions {
   signal?: AbortSignal;
   /** Which URLs redirects and upload locations may lead to, besides the rule in reach.ts. */
   mayReach?: (url: URL) => boolean;
+  /**
+   * How often one request is tried, 6 by default. 1 for a client whose gate does not hold back who comes again after a
+   * failure: its caller then decides about the next try.
+   */
+  maxAttempts?: number;
 }
 
 /**
@@ -33,10 +38,18 @@ export interface RegistryOptions {
  * a fetch, or a FixedLengthStream's), or the runtime sends it in chunks, which many registries refuse.
  */
 export function createRegistry(options: RegistryOptions): Registry {
-  const { settings, side, gate, now, signal } = options;
+  const { settings, side, gate, now, signal, maxAttempts } = options;
   const { host } = settings;
   const transport = createTransport({ ...options, host });
-  const requester = new Requester({ transport, gate, side, host, now, ...(signal === undefined ? {} : { signal }) });
+  const requester = new Requester({
+    transport,
+    gate,
+    side,
+    host,
+    now,
+    ...(signal === undefined ? {} : { signal }),
+    ...(maxAttempts === undefined ? {} : { maxAttempts }),
+  });
   const client: HostClient = { settings, side, transport, requester };
   return {
     host,

@@ -128,8 +128,9 @@ export function canonicalHost(host: string): string {
 }
 
 /**
- * Docker's rule for what is a host: the part before the first slash, if it has a dot or a colon, is `localhost`, or has
- * upper case (which no repository may have). Everything else is a repository of Docker Hub.
+ * Docker's rule for what is a host: the part before the first slash, if it has a dot or a colon or is `localhost`.
+ * Everything else is a repository of Docker Hub. (Docker also takes a part with upper case for a host; it is far more
+ * often a repository written wrongly, and is refused as one.)
  */
 function splitHost(named: string, fail: (problem: string) => never): { host: string; rest: string } {
   const slash = named.indexOf("/");
@@ -143,7 +144,7 @@ function splitHost(named: string, fail: (problem: string) => never): { host: str
   if (first === "") {
     return fail('it begins with "/"; expected a host or a repository first');
   }
-  const isHost = /[.:[\]]/.test(first) || first.toLowerCase() === "localhost" || first !== first.toLowerCase();
+  const isHost = /[.:[\]]/.test(first) || first.toLowerCase() === "localhost";
   if (!isHost) {
     return { host: DOCKER_HUB, rest: named };
   }

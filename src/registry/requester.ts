@@ -59,6 +59,7 @@ export interface RequesterOptions {
   host: string;
   now: () => number;
   signal?: AbortSignal;
+  maxAttempts?: number;
 }
 
 export interface Answer {
@@ -83,7 +84,8 @@ export class Requester {
    */
   async perform<T>(call: Call, read: (answer: Answer) => T | Promise<T>): Promise<T> {
     const { gate, now } = this.#options;
-    const maxAttempts = call.body?.kind === "stream" ? 1 : (call.maxAttempts ?? MAX_ATTEMPTS);
+    const allowed = call.maxAttempts ?? this.#options.maxAttempts ?? MAX_ATTEMPTS;
+    const maxAttempts = call.body?.kind === "stream" ? 1 : allowed;
     for (let attempt = 1; ; attempt++) {
       const slot = await this.#acquire(gate, call);
       const course: Course = { outcome: null };

@@ -1,0 +1,222 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { startRegistry } from "../registry-server/server.ts";
+import { clientOf, json, never, refusal, serve, streamOf } from "./support.ts";
+import type { Fetch } from "../../src/registry/wire.ts";
+
+const DIGEST = `sha256:${"a".repeat(64)}`;
+const SECRET = "hunter2-secret";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("redirects", () => {
+  it("are followed to another host without the credentials", async () => {
+    await using store = await serve((_seen, response) => response.end("blob"));
+    await using registry = await serve((seen, response) => {
+      if (seen.headers.authorization === undefined) {
+        json(response, 401, {}, { "www-authenticate": "Basic" });
+      } else {
+        response.writeHead(307, { location: `http://${store.host}/x?signature=s3cret` }).end();
+      }
+    });
+    const bench = clientOf(registry.host, { credential: { kind: "basic", username: "me", password: SECRET } });
+    const { stream } = await bench.registry.openBlob("a", DIGEST, { signal: never, fromByte: 0 });
+    expect(await new Response(stream).text()).toBe("blob");
+    expect(registry.seen.at(-1)?.headers.authorization).toMatch(/^Basic /);
+    expect(store.seen.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+    expect(bench.lines.map(({ status, redirect, host }) => [status, redirect, host])).toEqual([
+      [401, 0, registry.host],
+      [307, 0, registry.host],
+      [200, 1, store.host],
+    ]);
+    expect(JSON.stringify(bench.lines)).not.toMatch(/s3cret|signature|hunter2|Basic/);
+    expect(bench.registry.usage.requests).toBe(3);
+  });
+
+  it("keep the credentials at the registry's own host", async () => {
+    await using registry = await serve((seen, response) => {
+      if (seen.headers.authorization === undefined) {
+        json(response, 401, {}, { "www-authenticate": "Basic" });
+      } else if (seen.url.startsWith("/v2/")) {
+        response.writeHead(302, { location: "/elsewhere" }).end();
+      } else {
+        response.end("blob");
+      }
+    });
+    const { registry: client } = clientOf(registry.host, {
+      credential: { kind: "basic", username: "me", password: SECRET },
+    });
+    await client.openBlob("a", DIGEST, { signal: never });
+    expect(registry.seen.at(-1)?.headers.authorization).toMatch(/^Basic /);
+  });
+
+  it("end after ten", async () => {
+    await using registry = await serve((_seen, response) => response.writeHead(302, { location: "/again" }).end());
+    const detail = await refusal(clientOf(registry.host).registry.openBlob("a", DIGEST, { signal: never }));
+    expect(detail).toMatchObject({ code: "unsupported", retryable: false });
+    expect(registry.seen).toHaveLength(11);
+  });
+
+  it.each([
+    ["http://store.example.com/x", "plain HTTP"],
+    ["https://127.0.0.1/x", "private network"],
+    ["https://169.254.169.254/x", "link-local"],
+    ["file:///etc/passwd", "scheme"],
+    ["https://not-allowed.example.com/x", "may call"],
+  ])("from a public registry to %s are refused: %s", async (location, problem) => {
+    const urls: string[] = [];
+    const stub: Fetch = async (url) => {
+      urls.push(url);
+      return new Response(null, { status: 307, headers: { location } });
+    };
+    const { registry } = clientOf("registry.example.com", {
+      settings: { tls: "enabled" },
+      fetch: stub,
+      client: { mayReach: (url) => !url.hostname.startsWith("not-allowed") },
+    });
+    const detail = await refusal(registry.openBlob("a", DIGEST, { signal: never }));
+    expect(detail).toMatchObject({ code: "denied", side: "source", retryable: false });
+    expect(detail.message).toContain(problem);
+    expect(urls).toEqual([`https://registry.example.com/v2/a/blobs/${DIGEST}`]);
+  });
+
+  it("of an upload are an error that says where to", async () => {
+    await using registry = await serve((_seen, response) =>
+      response.writeHead(308, { location: "https://real.example.com/v2/?x=1" }).end(),
+    );
+    const detail = await refusal(clientOf(registry.host).registry.startUpload("a", { digest: DIGEST, signal: never }));
+    expect(detail.message).toContain("redirect to https://real.example.com;");
+    expect(registry.seen).toHaveLength(1);
+  });
+});
+
+describe("every request", () => {
+  it("names the service, and asks for bytes as they are", async () => {
+    await using registry = await serve((_seen, response) => response.end("blob"));
+    await clientOf(registry.host).registry.openBlob("a", DIGEST, { signal: never });
+    expect(registry.seen[0]?.headers).toMatchObject({
+      "user-agent": expect.stringMatching(/^drayage\/\d/),
+      "accept-encoding": "identity",
+    });
+  });
+
+  it("is one line in the log: no query, no secret", async () => {
+    await using registry = await serve((_seen, response) =>
+      response.writeHead(202, { location: "/v2/a/blobs/uploads/1?_state=s3cret" }).end(),
+    );
+    const { registry: client, lines } = clientOf(registry.host, { now: () => 5 });
+    const started = await client.startUpload("a", { digest: DIGEST, signal: never });
+    expect(started.mounted).toBe(false);
+    expect(lines).toEqual([
+      {
+        msg: "request",
+        method: "POST",
+        host: registry.host,
+        path: "/v2/a/blobs/uploads/",
+        status: 202,
+        bytes: 0,
+        ms: 0,
+        attempt: 1,
+        redirect: 0,
+      },
+    ]);
+  });
+
+  it("goes where the settings say, with their path prefix in address and scope", async () => {
+    await using registry = await serve((_seen, response) => json(response, 200, { tags: ["x"] }));
+    const bench = clientOf("mirror.example", { settings: { hostname: registry.host, pathPrefix: "team/cache" } });
+    await bench.registry.listTags("library/alpine");
+    expect(registry.seen[0]?.url).toBe("/v2/team/cache/library/alpine/tags/list");
+    expect(bench.gate.asked[0]?.scopes).toEqual(["repository:team/cache/library/alpine:pull"]);
+    expect(bench.registry.host).toBe("mirror.example");
+  });
+
+  it("collects the registry's warnings, each once", async () => {
+    await using registry = await startRegistry({ warning: 'this is "old"' });
+    const { registry: client } = clientOf(registry.host);
+    await client.headBlob("a", DIGEST);
+    await client.headBlob("a", DIGEST);
+    expect(client.usage).toEqual({ requests: 2, warnings: ['this is "old"'] });
+  });
+
+  it("ends when no answer comes in time, and can be tried again", async () => {
+    vi.useFakeTimers();
+    const silent: Fetch = (_url, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    const { registry, gate } = clientOf("registry.example.com", { fetch: silent, client: { maxAttempts: 2 } });
+    const ending = refusal(registry.headBlob("a", DIGEST));
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(await ending).toMatchObject({ code: "stalled", retryable: true });
+    expect(gate.outcomes).toEqual([{ class: "failed" }, { class: "failed" }]);
+  });
+
+  it("holds a connection of the budget until its answer's headers are there", async () => {
+    let waiting = 0;
+    let most = 0;
+    const slow: Fetch = async () => {
+      most = Math.max(most, ++waiting);
+      await new Promise(setImmediate);
+      waiting--;
+      return new Response(null, { status: 404 });
+    };
+    const { registry } = clientOf("registry.example.com", { fetch: slow });
+    await Promise.all(Array.from({ length: 20 }, () => registry.headBlob("a", DIGEST)));
+    expect(most).toBe(6);
+  });
+});
+
+describe("a signal", () => {
+  it("ends a request under way", async () => {
+    const controller = new AbortController();
+    await using registry = await serve(() => controller.abort());
+    const { registry: client, gate } = clientOf(registry.host);
+    const detail = await refusal(client.openBlob("a", DIGEST, { signal: controller.signal }));
+    expect(detail).toMatchObject({ code: "cancelled", side: "source", retryable: false });
+    expect(gate.outcomes).toEqual([{ class: "unused" }]);
+    expect(registry.seen).toHaveLength(1);
+  });
+
+  it("of the client ends everything, also what has not begun, and hands back a slot that comes too late", async () => {
+    const controller = new AbortController();
+    const { registry } = clientOf("registry.example.com", { client: { signal: AbortSignal.abort() } });
+    expect(await refusal(registry.headBlob("a", DIGEST))).toMatchObject({ code: "cancelled" });
+
+    let grant: (slot: { release: (outcome: unknown) => void }) => void = () => {};
+    const outcomes: unknown[] = [];
+    const late = clientOf("registry.example.com", {
+      client: {
+        signal: controller.signal,
+        gate: { acquire: () => new Promise((resolve) => (grant = resolve)), authorize: async () => null },
+      },
+    });
+    const ending = refusal(late.registry.headBlob("a", DIGEST));
+    controller.abort();
+    expect(await ending).toMatchObject({ code: "cancelled" });
+    grant({ release: (outcome) => outcomes.push(outcome) });
+    await new Promise(setImmediate);
+    expect(outcomes).toEqual([{ class: "unused" }]);
+  });
+
+  it("that carries one of our errors ends the request with that error", async () => {
+    const controller = new AbortController();
+    const stalled = {
+      code: "stalled",
+      side: "target",
+      host: "t",
+      operation: "upload blob",
+      retryable: true,
+      message: "m",
+    };
+    await using registry = await serve(() => controller.abort({ detail: stalled }));
+    const { registry: client } = clientOf(registry.host);
+    const upload = { repository: "a", location: `http://${registry.host}/u`, minChunkBytes: 0 };
+    const putting = client.putBlob(upload, {
+      digest: DIGEST,
+      sizeBytes: 1,
+      body: streamOf("x"),
+      signal: controller.signal,
+    });
+    expect(await refusal(putting)).toEqual(stalled);
+  });
+});
