@@ -72,6 +72,8 @@ async function workLane(order: WorkOrder, env: Env, budget: ConnectionBudget): P
       fetch: (url, init) => fetch(url, init),
       now: Date.now,
       log,
+      // The slots were granted beforehand: a retry here would not wait as long as the host needs. It is the host's turn.
+      maxAttempts: 1,
       mayReach: (url) => mayReach(env, url, [settings.host]),
     });
 

@@ -5,7 +5,7 @@
 import { LANE_WIDTH } from "../host/seats.ts";
 import type { Transfer, TransferReport, WorkOrder } from "../host/contract.ts";
 import { HostLine, type Join } from "./host-line.ts";
-import type { Meter } from "./stream.ts";
+import type { Meter } from "./meter.ts";
 
 /**
  * A lane takes on nothing new after this long: short beside the 15 minutes of a queue invocation, kind to deploys, and to

@@ -7,18 +7,11 @@ import type { Hasher } from "../registry/digest.ts";
 import { BlobReader, type ReaderTools } from "./blob-reader.ts";
 import { SourceBroke } from "./body-writer.ts";
 import { brokenStream, failure } from "./failures.ts";
+import type { Meter } from "./meter.ts";
 import { openSink, putWriter, type Session, type SinkTools } from "./upload-sink.ts";
 
 /** The slowest line on which a piped blob is not taken for stalled: nothing can be seen of its progress. */
 const LEAST_PIPED_BYTES_PER_SECOND = 32 * 1024;
-
-/** What has happened so far; read by whoever shows progress. */
-export interface Meter {
-  /** Bytes that went to the target. Piping counts them only at the end. */
-  bytes: number;
-  /** Milliseconds since the epoch. */
-  firstByteAt?: number;
-}
 
 /** Both ends of one transfer. */
 export interface Ends {

@@ -8,7 +8,8 @@ import { algorithmOf, createHasher, isHashAlgorithm, type Hasher } from "../regi
 import type { ErrorDetail } from "../registry/errors.ts";
 import { failure, refusesDigest, reportable, stalled, type Place } from "./failures.ts";
 import { graver, type HeldGate } from "./held-gate.ts";
-import { hashBlob, streamPieces, streamPiped, type Ends, type Meter } from "./stream.ts";
+import type { Meter } from "./meter.ts";
+import { hashBlob, streamPieces, streamPiped, type Ends } from "./stream.ts";
 import { withinMs } from "./time.ts";
 import type { Session } from "./upload-sink.ts";
 import { Watchdog } from "./watchdog.ts";

@@ -4,7 +4,7 @@
  */
 import type { Transfer, TransferReport } from "../../../src/host/contract.ts";
 import { HeldGate } from "../../../src/lane/held-gate.ts";
-import type { Meter } from "../../../src/lane/stream.ts";
+import type { Meter } from "../../../src/lane/meter.ts";
 import { runTransfer } from "../../../src/lane/transfer.ts";
 import { createRegistry } from "../../../src/registry/client.ts";
 import { ConnectionBudget } from "../../../src/registry/connection-budget.ts";
@@ -38,7 +38,7 @@ async function move(transfer: Transfer, order: TransferOrder, budget: Connection
   const end = (side: "source" | "target", settings: HostSettings): { registry: Registry; gate: HeldGate } => {
     const gate = new HeldGate(async () => null);
     const tools = { gate, budget, fetch: (url: string, init: RequestInit) => fetch(url, init), now: Date.now };
-    return { gate, registry: createRegistry({ ...tools, settings, side, log: () => undefined }) };
+    return { gate, registry: createRegistry({ ...tools, settings, side, log: () => undefined, maxAttempts: 1 }) };
   };
   try {
     return await runTransfer(
