@@ -34,7 +34,7 @@ export const COPIES: readonly Operation[] = [
     path: "/v1/copies",
     summary: "Make a copy",
     description:
-      "Answers as soon as the copy is accepted; it goes on by itself. Nothing is started when the answer is a problem.",
+      "Answers as soon as the copy is accepted; it goes on by itself. Nothing is started when the answer is a 4xx.",
     parameters: { header: CreateHeaders },
     body: CopyRequestSchema,
     answers: {

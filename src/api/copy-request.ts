@@ -25,8 +25,8 @@ export function copyRequestOf(body: { source: string; target: string }, env: Set
 
 /** Names what is asked for, whatever way it was written: equal requests have equal fingerprints. */
 export async function fingerprintOf(request: CopyRequest): Promise<string> {
-  const text = JSON.stringify({ source: formatReference(request.source), target: formatReference(request.target) });
-  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const named = { ...request, source: formatReference(request.source), target: formatReference(request.target) };
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(named)));
   return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
