@@ -3,7 +3,7 @@
  * port of its own. Says in one line what is missing where it cannot; skipping or failing is the test's decision.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -60,7 +60,10 @@ export async function startDockerRegistry(options: DockerRegistryOptions = {}): 
     env: { ...process.env, OTEL_TRACES_EXPORTER: "none" },
   });
   // A test run that is broken off leaves no registry behind.
-  const endWithUs = (): void => void child.kill("SIGKILL");
+  const endWithUs = (): void => {
+    child.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  };
   process.once("exit", endWithUs);
   let text = "";
   for (const stream of [child.stdout, child.stderr]) {
