@@ -2,11 +2,18 @@
  * An indexed binary heap: the least item is at hand, and any item is found, changed or removed by its key.
  * Knows nothing of what it orders. Every change costs O(log n), every look O(1).
  */
+
+/** An item and where it stands. Moving it writes its position only: the map of keys is left alone, which is most of the cost. */
+interface Node<T> {
+  item: T;
+  position: number;
+}
+
 export class IndexedHeap<K, T> {
   readonly #keyOf: (item: T) => K;
   readonly #compare: (left: T, right: T) => number;
-  readonly #items: T[] = [];
-  readonly #positions = new Map<K, number>();
+  readonly #nodes: Node<T>[] = [];
+  readonly #byKey = new Map<K, Node<T>>();
 
   /**
    * @param keyOf The key that names an item; it must not change while the item is inside.
@@ -18,112 +25,109 @@ export class IndexedHeap<K, T> {
   }
 
   get size(): number {
-    return this.#items.length;
+    return this.#nodes.length;
   }
 
   has(key: K): boolean {
-    return this.#positions.has(key);
+    return this.#byKey.has(key);
   }
 
   get(key: K): T | undefined {
-    const position = this.#positions.get(key);
-    return position === undefined ? undefined : this.#items[position];
+    return this.#byKey.get(key)?.item;
   }
 
   /** The least item, left where it is. */
   peek(): T | undefined {
-    return this.#items[0];
+    return this.#nodes[0]?.item;
   }
 
   /** Adds an item. One with the same key is replaced. */
   insert(item: T): void {
     const key = this.#keyOf(item);
-    const position = this.#positions.get(key);
-    if (position !== undefined) {
-      this.#settle(position, item);
+    const present = this.#byKey.get(key);
+    if (present !== undefined) {
+      present.item = item;
+      this.#settle(present);
       return;
     }
-    const end = this.#items.length;
-    this.#items.push(item);
-    this.#positions.set(key, end);
-    this.#rise(end, item);
+    const node = { item, position: this.#nodes.length };
+    this.#nodes.push(node);
+    this.#byKey.set(key, node);
+    this.#rise(node);
   }
 
   /** Puts the item of this key in its right place, after something that its order depends on has changed. */
   update(key: K): void {
-    const position = this.#positions.get(key);
-    if (position === undefined) {
-      return;
-    }
-    const item = this.#items[position];
-    if (item !== undefined) {
-      this.#settle(position, item);
+    const node = this.#byKey.get(key);
+    if (node !== undefined) {
+      this.#settle(node);
     }
   }
 
   /** Takes the item of this key out. Undefined: there was none. */
   remove(key: K): T | undefined {
-    const position = this.#positions.get(key);
-    if (position === undefined) {
+    const node = this.#byKey.get(key);
+    if (node === undefined) {
       return undefined;
     }
-    const removed = this.#items[position];
-    const last = this.#items.pop();
-    this.#positions.delete(key);
-    if (last !== undefined && position < this.#items.length) {
-      this.#settle(position, last);
+    this.#byKey.delete(key);
+    const last = this.#nodes.pop();
+    if (last !== undefined && last !== node) {
+      this.#place(last, node.position);
+      this.#settle(last);
     }
-    return removed;
+    return node.item;
   }
 
   /** Takes the least item out. */
   pop(): T | undefined {
-    const first = this.#items[0];
-    return first === undefined ? undefined : this.remove(this.#keyOf(first));
+    const first = this.#nodes[0];
+    return first === undefined ? undefined : this.remove(this.#keyOf(first.item));
   }
 
-  #settle(position: number, item: T): void {
-    if (this.#rise(position, item) === position) {
-      this.#sink(position, item);
+  #place(node: Node<T>, position: number): void {
+    this.#nodes[position] = node;
+    node.position = position;
+  }
+
+  #settle(node: Node<T>): void {
+    const { position } = node;
+    this.#rise(node);
+    if (node.position === position) {
+      this.#sink(node);
     }
   }
 
-  #place(position: number, item: T): void {
-    this.#items[position] = item;
-    this.#positions.set(this.#keyOf(item), position);
-  }
-
-  #rise(from: number, item: T): number {
-    let position = from;
+  #rise(node: Node<T>): void {
+    let { position } = node;
     while (position > 0) {
       const above = (position - 1) >> 1;
-      const parent = this.#items[above];
-      if (parent === undefined || this.#compare(parent, item) <= 0) {
+      const parent = this.#nodes[above];
+      if (parent === undefined || this.#compare(parent.item, node.item) <= 0) {
         break;
       }
-      this.#place(position, parent);
+      this.#place(parent, position);
       position = above;
     }
-    this.#place(position, item);
-    return position;
+    this.#place(node, position);
   }
 
-  #sink(from: number, item: T): void {
-    let position = from;
+  #sink(node: Node<T>): void {
+    let { position } = node;
     for (;;) {
-      const left = this.#items[2 * position + 1];
+      const left = this.#nodes[2 * position + 1];
       if (left === undefined) {
         break;
       }
-      const right = this.#items[2 * position + 2];
-      const rightFirst = right !== undefined && this.#compare(right, left) < 0;
-      const child = rightFirst ? right : left;
-      if (this.#compare(item, child) <= 0) {
+      const right = this.#nodes[2 * position + 2];
+      const child = right !== undefined && this.#compare(right.item, left.item) < 0 ? right : left;
+      if (this.#compare(node.item, child.item) <= 0) {
         break;
       }
-      this.#place(position, child);
-      position = 2 * position + (rightFirst ? 2 : 1);
+      const below = child.position;
+      this.#place(child, position);
+      position = below;
     }
-    this.#place(position, item);
+    this.#place(node, position);
   }
 }

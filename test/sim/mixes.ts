@@ -6,7 +6,7 @@ import type { RequestKind } from "../../src/registry/gate.ts";
 import { integer, normal, seeded } from "./random.ts";
 import type { Random } from "./random.ts";
 
-const MB = 1_000_000;
+export const MB = 1_000_000;
 /** What one connection moves, in bytes per millisecond: 10 MB/s. */
 export const CONNECTION_SPEED = 10_000;
 /** What a request costs beside its bytes, in milliseconds. */
