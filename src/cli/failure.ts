@@ -16,9 +16,12 @@ export class UsageError extends Error {
   }
 }
 
+/** The service's name for settings that it does not take: the command's own, when it started the service. */
+const CONFIGURATION_PROBLEM = "urn:drayage:problem:configuration";
+
 /** What the shell is told of a service's refusal: whoever asked wrongly asks differently next time. */
 export function exitStatusOf(problem: Problem): number {
-  if (problem.error?.code === "configuration") {
+  if (problem.type === CONFIGURATION_PROBLEM) {
     return EXIT_WRONG_USE;
   }
   const later = problem.status === 408 || problem.status === 429;

@@ -26,6 +26,9 @@ export interface CopyOptions {
 /** How long a cancelled copy may take to say so; then the command ends without having heard it. */
 const CANCEL_LIMIT_MS = 2_000;
 
+/** How long lanes may take to close the uploads of a copy that did not succeed: they hear of it within a second. */
+const TIDY_LIMIT_MS = 2_000;
+
 /** Runs the command and answers with its exit status. Everything it has to say is written when it returns. */
 export async function copyCommand(
   source: string,
@@ -56,6 +59,8 @@ async function runCopy(
   io: CommandIo,
 ): Promise<{ view: CopyView; status: number }> {
   const giveUp = new AbortController();
+  const again = new AbortController();
+  const secondSignal = again.signal;
   let stopped: StopSignal | null = null;
   let cancel = (): void => undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -63,6 +68,7 @@ async function runCopy(
     stopped ??= signal;
     const interrupted = new Interrupted(stopped);
     if (count > 1) {
+      again.abort();
       giveUp.abort(interrupted);
       return;
     }
@@ -95,10 +101,17 @@ async function runCopy(
     throw giveUp.signal.aborted ? giveUp.signal.reason : error;
   } finally {
     clearTimeout(timer);
-    ignoreSignals();
     display?.ended(view);
+    if (view?.state !== "succeeded" && !secondSignal.aborted) {
+      await Promise.race([service?.settled(TIDY_LIMIT_MS), abortion(secondSignal)]);
+    }
     await service?.stop();
+    ignoreSignals();
   }
+}
+
+function abortion(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 async function diedInMidCopy(service: Service): Promise<never> {
@@ -126,6 +139,7 @@ class Interrupted extends Error {
 interface Service {
   address: ServiceAddress;
   died: Promise<string>;
+  settled: (limitMs: number) => Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -143,8 +157,15 @@ async function openService(options: CopyOptions, io: CommandIo): Promise<Service
   }
   const url = serverUrl(options.server);
   const token = io.env["DRAYAGE_TOKEN"] || tokenOfServe(defaultStateFolder(io.env), url);
-  return { address: { url: url.href, token }, died: new Promise(() => undefined), stop: async () => undefined };
+  return { address: { url: url.href, token }, ...REMOTE };
 }
+
+/** A service elsewhere neither ends with the command nor waits for it. */
+const REMOTE = {
+  died: new Promise<string>(() => undefined),
+  settled: () => Promise.resolve(),
+  stop: () => Promise.resolve(),
+};
 
 async function openEmbedded(options: CopyOptions, io: CommandIo): Promise<Service> {
   // Good for this run only, and known to this process only.

@@ -65,9 +65,9 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
 
 function greet(url: string, state: StateFolder, options: ServeOptions, io: CommandIo): void {
   const folder = options.state ?? defaultStateFolder(io.env);
-  io.stderr.write(`drayage listens on ${url}, state in ${folder}\n`);
+  io.stderr.write(`drayage listens on ${url}\nIts state is in ${folder}\n`);
   if (state.tokenIsNew) {
-    io.stderr.write(`Its token, shown this once and kept in ${folder}/token for you alone:\n`);
+    io.stderr.write(`The token, shown this once and kept in ${folder}/token for you alone:\n`);
     io.stdout.write(`${state.token}\n`);
   }
   io.stderr.write(

@@ -35,14 +35,19 @@ export interface Embedded {
   port: number;
   /** Resolves with the last lines of output when the runtime ends by itself. */
   died: Promise<string>;
+  /** Resolves when no work order is under way any more, or after `limitMs`. */
+  settled(limitMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** Memory that a temporary state may need at most: manifests and ledgers, never blobs. */
 const SCRATCH_BYTES = 64 * 1024 * 1024;
 
-/** Longest wait for the broker's answer after a start: it has only to read its table. */
-const WAKE_LIMIT_MS = 5_000;
+/** Longest wait for the broker's answer: it has only to read its table. */
+const BROKER_LIMIT_MS = 5_000;
+
+/** How often the broker is asked whether all work orders have ended. */
+const SETTLED_POLL_MS = 50;
 
 /** Resolves when the service listens. @throws Error in words when it cannot be started. */
 export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
@@ -76,12 +81,19 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
       onLine: options.onLine,
     });
     if (options.stateFolder !== null) {
-      await wakeBroker(brokerSocket);
+      // An object that nobody asks anything is not even loaded: an earlier process may have left messages.
+      await askBroker(brokerSocket, "/wake");
     }
     return {
       pid: workerd.pid,
       port: workerd.port,
       died: workerd.died,
+      settled: async (limitMs) => {
+        const untilMs = performance.now() + limitMs;
+        while ((await underDelivery(brokerSocket)) > 0 && performance.now() < untilMs) {
+          await new Promise((resolve) => setTimeout(resolve, SETTLED_POLL_MS));
+        }
+      },
       stop: async () => {
         await workerd.stop();
         credentials.close();
@@ -93,24 +105,36 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
   }
 }
 
-/** Has the broker deliver what an earlier process left: an object that nobody asks anything is not even loaded. */
-function wakeBroker(socketPath: string): Promise<void> {
+/** Work orders that lanes have taken and not ended; none when the broker cannot say. */
+async function underDelivery(socketPath: string): Promise<number> {
+  try {
+    const metrics: unknown = JSON.parse(await askBroker(socketPath, "/metrics"));
+    const isCount = typeof metrics === "object" && metrics !== null && "underDelivery" in metrics;
+    return isCount ? Number(metrics.underDelivery) : 0;
+  } catch {
+    return 0;
+  }
+}
+
+function askBroker(socketPath: string, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => reject(new Error(`The local queue does not answer: ${error.message}`));
-    const wake = request({ socketPath, path: "/wake", method: "POST", timeout: WAKE_LIMIT_MS }, (response) => {
-      response.resume();
+    const asked = request({ socketPath, path, method: "POST", timeout: BROKER_LIMIT_MS }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (piece: string) => (text += piece));
       response.once("error", fail);
       response.once("end", () => {
         if (response.statusCode === 200) {
-          resolve();
+          resolve(text);
         } else {
           fail(new Error(`status ${response.statusCode}`));
         }
       });
     });
-    wake.once("timeout", () => wake.destroy(new Error("no answer in time")));
-    wake.once("error", fail);
-    wake.end();
+    asked.once("timeout", () => asked.destroy(new Error("no answer in time")));
+    asked.once("error", fail);
+    asked.end();
   });
 }
 
