@@ -10,9 +10,11 @@ import { type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import { migrate } from "../storage/migrations.ts";
 import { type CopyJobRpc, type CopyState, type CopyView, ENDED_STATES } from "./contract.ts";
 import { EventLog } from "./events.ts";
-import { type CopyRecord, endedError, Ledger, LEDGER_STEPS } from "./ledger.ts";
+import { endedError, tooLong } from "./failures.ts";
+import { type CopyRecord, Ledger, LEDGER_STEPS } from "./ledger.ts";
 import { openRegistries } from "./registries.ts";
-import { CopyRun, offerId } from "./run.ts";
+import { CopyRun } from "./run.ts";
+import { bookSettlements } from "./settlements.ts";
 import { copyView } from "./view.ts";
 
 /** How long a copy may be without anybody working at it, when its object was evicted. */
@@ -45,13 +47,13 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
   #running: Running | null = null;
   #ended = Promise.withResolvers<void>();
   #farewell: Promise<void> | null = null;
+  readonly #offersUnderWay = new Set<Promise<void>>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     migrate(ctx.storage, LEDGER_STEPS);
     this.#ledger = new Ledger(ctx.storage.sql);
-    const state = this.#ledger.record()?.state;
-    const ended = state !== undefined && ENDED_STATES.includes(state);
+    const ended = this.#hasEnded();
     if (ended) {
       this.#ended.resolve();
     }
@@ -83,13 +85,20 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
 
   /** Ends the copy. One whose root is being pushed at this moment may still succeed: the answer says. */
   async cancel(): Promise<CopyView | null> {
-    if (this.#ledger.record() === null) {
+    const record = this.#ledger.record();
+    if (record === null) {
       return null;
     }
+    const { target } = record.request;
     const running = this.#running;
     if (running?.run.committing === true) {
       running.refusing = true;
       await this.#endOr(COMMIT_PATIENCE_MS, this.#ended.promise);
+      if (!this.#hasEnded()) {
+        this.#events.warn([
+          `Cancelled while ${target.host} was taking the manifest and had not answered: look whether it has it.`,
+        ]);
+      }
     }
     this.#end("cancelled", null);
     await this.#endOr(FAREWELL_PATIENCE_MS, this.#sayFarewell());
@@ -105,34 +114,14 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (record === null || ENDED_STATES.includes(record.state)) {
       return;
     }
-    const arrived: string[] = [];
-    let failure: ErrorDetail | null = null;
-    for (const settlement of settlements) {
-      const { id, digest, outcome, error, warnings } = settlement;
-      if (id !== offerId(record.id, record.request, digest)) {
-        continue;
-      }
-      const sizeBytes = this.#ledger.settle(settlement);
-      if (sizeBytes === null) {
-        continue;
-      }
-      this.#events.forgetProgress(digest);
-      this.#events.append({ type: "blob", data: { digest, sizeBytes, state: outcome } });
-      this.#events.warn(warnings);
-      if (outcome === "failed") {
-        failure ??= error ?? unexplained(record.request.target.host, digest);
-      } else {
-        arrived.push(digest);
-      }
-    }
+    const { arrived, failure } = bookSettlements(this.#ledger, this.#events, record, settlements);
     if (failure !== null) {
       this.#end("failed", failure);
-    }
-    // Evicted meanwhile. After a crash the alarm decides when to go on.
-    else if (this.#running === null && record.crashes === 0) {
-      this.#launch();
-    } else if (this.#running !== null && arrived.length > 0) {
+    } else if (this.#running !== null) {
       this.#running.run.arrived(arrived);
+    } else if (record.crashes === 0) {
+      // Evicted meanwhile. After a crash it is the alarm that decides when to go on.
+      this.#launch();
     }
   }
 
@@ -158,7 +147,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (ENDED_STATES.includes(record.state)) {
       await this.#sayFarewell();
     } else if (Date.now() - record.acceptedMs > COPY_LIFE_MS) {
-      this.#end("failed", tooLong(record));
+      this.#end("failed", tooLong(record.request.target.host));
     } else if (this.#running === null) {
       this.#launch();
     } else {
@@ -208,7 +197,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
         source,
         target,
         now: Date.now,
-        sendOffers: (offers) => this.#sendOffers(request.target.host, offers),
+        sendOffers: (offers) => this.#trackOffers(this.#sendOffers(id, request.target.host, offers)),
       });
       running = { run, controller, close, refusing: false };
       this.#running = running;
@@ -230,7 +219,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     } else if (error.code !== "internal") {
       this.#end("failed", error);
     }
-    if (ENDED_STATES.includes(this.#ledger.record()?.state ?? "failed")) {
+    if (this.#hasEnded()) {
       return;
     }
     this.#logCrash(error);
@@ -273,6 +262,8 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (record === null || record.told) {
       return;
     }
+    // Calls to one object through several stubs may overtake each other: no offer may come after the withdrawal.
+    await Promise.allSettled(this.#offersUnderWay);
     await Promise.all([
       this.env.REGISTRIES.getByName(record.request.target.host).withdraw(record.id),
       this.#tellIndex(record.id, record.state),
@@ -285,15 +276,23 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     await this.env.INDEX.getByName("default").changed(id, state);
   }
 
+  async #trackOffers(sending: Promise<void>): Promise<void> {
+    this.#offersUnderWay.add(sending);
+    try {
+      await sending;
+    } finally {
+      this.#offersUnderWay.delete(sending);
+    }
+  }
+
   /** A host's object that restarts is back within a second; repeating an offer changes nothing. */
-  async #sendOffers(host: string, offers: BlobOffer[]): Promise<void> {
-    const id = this.#ledger.record()?.id ?? "";
+  async #sendOffers(id: string, host: string, offers: BlobOffer[]): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       try {
         await this.env.REGISTRIES.getByName(host).offer(id, offers);
         return;
       } catch (error) {
-        if (tries === OFFER_TRIES || this.#running === null) {
+        if (tries === OFFER_TRIES || this.#hasEnded()) {
           throw error;
         }
         await sleep(OFFER_PAUSE_MS * 2 ** tries);
@@ -318,6 +317,11 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     return view;
   }
 
+  #hasEnded(): boolean {
+    const state = this.#ledger.record()?.state;
+    return state !== undefined && ENDED_STATES.includes(state);
+  }
+
   async #endOr(ms: number, end: Promise<void>): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | null = null;
     const timeout = new Promise<void>((resolve) => {
@@ -336,26 +340,4 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function unexplained(host: string, digest: string): ErrorDetail {
-  return {
-    code: "internal",
-    side: "service",
-    host,
-    operation: "copy blob",
-    retryable: true,
-    message: `Blob ${digest} could not be copied, and no reason was given.`,
-  };
-}
-
-function tooLong(record: CopyRecord): ErrorDetail {
-  return {
-    code: "stalled",
-    side: "service",
-    host: record.request.target.host,
-    operation: "copy",
-    retryable: true,
-    message: "The copy was not done after 24 hours and was given up; start it again to go on with what is missing.",
-  };
 }

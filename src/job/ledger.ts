@@ -7,7 +7,7 @@ import type { Descriptor } from "../copy/graph.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import type { Settlement } from "../host/contract.ts";
 import type { Manifest } from "../registry/contract.ts";
-import { CopyError, type ErrorDetail } from "../registry/errors.ts";
+import type { ErrorDetail } from "../registry/errors.ts";
 import type { BlobEvent, CopyState, Tally } from "./contract.ts";
 
 /** Schema versions for `migrate`, oldest first. The `events` table belongs to events.ts. */
@@ -357,16 +357,4 @@ export class Ledger {
       state,
     );
   }
-}
-
-/** For a copy that was told to go on although it has ended. */
-export function endedError(): CopyError {
-  return new CopyError({
-    code: "cancelled",
-    side: "service",
-    host: "",
-    operation: "copy",
-    retryable: false,
-    message: "The copy has ended; nothing more is sent for it.",
-  });
 }

@@ -7,7 +7,8 @@ import type { CopyRequest } from "../copy/request.ts";
 import type { BlobOffer } from "../host/contract.ts";
 import type { Registry } from "../registry/contract.ts";
 import type { EventLog } from "./events.ts";
-import { endedError, type Ledger } from "./ledger.ts";
+import { endedError } from "./failures.ts";
+import type { Ledger } from "./ledger.ts";
 import { Planner } from "./planner.ts";
 import { Publisher } from "./publisher.ts";
 

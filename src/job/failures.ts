@@ -1,0 +1,38 @@
+/** How a copy fails for reasons of its own, as errors in the project's one form. Pure. */
+import { CopyError, type ErrorDetail } from "../registry/errors.ts";
+
+/** For whatever is still under way when a copy has ended. */
+export function endedError(): CopyError {
+  return new CopyError({
+    code: "cancelled",
+    side: "service",
+    host: "",
+    operation: "copy",
+    retryable: false,
+    message: "The copy has ended; nothing more is sent for it.",
+  });
+}
+
+/** A settlement that says `failed` and not why. */
+export function unexplained(host: string, digest: string): ErrorDetail {
+  return {
+    code: "internal",
+    side: "service",
+    host,
+    operation: "copy blob",
+    retryable: true,
+    message: `Blob ${digest} could not be copied, and no reason was given.`,
+  };
+}
+
+/** A copy that has outlived its bound. */
+export function tooLong(host: string): ErrorDetail {
+  return {
+    code: "stalled",
+    side: "service",
+    host,
+    operation: "copy",
+    retryable: true,
+    message: "The copy was not done after 24 hours and was given up; start it again to go on with what is missing.",
+  };
+}
