@@ -5,7 +5,8 @@
  * O(1). Every order is total (equals go by `since`, then by order of insertion), so the same history gives the same answers.
  */
 import type { RequestKind } from "../registry/gate.ts";
-import { IndexedHeap } from "./heap.ts";
+import { IndexedHeap, NOWHERE } from "./heap.ts";
+import type { Placed } from "./heap.ts";
 
 /** Requests up to this size are small: they are over before a blob's transfer would notice them. */
 export const SMALL_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -26,20 +27,27 @@ export function isSmall(request: { kind: RequestKind; bytes: number }): boolean 
 
 const KIND_RANK: Record<RequestKind, number> = { head: 0, manifest: 1, query: 2, blob: 3 };
 
-interface Waiter {
+interface Waiter extends Placed {
   readonly entry: Entry;
   readonly order: number;
 }
 
-interface Job {
+interface Job extends Placed {
   readonly name: string;
-  readonly blobs: IndexedHeap<string, Waiter>;
+  readonly blobs: IndexedHeap<Waiter>;
   waitingBytes: number;
   /** As the scheduler told; undefined: what waits is all there is. */
   bytesLeft: number | undefined;
 }
 
-const idOf = (waiter: Waiter): string => waiter.entry.id;
+/** Whose place is whose: an entry stands among all, and either among the small requests or among the blobs and its job's. */
+const ALL = 0;
+const SMALL = 1;
+const SMALL_BY_SIZE = 2;
+const BLOBS = 1;
+const BLOBS_BY_SIZE = 2;
+const JOB_BLOBS = 3;
+const JOBS = 0;
 
 const byAge = (left: Waiter, right: Waiter): number => left.entry.since - right.entry.since || left.order - right.order;
 
@@ -66,13 +74,15 @@ function byBytesLeft(left: Job, right: Job): number {
 const bytesLeftOf = (job: Job): number => job.bytesLeft ?? job.waitingBytes;
 
 export class WaitingQueue {
-  readonly #all = new IndexedHeap<string, Waiter>(idOf, byAge);
-  readonly #blobs = new IndexedHeap<string, Waiter>(idOf, byAge);
-  readonly #blobsBySize = new IndexedHeap<string, Waiter>(idOf, bySize);
-  readonly #small = new IndexedHeap<string, Waiter>(idOf, byKind);
-  readonly #smallBySize = new IndexedHeap<string, Waiter>(idOf, byKindAndSize);
+  readonly #byId = new Map<string, Waiter>();
+  readonly #all = new IndexedHeap<Waiter>(ALL, byAge);
+  readonly #blobs = new IndexedHeap<Waiter>(BLOBS, byAge);
+  readonly #blobsBySize = new IndexedHeap<Waiter>(BLOBS_BY_SIZE, bySize);
+  readonly #small = new IndexedHeap<Waiter>(SMALL, byKind);
+  readonly #smallBySize = new IndexedHeap<Waiter>(SMALL_BY_SIZE, byKindAndSize);
   /** Only jobs with a waiting blob. */
-  readonly #jobs = new IndexedHeap<string, Job>((job) => job.name, byBytesLeft);
+  readonly #waitingJobs = new Map<string, Job>();
+  readonly #jobs = new IndexedHeap<Job>(JOBS, byBytesLeft);
   /** Bytes left of jobs none of whose blobs wait just now. */
   readonly #bytesLeftOfOthers = new Map<string, number>();
   readonly #counts: Record<RequestKind, number> = { head: 0, manifest: 0, query: 0, blob: 0 };
@@ -89,11 +99,11 @@ export class WaitingQueue {
   }
 
   has(id: string): boolean {
-    return this.#all.has(id);
+    return this.#byId.has(id);
   }
 
   get(id: string): Entry | undefined {
-    return this.#all.get(id)?.entry;
+    return this.#byId.get(id)?.entry;
   }
 
   countByKind(): Record<RequestKind, number> {
@@ -102,10 +112,12 @@ export class WaitingQueue {
 
   /** Adds an entry. One with an id that waits already changes nothing. */
   add(entry: Entry): void {
-    if (this.#all.has(entry.id)) {
+    if (this.#byId.has(entry.id)) {
       return;
     }
-    const waiter: Waiter = { entry, order: this.#order++ };
+    // All four places from the start: an array that grows takes room for sixteen, a hundred thousand times.
+    const waiter: Waiter = { entry, order: this.#order++, places: [NOWHERE, NOWHERE, NOWHERE, NOWHERE] };
+    this.#byId.set(entry.id, waiter);
     this.#all.insert(waiter);
     this.#counts[entry.kind]++;
     if (entry.kind === "blob") {
@@ -121,20 +133,22 @@ export class WaitingQueue {
 
   /** Takes an entry out, wherever it stands. Undefined: it does not wait here. */
   remove(id: string): Entry | undefined {
-    const waiter = this.#all.remove(id);
+    const waiter = this.#byId.get(id);
     if (waiter === undefined) {
       return undefined;
     }
     const { entry } = waiter;
+    this.#byId.delete(id);
+    this.#all.remove(waiter);
     this.#counts[entry.kind]--;
     if (entry.kind === "blob") {
-      this.#blobs.remove(id);
-      this.#blobsBySize.remove(id);
+      this.#blobs.remove(waiter);
+      this.#blobsBySize.remove(waiter);
       this.#totalBlobBytes -= entry.bytes;
       this.#removeFromJob(waiter);
-    } else {
-      this.#small.remove(id);
-      this.#smallBySize.remove(id);
+    } else if (isSmall(entry)) {
+      this.#small.remove(waiter);
+      this.#smallBySize.remove(waiter);
     }
     return entry;
   }
@@ -145,10 +159,10 @@ export class WaitingQueue {
    */
   setJobBytesLeft(job: string, bytes: number): void {
     const left = bytes > 0 ? bytes : undefined;
-    const waiting = this.#jobs.get(job);
+    const waiting = this.#waitingJobs.get(job);
     if (waiting !== undefined) {
       waiting.bytesLeft = left;
-      this.#jobs.update(job);
+      this.#jobs.update(waiting);
     } else if (left === undefined) {
       this.#bytesLeftOfOthers.delete(job);
     } else {
@@ -185,36 +199,39 @@ export class WaitingQueue {
 
   #addToJob(waiter: Waiter): void {
     const { job: name, bytes } = waiter.entry;
-    const known = this.#jobs.get(name);
-    const job = known ?? {
-      name,
-      blobs: new IndexedHeap<string, Waiter>(idOf, bySize),
-      waitingBytes: 0,
-      bytesLeft: this.#bytesLeftOfOthers.get(name),
-    };
+    const job = this.#waitingJobs.get(name) ?? this.#newJob(name);
     job.blobs.insert(waiter);
     job.waitingBytes += bytes;
-    if (known === undefined) {
-      this.#bytesLeftOfOthers.delete(name);
-      this.#jobs.insert(job);
-    } else {
-      this.#jobs.update(name);
-    }
+    this.#jobs.insert(job);
+  }
+
+  #newJob(name: string): Job {
+    const job: Job = {
+      name,
+      blobs: new IndexedHeap(JOB_BLOBS, bySize),
+      waitingBytes: 0,
+      bytesLeft: this.#bytesLeftOfOthers.get(name),
+      places: [NOWHERE],
+    };
+    this.#bytesLeftOfOthers.delete(name);
+    this.#waitingJobs.set(name, job);
+    return job;
   }
 
   #removeFromJob(waiter: Waiter): void {
-    const { id, job: name, bytes } = waiter.entry;
-    const job = this.#jobs.get(name);
+    const { job: name, bytes } = waiter.entry;
+    const job = this.#waitingJobs.get(name);
     if (job === undefined) {
       return;
     }
-    job.blobs.remove(id);
+    job.blobs.remove(waiter);
     job.waitingBytes -= bytes;
     if (job.blobs.size > 0) {
-      this.#jobs.update(name);
+      this.#jobs.update(job);
       return;
     }
-    this.#jobs.remove(name);
+    this.#jobs.remove(job);
+    this.#waitingJobs.delete(name);
     if (job.bytesLeft !== undefined) {
       this.#bytesLeftOfOthers.set(name, job.bytesLeft);
     }

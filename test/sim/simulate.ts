@@ -5,6 +5,7 @@
 import { Backoff } from "../../src/host/backoff.ts";
 import { Concurrency } from "../../src/host/concurrency.ts";
 import { IndexedHeap } from "../../src/host/heap.ts";
+import type { Placed } from "../../src/host/heap.ts";
 import { MAX_WAIT_MS, nextSmall } from "../../src/host/policy.ts";
 import type { Policy } from "../../src/host/policy.ts";
 import { isSmall, WaitingQueue } from "../../src/host/queue.ts";
@@ -57,10 +58,11 @@ function reportedBytes(elapsedMs: number, speed: number): number {
   return Math.max(0, reportedMs - REQUEST_MS) * speed;
 }
 
-type Event =
-  | { at: number; order: number; what: "arrived"; entry: Entry }
-  | { at: number; order: number; what: "answered"; entry: Entry; grantedAt: number; refused: boolean }
-  | { at: number; order: number; what: "resumed" };
+type Event = Placed & { at: number; order: number } & (
+    | { what: "arrived"; entry: Entry }
+    | { what: "answered"; entry: Entry; grantedAt: number; refused: boolean }
+    | { what: "resumed" }
+  );
 
 /** Runs the mix to its end. */
 export function simulate(mix: Mix, setup: Setup): History {
@@ -70,10 +72,7 @@ export function simulate(mix: Mix, setup: Setup): History {
   const concurrency = new Concurrency();
   const blobSlots = (): number => setup.slots || concurrency.blobSlots();
   const totalSlots = (): number => (setup.slots ? setup.slots + 1 : concurrency.totalSlots());
-  const events = new IndexedHeap<number, Event>(
-    (event) => event.order,
-    (left, right) => left.at - right.at || left.order - right.order,
-  );
+  const events = new IndexedHeap<Event>(0, (left, right) => left.at - right.at || left.order - right.order);
   const active = new Map<string, { entry: Entry; grantedAt: number; speed: number }>();
   const jobBytesLeft = new Map<string, number>();
   const sourceSpeeds = new Map<string, number>();
@@ -99,7 +98,7 @@ export function simulate(mix: Mix, setup: Setup): History {
     const speed = Math.min(host.speed(now), sourceSpeeds.get(entry.job) ?? Infinity);
     active.set(entry.id, { entry, grantedAt: now, speed });
     const at = now + REQUEST_MS + (refused ? 0 : entry.bytes / speed);
-    events.insert({ at, order: order++, what: "answered", entry, grantedAt: now, refused });
+    events.insert({ at, order: order++, places: [], what: "answered", entry, grantedAt: now, refused });
   };
 
   const grant = (): void => {
@@ -136,7 +135,7 @@ export function simulate(mix: Mix, setup: Setup): History {
       queue.add(entry);
       concurrency.refused(now, booking);
       backoff.throttled(now, undefined, setup.random(), grantedAt);
-      events.insert({ at: backoff.pausedUntil(), order: order++, what: "resumed" });
+      events.insert({ at: backoff.pausedUntil(), order: order++, places: [], what: "resumed" });
       return;
     }
     admitted--;
@@ -152,7 +151,7 @@ export function simulate(mix: Mix, setup: Setup): History {
     }
     for (const { id, kind, bytes, arrivesAt } of requests) {
       const entry: Entry = { id, kind, bytes, job: name, since: arrivesAt };
-      events.insert({ at: arrivesAt, order: order++, what: "arrived", entry });
+      events.insert({ at: arrivesAt, order: order++, places: [], what: "arrived", entry });
       toCome++;
     }
   }
