@@ -3,6 +3,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { describe, expect, inject, test } from "vitest";
 import type { CopyRequest } from "../../src/copy/request.ts";
+import type { CopyJob } from "../../src/job/copy-job.ts";
 import type { CopyEvent, CopyView } from "../../src/job/contract.ts";
 import { INDEX_TYPE, pushImage, pushManifest, type Pushed, tagDigest } from "./push.ts";
 
@@ -171,6 +172,54 @@ describe("evictions", () => {
     expect(await endOf(id)).toEqual(view);
     expect(await readEvents(id, 0)).toEqual(events);
     expect(await stub.cancel()).toEqual(view);
+  });
+});
+
+describe("a run that ends in something unforeseen", () => {
+  /** Every manifest that is to be written down makes the run throw, until the trigger is dropped. */
+  async function startBroken(id: string, request: CopyRequest): Promise<DurableObjectStub<CopyJob>> {
+    const stub = env.JOBS.getByName(id);
+    await runInDurableObject(stub, (_job, { storage }) => {
+      storage.sql.exec(
+        "CREATE TRIGGER broken BEFORE INSERT ON manifests BEGIN SELECT RAISE(ABORT, 'the disk is on fire'); END",
+      );
+    });
+    await stub.start(id, request);
+    return stub;
+  }
+
+  function crashesOf(stub: DurableObjectStub<CopyJob>): Promise<number> {
+    return runInDurableObject(
+      stub,
+      (_job, { storage }) => storage.sql.exec<{ crashes: number }>("SELECT crashes FROM copy").one().crashes,
+    );
+  }
+
+  test("is tried again at the alarm, and the copy succeeds without a trace of it", async () => {
+    const { id, repository, request } = newCopy();
+    await pushImage(source, repository, [1_000], "v1");
+    const stub = await startBroken(id, request);
+    await expect.poll(() => crashesOf(stub)).toBe(1);
+    expect(await stub.view(0)).toMatchObject({ state: "running", error: null });
+    await runInDurableObject(stub, (_job, { storage }) => void storage.sql.exec("DROP TRIGGER broken"));
+    await runDurableObjectAlarm(stub);
+    expect(await endOf(id)).toMatchObject({ state: "succeeded", error: null, blobs: { copied: 2 } });
+  });
+
+  test("is not tried for ever: the copy fails with what it was", async () => {
+    const { id, repository, request } = newCopy();
+    await pushImage(source, repository, [1_000], "v1");
+    const stub = await startBroken(id, request);
+    for (let crash = 1; crash < 5; crash += 1) {
+      await expect.poll(() => crashesOf(stub)).toBe(crash);
+      expect(await alarmOf(id)).not.toBeNull();
+      await runDurableObjectAlarm(stub);
+    }
+    const view = await endOf(id);
+    expect(view).toMatchObject({ state: "failed", error: { code: "internal", side: "service" } });
+    expect(view.error?.message).toContain("on fire");
+    await expect.poll(() => alarmOf(id)).toBeNull();
+    expect(await tagDigest(target, repository, "v1")).toBeNull();
   });
 });
 

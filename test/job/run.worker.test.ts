@@ -381,6 +381,22 @@ describe("ending", () => {
       expect(bench.target.log).not.toContain("PUT v1");
     }));
 
+  test("it is told that the root is being pushed, and before that it is not", () =>
+    inJob(undefined, async (bench) => {
+      const held = Promise.withResolvers<void>();
+      bench.source.keep(image("a"), MANIFEST, "v1");
+      bench.target.before = (operation) => (operation === "PUT v1" ? held.promise : undefined);
+      const run = bench.run();
+      const end = run.toEnd();
+      await calm();
+      expect(run.committing).toBe(false);
+      bench.settle(run, "a");
+      await calm();
+      expect(run.committing).toBe(true);
+      held.resolve();
+      await end;
+    }));
+
   test("a stopped run writes nothing more, whatever still comes in", () =>
     inJob(undefined, async (bench) => {
       const held = Promise.withResolvers<void>();
