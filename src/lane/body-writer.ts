@@ -71,7 +71,7 @@ export class BodyWriter<Answer> {
     const { watchdog, signal } = this.#tools;
     try {
       // `preventAbort`: a broken source leaves the request waiting, a broken target ends it. That tells them apart.
-      await watchdog.watch("target", limitMs, stream.pipeTo(this.#writable, { preventAbort: true }));
+      await watchdog.watch("either", limitMs, stream.pipeTo(this.#writable, { preventAbort: true }));
     } catch (thrown) {
       signal.throwIfAborted();
       await this.#settle();

@@ -25,7 +25,7 @@ const VERSIONED = z.object({ v: z.number().int().min(2) });
 
 /** Runs one lane per message, and returns when all have ended. Never throws. */
 export async function handleQueue(
-  batch: MessageBatch<WorkOrder>,
+  batch: MessageBatch,
   env: Env,
   _context: Pick<ExecutionContext, "waitUntil">,
 ): Promise<void> {

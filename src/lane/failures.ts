@@ -43,6 +43,18 @@ export function stalled(place: Place, idleMs: number): CopyError {
   return failure(place, "stalled", true, `${what} nothing for ${Math.round(idleMs / 1000)} s`);
 }
 
+/** A blob that the runtime pipes by itself has not arrived in time: which end stands still cannot be told. */
+export function stalledBetween(source: Place, target: Place, limitMs: number): CopyError {
+  return new CopyError({
+    code: "stalled",
+    side: "service",
+    host: "",
+    operation: "transfer blob",
+    retryable: true,
+    message: `blob ${target.digest} did not get from ${source.host} to ${target.host} in ${Math.round(limitMs / 1000)} s`,
+  });
+}
+
 /** Whether the target refused the upload because the bytes do not have the digest (spec: `DIGEST_INVALID`). */
 export function refusesDigest(thrown: unknown): boolean {
   const { side, code } = errorDetailOf(thrown);

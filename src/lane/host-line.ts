@@ -3,7 +3,7 @@
  * lane's streams need not know. Every call of the session is safe to repeat.
  */
 import type { HostSession, Joiner, Progress, Transfer, TransferReport } from "../host/contract.ts";
-import { CopyError, errorDetailOf } from "../registry/errors.ts";
+import { errorDetailOf } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest } from "../registry/gate.ts";
 import { pause } from "./time.ts";
 
@@ -19,6 +19,8 @@ export class HostLine {
   readonly #who: () => Joiner;
   readonly #hungUp = new AbortController();
   #session: Promise<HostSession> | null = null;
+  /** Sessions that failed a call. They end after the next one has taken their leases over: ending them frees the rest. */
+  #failed: Promise<HostSession>[] = [];
   #joins = 0;
 
   /** @param who Asked at every joining: the leases still held change. */
@@ -57,11 +59,15 @@ export class HostLine {
   /** Ends the session: the host frees whatever this lane holds, and every waiting `next` answers null. */
   [Symbol.dispose](): void {
     this.#hungUp.abort(new Error("the lane has ended"));
-    this.#drop(this.#session);
+    if (this.#session !== null) {
+      this.#failed.push(this.#session);
+      this.#session = null;
+    }
+    this.#endFailed();
   }
 
   async #call<T>(ask: (session: HostSession) => Promise<T>): Promise<T> {
-    for (;;) {
+    for (let tries = 1; ; tries += 1) {
       this.#hungUp.signal.throwIfAborted();
       this.#session ??= this.#open();
       const current = this.#session;
@@ -70,12 +76,13 @@ export class HostLine {
         this.#joins = 0;
         return answer;
       } catch (thrown) {
-        // An error that the host means to tell (a refused login) is an answer; anything else broke the session.
+        // An error that the host means to tell (a refused login) is an answer. The rest cannot be told from a reset of
+        // the object: even an abort of it arrives as an error that its own code might have thrown.
         if (isAnswer(thrown) || this.#hungUp.signal.aborted) {
           throw thrown;
         }
-        this.#drop(current);
-        if (this.#joins >= JOINS_MAX) {
+        this.#replace(current);
+        if (tries > JOINS_MAX || this.#joins >= JOINS_MAX) {
           throw thrown;
         }
       }
@@ -88,22 +95,26 @@ export class HostLine {
     if (waitMs > 0) {
       await pause(waitMs, this.#hungUp.signal);
     }
-    return this.#join(this.#who());
+    const session = await this.#join(this.#who());
+    this.#endFailed();
+    return session;
   }
 
-  /** Forgets a session that broke, unless another call has done so and opened a new one. */
-  #drop(broken: Promise<HostSession> | null): void {
-    if (this.#session !== broken) {
-      return;
+  /** Has the next call join anew, unless another call has seen to it. */
+  #replace(failed: Promise<HostSession>): void {
+    if (this.#session === failed) {
+      this.#session = null;
+      this.#failed.push(failed);
     }
-    this.#session = null;
-    broken?.then((session) => session[Symbol.dispose]()).catch(() => undefined);
+  }
+
+  #endFailed(): void {
+    for (const failed of this.#failed.splice(0)) {
+      failed.then((session) => session[Symbol.dispose]()).catch(() => undefined);
+    }
   }
 }
 
 function isAnswer(thrown: unknown): boolean {
-  if (thrown instanceof CopyError) {
-    return true;
-  }
   return errorDetailOf(thrown).code !== "internal";
 }

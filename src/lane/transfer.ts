@@ -6,7 +6,7 @@ import type { Transfer, TransferReport, TransferResult } from "../host/contract.
 import type { BlobBody, HostSettings, Registry, Upload } from "../registry/contract.ts";
 import { algorithmOf, createHasher, isHashAlgorithm, type Hasher } from "../registry/digest.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
-import { failure, refusesDigest, reportable, stalled, type Place } from "./failures.ts";
+import { failure, refusesDigest, reportable, stalled, stalledBetween, type Place } from "./failures.ts";
 import { graver, type HeldGate } from "./held-gate.ts";
 import type { Meter } from "./meter.ts";
 import { hashBlob, streamPieces, streamPiped, type Ends } from "./stream.ts";
@@ -87,6 +87,10 @@ class Run {
     this.#options = options;
     this.#gates = { source: source.gate, target: target.gate };
     this.#watchdog = new Watchdog(idleMs, now, (side, limitMs) => {
+      if (side === "either") {
+        this.#breakOff(stalledBetween(places.source, places.target, limitMs));
+        return;
+      }
       this.#gates[side].record({ class: "failed" });
       this.#breakOff(stalled(places[side], limitMs));
     });

@@ -8,8 +8,11 @@ import type { Side } from "./failures.ts";
 const LOOKS_PER_LIMIT = 4;
 const LONGEST_LOOK_MS = 5_000;
 
+/** `either`: who is being waited for cannot be told. */
+export type Awaited = Side | "either";
+
 interface Wait {
-  side: Side;
+  side: Awaited;
   limitMs: number;
   dueMs: number;
 }
@@ -23,7 +26,7 @@ export class Watchdog {
    * @param idleMs The shortest limit that will be asked for.
    * @param bark Called once per wait that has lasted too long.
    */
-  constructor(idleMs: number, now: () => number, bark: (side: Side, limitMs: number) => void) {
+  constructor(idleMs: number, now: () => number, bark: (side: Awaited, limitMs: number) => void) {
     this.#now = now;
     this.#timer = setInterval(
       () => {
@@ -40,7 +43,7 @@ export class Watchdog {
   }
 
   /** Waits for one step of one end, at most `limitMs`. */
-  async watch<T>(side: Side, limitMs: number, step: Promise<T>): Promise<T> {
+  async watch<T>(side: Awaited, limitMs: number, step: Promise<T>): Promise<T> {
     const wait = { side, limitMs, dueMs: this.#now() + limitMs };
     this.#waits.add(wait);
     try {
