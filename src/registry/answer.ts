@@ -141,7 +141,7 @@ function codeOf(response: Response, words: RegistryWords, otherwise: ErrorCode):
   if (status === 429 || isSecondaryLimit(response)) {
     return "rate_limited";
   }
-  if (status >= 500 && status !== 501) {
+  if (status === 408 || (status >= 500 && status !== 501)) {
     return "unavailable";
   }
   if (status === 401) {

@@ -183,7 +183,11 @@ export class Requester {
     if (known !== undefined && now() + validForMs < known.expiresAtMs) {
       return known;
     }
-    return this.#ofGate(() => gate.authorize({ scopes: call.scopes, ...(validForMs > 0 ? { validForMs } : {}) }));
+    const given = await this.#ofGate(() =>
+      gate.authorize({ scopes: call.scopes, ...(validForMs > 0 ? { validForMs } : {}) }),
+    );
+    // A gate that has forgotten what the host asked for gives nothing; what still holds is better than that.
+    return given ?? (known !== undefined && now() < known.expiresAtMs ? known : null);
   }
 
   async #answerChallenge(

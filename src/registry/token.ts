@@ -183,7 +183,7 @@ export class TokenSource {
 
   #realm(challenge: Challenge): BearerRealm {
     const text = challenge.params.get("realm") ?? "";
-    if (!URL.canParse(text, this.#registry)) {
+    if (!URL.canParse(text, this.#registry.href)) {
       throw this.#error("unsupported", "names a token realm that is no address");
     }
     const realm = new URL(text, this.#registry);

@@ -62,7 +62,7 @@ export function createTransport(options: TransportOptions): Transport {
   };
 
   const parse = (location: string, from: URL, operation: string): URL => {
-    if (URL.canParse(location, from)) {
+    if (URL.canParse(location, from.href)) {
       return new URL(location, from);
     }
     throw refuse(operation, "unsupported", "answered with a location that is not an address");
