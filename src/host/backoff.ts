@@ -142,21 +142,3 @@ export class Backoff {
     state.cause = cause;
   }
 }
-
-/**
- * Reads a `Retry-After` header: seconds, also with decimals, or an HTTP date.
- * @returns Milliseconds from `now`, 0 for a date in the past; undefined when the value is neither.
- */
-export function parseRetryAfter(value: string, now: number): number | undefined {
-  const text = value.trim();
-  if (/^\d+(\.\d+)?$/.test(text)) {
-    return Math.ceil(Number(text) * 1000);
-  }
-  // RFC 9110 section 5.6.7: every form of an HTTP date begins with a day's name. Date.parse alone takes far more.
-  if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) {
-    return undefined;
-  }
-  // The asctime form names no zone and means GMT.
-  const at = Date.parse(text.endsWith("GMT") ? text : `${text} GMT`);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
-}

@@ -4,7 +4,6 @@ import {
   FIRST_PAUSE_MS,
   LONGEST_PAUSE_MS,
   MAX_RETRY_AFTER_MS,
-  parseRetryAfter,
   SUCCESSES_PER_STEP,
 } from "../../src/host/backoff.ts";
 
@@ -159,38 +158,5 @@ describe("a host's backoff", () => {
 
   test("however long it fails, no pause is longer than the longest", () => {
     expect(Math.max(...failInARow(new Backoff(), 1000))).toBe(LONGEST_PAUSE_MS);
-  });
-});
-
-describe("Retry-After", () => {
-  const now = Date.parse("1994-11-06T08:49:00Z");
-
-  test.each([
-    ["0", 0],
-    ["120", 120_000],
-    [" 7 ", 7000],
-    ["1.5", 1500],
-    ["0.0001", 1],
-    ["99999999", 99_999_999_000],
-    ["Sun, 06 Nov 1994 08:49:37 GMT", 37_000],
-    ["Sunday, 06-Nov-94 08:49:37 GMT", 37_000],
-    ["Sun Nov  6 08:49:37 1994", 37_000],
-    ["Sun, 06 Nov 1994 08:48:00 GMT", 0],
-  ])("%j is %d ms from now", (value, expected) => {
-    expect(parseRetryAfter(value, now)).toBe(expected);
-  });
-
-  test.each([
-    [""],
-    ["soon"],
-    ["-5"],
-    ["1e3"],
-    ["5 s"],
-    ["1."],
-    ["1994-11-06T08:49:37Z"],
-    ["Sun, 99 Foo 1994"],
-    ["Infinity"],
-  ])("%j is neither seconds nor a date", (value) => {
-    expect(parseRetryAfter(value, now)).toBeUndefined();
   });
 });

@@ -1,8 +1,11 @@
-/** The simulation: every policy under every scenario, as a table, or as JSON with `--json`. */
+/**
+ * The simulation: every policy under every scenario, as a table, or as JSON with `--json`
+ * (`npm run --silent sim -- --json`; npm keeps a `--json` without the dashes for itself, but says so in the environment).
+ */
 import { POLICIES } from "../../src/host/policy.ts";
 import { POLICY_NAMES, run, SCENARIOS } from "./scenarios.ts";
 
-const json = process.argv.includes("--json");
+const json = process.argv.includes("--json") || process.env.npm_config_json === "true";
 
 const rows = SCENARIOS.flatMap((scenario) =>
   POLICY_NAMES.map((policy) => ({
@@ -13,10 +16,18 @@ const rows = SCENARIOS.flatMap((scenario) =>
   })),
 );
 
+function rounded(value: string | number): string | number {
+  if (typeof value === "string") {
+    return value;
+  }
+  return value >= 100 ? Math.round(value) : Math.round(value * 1000) / 1000;
+}
+
 if (json) {
   console.log(JSON.stringify(rows, null, 2));
 } else {
-  const format = (value: string | number): string | number =>
-    typeof value === "string" || Number.isInteger(value) ? value : Number(value.toPrecision(3));
-  console.table(rows.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, format(value)]))));
+  console.log("Times are fractions of the time that all bytes need, where the name does not say Ms.");
+  console.table(
+    rows.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, rounded(value)]))),
+  );
 }
