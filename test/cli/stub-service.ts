@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { z } from "zod";
 import type { Artifact } from "../../src/cli/embed/artifact.ts";
 import { startEmbedded, type Embedded } from "../../src/cli/embed/embed.ts";
 
@@ -19,6 +20,8 @@ export interface Delivery {
   /** Ends the delivery: `ack` well, `retry` on the consumer's wish, `throw` with an exception. */
   answer(action: "ack" | "retry" | "throw", delaySeconds?: number): void;
 }
+
+const Recorded = z.object({ id: z.string(), body: z.string(), attempts: z.number() });
 
 const STUB_WORKER = `
 import { DurableObject } from "cloudflare:workers";
@@ -146,7 +149,7 @@ export class StubService {
   }
 
   #record(text: string, response: ServerResponse): void {
-    const { id, body, attempts } = JSON.parse(text) as { id: string; body: string; attempts: number };
+    const { id, body, attempts } = Recorded.parse(JSON.parse(text));
     const answer: Delivery["answer"] = (action, delaySeconds) => {
       response.end(JSON.stringify({ action, delaySeconds }));
     };

@@ -1,9 +1,16 @@
 /** What a command may touch of the process around it, so that tests can give it something else. */
 
+/** A stream to print on; a terminal has a size. */
+export interface Output extends NodeJS.WritableStream {
+  isTTY?: boolean | undefined;
+  columns?: number | undefined;
+  rows?: number | undefined;
+}
+
 export interface CommandIo {
   env: Readonly<Record<string, string | undefined>>;
-  stdout: NodeJS.WriteStream;
-  stderr: NodeJS.WriteStream;
+  stdout: Output;
+  stderr: Output;
   /** Emits `SIGINT` and `SIGTERM`. */
   signals: NodeJS.EventEmitter;
 }

@@ -3,6 +3,7 @@
  * standard error only; standard output belongs to `--json`.
  */
 import type { CopyEvent, CopyView } from "../../job/contract.ts";
+import type { Output } from "../commands/io.ts";
 import { blobDoneLine, progressLines, summaryLine } from "./format.ts";
 import { apply, newModel } from "./model.ts";
 
@@ -11,14 +12,6 @@ export interface Display {
   event: (event: CopyEvent) => void;
   /** Ends the display; the summary is for a copy that succeeded. */
   ended: (view: CopyView | null) => void;
-}
-
-/** A stream to write on, as much of it as is needed. */
-export interface Output {
-  write(text: string): unknown;
-  isTTY?: boolean;
-  columns?: number;
-  rows?: number;
 }
 
 /** Ten times a second is smooth and costs nothing. */
@@ -30,7 +23,7 @@ export function noDisplay(): Display {
 }
 
 /** One line per thing that has happened. */
-export function plainDisplay(output: Output, now: () => number = Date.now): Display {
+export function plainDisplay(output: { write(text: string): unknown }, now: () => number = Date.now): Display {
   const model = newModel(now());
   return {
     started: (view) => output.write(`copying ${view.source.reference} → ${view.target.reference}\n`),
@@ -58,7 +51,7 @@ export function plainDisplay(output: Output, now: () => number = Date.now): Disp
 
 /** Lines redrawn in place. The cursor comes back with `ended`, and by log-update's own exit hook otherwise. */
 export async function terminalDisplay(
-  stream: NodeJS.WriteStream,
+  stream: Output,
   env: Readonly<Record<string, string | undefined>>,
   now: () => number = Date.now,
 ): Promise<Display> {

@@ -38,11 +38,8 @@ function errorText(error: ErrorDetail): string {
   return error.retryable ? `${text} The same copy may succeed later; what has arrived is not sent again.` : text;
 }
 
+/** With its full stop; the first letter stays, since it may be a host's or a field's. */
 function sentence(text: string): string {
   const trimmed = text.trim();
-  return /[.!?]$/.test(trimmed) ? capital(trimmed) : `${capital(trimmed)}.`;
-}
-
-function capital(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1);
+  return /[.!?)]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }

@@ -1,0 +1,126 @@
+/** The client against a plain HTTP server that behaves as services and the lines to them do. */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { afterEach, expect, test } from "vitest";
+import { ServiceClient, ServiceError } from "../../src/cli/client.ts";
+import type { CopyEvent } from "../../src/job/contract.ts";
+import { SUCCEEDED, view } from "./views.ts";
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+let closeServer = (): void => undefined;
+
+afterEach(() => closeServer());
+
+/** Answers the requests one after the other with `handlers`; the last one stays. */
+async function serve(...handlers: Handler[]): Promise<{ client: ServiceClient; asked: IncomingMessage[] }> {
+  const asked: IncomingMessage[] = [];
+  const started = createServer((request, response) => {
+    asked.push(request);
+    handlers[Math.min(asked.length, handlers.length) - 1]?.(request, response);
+  });
+  closeServer = () => {
+    started.closeAllConnections();
+    started.close();
+  };
+  await new Promise<void>((resolve) => started.listen(0, "127.0.0.1", resolve));
+  const address = started.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  return { client: new ServiceClient({ url: `http://127.0.0.1:${port}/`, token: "secret" }), asked };
+}
+
+const json =
+  (status: number, body: unknown): Handler =>
+  (_request, response) =>
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+
+function stream(text: string, cut: boolean): Handler {
+  return (_request, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write(text, () => (cut ? response.destroy() : response.end()));
+  };
+}
+
+const RUNNING = `id: 1\nevent: state\ndata: ${JSON.stringify({ seq: 1, at: "", type: "state", data: view() })}\n\n`;
+const WARNING = `id: 2\nevent: warning\ndata: ${JSON.stringify({ seq: 2, at: "", type: "warning", data: { message: "w" } })}\n\n`;
+const DONE = `id: 3\nevent: state\ndata: ${JSON.stringify({ seq: 3, at: "", type: "state", data: SUCCEEDED })}\n\n`;
+
+async function follow(client: ServiceClient): Promise<{ types: string[]; state: string }> {
+  const events: CopyEvent[] = [];
+  const end = await client.follow("cp_1", (event) => events.push(event), AbortSignal.timeout(10_000));
+  return { types: events.map(({ seq, type }) => `${seq} ${type}`), state: end.state };
+}
+
+test("a copy is followed to its end with the token, and nothing more is asked", async () => {
+  const { client, asked } = await serve(stream(RUNNING + WARNING + DONE, false));
+  expect(await follow(client)).toEqual({ types: ["1 state", "2 warning", "3 state"], state: "succeeded" });
+  expect(asked.map(({ url }) => url)).toEqual(["/v1/copies/cp_1/events"]);
+  expect(asked[0]?.headers.authorization).toBe("Bearer secret");
+});
+
+test("a stream that is cut goes on after the last event", async () => {
+  const { client, asked } = await serve(stream(RUNNING + WARNING, true), json(200, view()), stream(DONE, false));
+  expect(await follow(client)).toEqual({ types: ["1 state", "2 warning", "3 state"], state: "succeeded" });
+  expect(asked[2]?.headers["last-event-id"]).toBe("2");
+});
+
+test("a service that is being restarted is asked again", async () => {
+  const { client } = await serve(
+    json(503, { detail: "not now" }),
+    (request) => request.socket.destroy(),
+    stream(DONE, false),
+  );
+  expect(await follow(client)).toMatchObject({ state: "succeeded" });
+});
+
+test("where streams bring nothing, the end is waited for instead", async () => {
+  const { client, asked } = await serve((request, response) => {
+    const url = request.url ?? "";
+    if (url.endsWith("/events")) {
+      stream(": nothing\n\n", false)(request, response);
+    } else {
+      json(200, url.includes("wait=0") ? view() : SUCCEEDED)(request, response);
+    }
+  });
+  expect(await follow(client)).toEqual({ types: [], state: "succeeded" });
+  expect(asked.at(-1)?.url).toBe("/v1/copies/cp_1?wait=20");
+});
+
+test("events of types to come are passed over", async () => {
+  const { client } = await serve(stream(`data: {"new": true}\n\n${DONE}`, false));
+  expect(await follow(client)).toEqual({ types: ["3 state"], state: "succeeded" });
+});
+
+test("a refusal comes as the problem it is, at once", async () => {
+  const problem = { type: "urn:x", title: "No", status: 401, detail: "Give a token.", errors: [] };
+  const { client, asked } = await serve(json(401, problem));
+  const failure = await follow(client).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(ServiceError);
+  expect(failure).toMatchObject({ problem });
+  expect(asked).toHaveLength(1);
+});
+
+test("an answer that is no problem is told with its status", async () => {
+  const { client } = await serve((_request, response) => response.writeHead(403).end("<html>Forbidden</html>"));
+  await expect(client.create("a", "b", AbortSignal.timeout(5_000))).rejects.toMatchObject({
+    problem: { status: 403, detail: expect.stringContaining("status 403") },
+  });
+});
+
+test("what is not this service is said not to be", async () => {
+  const { client } = await serve(json(200, { hello: "world" }));
+  await expect(client.create("a", "b", AbortSignal.timeout(5_000))).rejects.toThrow(/is not drayage/);
+});
+
+test("a service that is not there is named with the reason", async () => {
+  const { client } = await serve(json(200, {}));
+  closeServer();
+  await expect(client.create("a", "b", AbortSignal.timeout(5_000))).rejects.toThrow(/127\.0\.0\.1.*ECONNREFUSED/);
+});
+
+test("an abort ends the waiting with its own reason", async () => {
+  const { client } = await serve((_request, response) => response.writeHead(200).flushHeaders());
+  const controller = new AbortController();
+  const following = client.follow("cp_1", () => undefined, controller.signal);
+  controller.abort(new Error("enough"));
+  await expect(following).rejects.toThrow("enough");
+});

@@ -1,0 +1,139 @@
+/** The command line as its user meets it: exit statuses, what is said and where, before anything is started. */
+import { EventEmitter } from "node:events";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { run } from "../../src/cli/program.ts";
+import { openStateFolder, tokenOfServe } from "../../src/cli/state-folder.ts";
+import { newToken, tokenHash } from "../../src/cli/token.ts";
+
+let home: string;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "drayage-program-"));
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+async function drayage(...argv: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
+  const stdout = new PassThrough();
+  const stderr = new PassThrough();
+  const env = { XDG_CONFIG_HOME: home, XDG_STATE_HOME: home };
+  const status = await run(argv, { env, stdout, stderr, signals: new EventEmitter() });
+  return { status, stdout: String(stdout.read() ?? ""), stderr: String(stderr.read() ?? "") };
+}
+
+describe("wrong use ends with 2, says why on standard error, and starts nothing", () => {
+  test.each<[string, string[], RegExp]>([
+    ["no command", [], /Usage: drayage/],
+    ["an unknown command", ["move", "a", "b"], /unknown command 'move'/],
+    ["an unknown option", ["copy", "a:1", "b:1", "--fast"], /unknown option '--fast'/],
+    ["a missing target", ["copy", "a:1"], /missing required argument 'target'/],
+    ["one argument too many", ["copy", "a:1", "b:1", "c:1"], /too many arguments/],
+    ["an option without its value", ["copy", "a:1", "b:1", "--ca"], /--ca <file>/],
+    ["a malformed source", ["copy", "UPPER//x", "r.example/b:1"], /SOURCE/],
+    ["a malformed target", ["copy", "r.example/b:1", "r.example/b:!"], /TARGET/],
+    ["a CA that is not there", ["copy", "a:1", "r.example/b:1", "--ca", "/none"], /\/none cannot be read/],
+    ["a host that is none", ["copy", "a:1", "r.example/b:1", "--plain-http", "http://x"], /not a registry host/],
+    ["a server that is no URL", ["copy", "a:1", "r.example/b:1", "--server", "here"], /--server|not a URL/],
+    ["a server with a password", ["copy", "a:1", "r.example/b:1", "--server", "http://u:p@h/"], /DRAYAGE_TOKEN/],
+    ["a server's CA", ["copy", "a:1", "r.example/b:1", "--server", "http://h/", "--ca", "/x"], /--ca belongs/],
+    ["a port that is none", ["serve", "--port", "99999"], /0 to 65535/],
+    ["a configuration that is not there", ["serve", "--config", "/none"], /\/none cannot be read/],
+  ])("%s", async (_name, argv, words) => {
+    const ended = await drayage(...argv);
+    expect(ended).toMatchObject({ status: 2, stdout: "" });
+    expect(ended.stderr).toMatch(words);
+    expect(ended.stderr).not.toMatch(/\n\s+at /);
+  });
+
+  test("a configuration file with wrong syntax is told with its line", async () => {
+    writeFileSync(join(home, "bad.toml"), "\n\n[hosts\n");
+    const ended = await drayage("copy", "a:1", "r.example/b:1", "--config", join(home, "bad.toml"));
+    expect(ended.status).toBe(2);
+    expect(ended.stderr).toMatch(/bad\.toml, line 3/);
+  });
+
+  test("--json tells it as one problem object on standard output and nothing else", async () => {
+    const ended = await drayage("copy", "--json", "r.example/b:!", "r.example/b:1");
+    expect(ended).toMatchObject({ status: 2, stderr: "" });
+    expect(JSON.parse(ended.stdout)).toMatchObject({ status: 400, errors: [{ field: "SOURCE" }] });
+  });
+});
+
+describe("help", () => {
+  test.each([
+    [["--help"], ["drayage copy", "Exit status", "130"]],
+    [
+      ["copy", "--help"],
+      ["--plain-http", "DRAYAGE_TOKEN", "REGISTRY_AUTH_FILE", "Exit status", "NO_COLOR"],
+    ],
+    [
+      ["serve", "--help"],
+      ["--port", "8585", "state", "Exit status"],
+    ],
+    [
+      ["token", "--help"],
+      ["TOKENS", "hash"],
+    ],
+  ])("of %j goes to standard output, ends with 0 and tells of what matters", async (argv, words) => {
+    const ended = await drayage(...argv);
+    expect(ended).toMatchObject({ status: 0, stderr: "" });
+    for (const word of words) {
+      expect(ended.stdout).toContain(word);
+    }
+  });
+
+  test("the version is printed", async () => {
+    expect(await drayage("--version")).toMatchObject({ status: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+/) });
+  });
+});
+
+describe("tokens", () => {
+  test("are made with the hash that the service keeps", async () => {
+    const { stdout } = await drayage("token");
+    const [, token = "", hash] = /^token {2}(\S+)\nhash {3}(\S+)\n$/.exec(stdout) ?? [];
+    expect(token).toMatch(/^drayage_[\w-]{43}$/);
+    expect(hash).toBe(tokenHash(token));
+    expect(newToken()).not.toBe(token);
+  });
+
+  test("have the hash of their text", () => {
+    expect(tokenHash("abc")).toBe("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  });
+});
+
+describe("the state folder of serve", () => {
+  test("is for its user alone, keeps the token, and gives it to the address of this serve only", async () => {
+    const folder = join(home, "state");
+    const first = await openStateFolder(folder);
+    first.announce("http://127.0.0.1:4000");
+    expect(first.tokenIsNew).toBe(true);
+    expect(statSync(folder).mode & 0o077).toBe(0);
+    expect(statSync(join(folder, "token")).mode & 0o777).toBe(0o600);
+    expect(tokenOfServe(folder, new URL("http://localhost:4000/"))).toBe(first.token);
+    expect(tokenOfServe(folder, new URL("http://127.0.0.1:4001/"))).toBeNull();
+    expect(tokenOfServe(folder, new URL("http://a.example:4000/"))).toBeNull();
+    first.release();
+    expect(tokenOfServe(folder, new URL("http://127.0.0.1:4000/"))).toBeNull();
+    const second = await openStateFolder(folder);
+    expect(second).toMatchObject({ token: first.token, tokenIsNew: false });
+    second.release();
+  });
+
+  test("is refused while another has it, and free again after", async () => {
+    const folder = join(home, "state");
+    const first = await openStateFolder(folder);
+    await expect(openStateFolder(folder)).rejects.toThrow(/another `drayage serve` uses/);
+    first.release();
+    (await openStateFolder(folder)).release();
+  });
+
+  test("is taken over from one that was killed and left its socket", async () => {
+    const folder = join(home, "state");
+    (await openStateFolder(folder)).release();
+    writeFileSync(join(folder, "lock.sock"), "");
+    (await openStateFolder(folder)).release();
+  });
+});
