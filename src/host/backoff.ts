@@ -38,9 +38,9 @@ const FRESH: BackoffState = { step: 0, successes: 0, pausedUntil: 0, refusedUnti
 export class Backoff {
   #state: BackoffState;
 
-  /** @param state What {@link snapshot} answered, to go on after a restart. */
-  constructor(state: BackoffState = FRESH) {
-    this.#state = { ...state };
+  /** @param state What {@link snapshot} answered, to go on after a restart; what an older version did not know may be missing. */
+  constructor(state: Partial<BackoffState> = {}) {
+    this.#state = { ...FRESH, ...state };
   }
 
   snapshot(): BackoffState {

@@ -78,11 +78,11 @@ export class Concurrency {
 
   /**
    * @param settings `cap`: `req_concurrent` of the configuration, 0: none.
-   * @param state What {@link snapshot} answered, to go on after a restart.
+   * @param state What {@link snapshot} answered, to go on after a restart; what an older version did not know may be missing.
    */
-  constructor(settings: { cap: number } = { cap: 0 }, state: ConcurrencyState = FRESH) {
+  constructor(settings: { cap: number } = { cap: 0 }, state: Partial<ConcurrencyState> = {}) {
     this.#cap = settings.cap;
-    this.#state = { ...state };
+    this.#state = { ...FRESH, ...state };
   }
 
   snapshot(): ConcurrencyState {
