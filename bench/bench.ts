@@ -61,10 +61,10 @@ function commandOf(tool: Tool, slow: boolean, services: ReadonlyMap<Tool, Servic
   return null;
 }
 
-/** Flags of `serve` for the services that are measured. */
-const SERVICE_FLAGS: ReadonlyMap<Tool, readonly string[]> = new Map([
-  ["service", []],
-  ["service-target", ["--verify", "target"]],
+/** Host settings of the services that are measured. */
+const SERVICE_SETTINGS: ReadonlyMap<Tool, string> = new Map([
+  ["service", ""],
+  ["service-target", 'verify = "target"'],
 ]);
 
 async function measureNet(
@@ -80,9 +80,9 @@ async function measureNet(
   const services = new Map<Tool, Service>();
   try {
     for (const tool of tools) {
-      const flags = SERVICE_FLAGS.get(tool);
-      if (flags !== undefined) {
-        services.set(tool, await Service.start({ slow, parent: rig.state, flags }));
+      const settings = SERVICE_SETTINGS.get(tool);
+      if (settings !== undefined) {
+        services.set(tool, await Service.start({ slow, parent: rig.state, settings }));
       }
     }
     const commands = tools.flatMap((tool) => {

@@ -3,8 +3,7 @@
  * is slow, and stopped at the end. Its defaults are untouched; `settings` are for the variants that a user may configure.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,21 +26,26 @@ export class Service {
     this.readyFile = join(folder, "ready");
   }
 
-  /** @param options `slow`: in the rig's namespace, once that is made. `flags`: more arguments for `serve`. */
-  static async start(options: { slow: boolean; parent: string; flags: readonly string[] }): Promise<Service> {
+  /**
+   * @param options `slow`: in the rig's namespace, once that is made. `settings`: host settings for both registries, as
+   * TOML. The service may not answer yet when this returns; `readyFile` is there when it does.
+   */
+  static async start(options: { slow: boolean; parent: string; settings: string }): Promise<Service> {
     const folder = mkdtempSync(join(options.parent, "service-"));
-    const token = randomUUID();
+    const [state, config] = [join(folder, "state"), join(folder, "config.toml")];
+    const hosts = Object.values(options.slow ? ADDRESSES.slow : ADDRESSES.loop);
+    writeFileSync(config, hosts.map((host) => `[hosts."${host}"]\ntls = "disabled"\n${options.settings}\n`).join(""));
     const port = await freePort();
-    const serve = [process.execPath, COMMAND, "serve", "--port", String(port), "--state", join(folder, "state")];
+    const serve = [process.execPath, COMMAND, "serve", "--port", String(port), "--state", state, "--config", config];
     const where = options.slow ? [NAMESPACE.name, NAMESPACE.lastAddress] : ["-", "-"];
-    const child = spawn("bench/serve.sh", [...where, ...serve, ...plainHttp(options.slow), ...options.flags], {
-      env: { ...process.env, DRAYAGE_TOKEN: token },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const child = spawn("bench/serve.sh", [...where, ...serve], { stdio: ["ignore", "ignore", "pipe"] });
     const service = new Service(child, folder);
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      if (line.includes(`:${port}`)) {
-        writeFileSync(service.readyFile, `http://127.0.0.1:${port}\n${token}\n`);
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      if (line.includes("listens on")) {
+        const token = readFileSync(join(state, "token"), "utf8").trim();
+        writeFileSync(service.readyFile, `http://127.0.0.1:${port}\n${token}\n`, { mode: 0o600 });
+      } else if (line.startsWith("drayage:")) {
+        console.error(line);
       }
     });
     return service;

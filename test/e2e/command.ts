@@ -118,8 +118,12 @@ export class Running implements AsyncDisposable {
 }
 
 /** Asks again and again until there is an answer. For what happens in other processes, where no clock can be handed in. */
-export async function until<T>(what: string, ask: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  const deadline = performance.now() + PATIENCE_MS;
+export async function until<T>(
+  what: string,
+  ask: () => T | undefined | Promise<T | undefined>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
+  const deadline = performance.now() + patienceMs;
   while (performance.now() < deadline) {
     const answer = await ask();
     if (answer !== undefined) {
@@ -127,5 +131,5 @@ export async function until<T>(what: string, ask: () => T | undefined | Promise<
     }
     await new Promise((wake) => setTimeout(wake, POLL_MS));
   }
-  throw new Error(`Waited ${PATIENCE_MS / 1000} s in vain for ${what}`);
+  throw new Error(`Waited ${patienceMs / 1000} s in vain for ${what}`);
 }

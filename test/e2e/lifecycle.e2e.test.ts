@@ -7,8 +7,11 @@ import { compareStores, diskStore, memoryStore } from "../support/compare.ts";
 import { startDockerRegistry, type DockerRegistry } from "../support/docker-registry.ts";
 import { pushSample, singleImage, type Sample } from "../support/sample-image.ts";
 import { Home, copyOf, until } from "./command.ts";
-import { requestsOf } from "./registry-log.ts";
+import { kindOf, requestsOf } from "./registry-log.ts";
 import { describeWithRegistry } from "./pair.ts";
+
+/** The killed process's leases have to run out first, which takes a minute. */
+const RESUMED_WITHIN_MS = 100_000;
 
 /** The upload sessions that the registry still has open for a repository. */
 async function openUploads(registry: DockerRegistry, repository: string): Promise<string[]> {
@@ -53,23 +56,37 @@ describeWithRegistry("a copy that is broken off", () => {
   it.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
-  ] as const)("is cancelled by %s, leaves no upload open and no tag behind", async (signal, status) => {
+  ] as const)("is cancelled by %s and leaves no upload open and no tag behind", async (signal, status) => {
+    await using honest = await startRegistry();
     stallBlobs();
-    const copy = home.spawn("copy", "--json", `${source.host}/app/slow:v1`, `${target.host}/mirror/slow:v1`);
-    await underWay();
+    const copy = home.spawn("copy", "--json", `${source.host}/app/slow:v1`, `${honest.host}/mirror/slow:v1`);
+    await until("open uploads", () => (honest.openUploads().length > 1 ? true : undefined));
     copy.signal(signal);
     const ended = await copy.ended;
     expect(ended.status).toBe(status);
     expect(copyOf(ended).state).toBe("cancelled");
-    await until("all uploads to be closed", async () => {
-      return (await openUploads(target, "mirror/slow")).length === 0 ? true : undefined;
-    });
+    expect(honest.openUploads()).toEqual([]);
+    expect(honest.storage.manifestIn("mirror/slow", "v1")).toBeUndefined();
+  });
+
+  it("is cancelled by Ctrl-C and has asked Debian's registry to close every upload", async () => {
+    stallBlobs();
+    const copy = home.spawn("copy", "--json", `${source.host}/app/slow:v1`, `${target.host}/mirror/slow:v1`);
+    await underWay();
+    copy.signal("SIGINT");
+    expect((await copy.ended).status).toBe(130);
+    // Distribution 2.8 refuses to close a session whose PUT broke off (the session's signed state names the offset from
+    // before) and purges it in time: asking is all that can be done.
+    const closed = requestsOf(target).filter((request) => kindOf(request) === "DELETE upload");
+    for (const id of await openUploads(target, "mirror/slow")) {
+      expect(closed.map(({ uri }) => uri).join("\n")).toContain(id);
+    }
     expect(await diskStore(target.root, "mirror/slow").tag("v1")).toBeNull();
   });
 
   it("is made by a service that keeps running, which the command finds by itself", async () => {
     await using serve = home.spawn("serve", "--port", "0");
-    const url = await serve.printed(/listens on (http:\S+)/);
+    const url = await serve.printed(/listens on (http:[\d./:]+)/);
     const ended = await home.run(
       "copy",
       "--json",
@@ -85,7 +102,7 @@ describeWithRegistry("a copy that is broken off", () => {
   it("goes on and ends right when serve is killed and started again", async () => {
     stallBlobs();
     const first = home.spawn("serve", "--port", "0");
-    const address = await first.printed(/listens on (http:\S+)/);
+    const address = await first.printed(/listens on (http:[\d./:]+)/);
     const client = home.spawn(
       "copy",
       "--server",
@@ -102,10 +119,9 @@ describeWithRegistry("a copy that is broken off", () => {
 
     const askedBefore = requestsOf(target).length;
     await using second = home.spawn("serve", "--port", "0");
-    await second.printed(/listens on (http:\S+)/);
-    await until("the tag at the target", async () => {
-      return (await diskStore(target.root, "mirror/slow").tag("v1")) ?? undefined;
-    });
+    await second.printed(/listens on (http:[\d./:]+)/);
+    const store = diskStore(target.root, "mirror/slow");
+    await until("the tag at the target", async () => (await store.tag("v1")) ?? undefined, RESUMED_WITHIN_MS);
     await expectWhole();
     expect(requestsOf(target).length).toBeGreaterThan(askedBefore);
   });

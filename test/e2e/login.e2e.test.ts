@@ -63,7 +63,9 @@ describeWithRegistry("registries that ask who is there", () => {
     await pushSample(source.host, "app/denied", singleImage({ seed: "denied" }));
     const ended = await home.run("copy", "--json", `${source.host}/app/denied:v1`, `${target.host}/mirror/denied:v1`);
     expect(ended.status).toBe(1);
-    expect(copyOf(ended)).toMatchObject({ state: "failed", error: { side: "target", code: "denied" } });
+    expect(copyOf(ended)).toMatchObject({ state: "failed", error: { side: "target", host: target.host } });
+    expect(copyOf(ended).error?.code).toMatch(/^(denied|unauthorized)$/);
+    expect(copyOf(ended).error?.message).toMatch(/push/);
     expect(countsOf(requestsOf(source))["GET blob"]).toBeUndefined();
   });
 });

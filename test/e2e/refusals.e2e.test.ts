@@ -72,7 +72,7 @@ describeWithRegistry("what cannot be copied", () => {
     ["an unknown option", ["copy", "--fast", "a", "b"], /--fast/],
     ["an unknown command", ["move", "a", "b"], /move/],
     ["a port that is none", ["serve", "--port", "many"], /port/i],
-    ["equal source and target", ["copy", "127.0.0.1:5000/app:v1", "127.0.0.1:5000/app:v1"], /same|equal/i],
+    ["equal source and target", ["copy", "127.0.0.1:5000/app:v1", "127.0.0.1:5000/app:v1"], /source itself/i],
   ])("refuses %s with status 2 and names it", async (_what, args, words) => {
     const ended = await pair.home.run(...args);
     expect(ended).toMatchObject({ status: 2, stdout: "" });
