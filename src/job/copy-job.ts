@@ -25,7 +25,7 @@ const COPY_LIFE_MS = 24 * 3_600_000;
 const MAX_CRASHES = 5;
 const FIRST_CRASH_PAUSE_MS = 1_000;
 /** How long a cancellation waits for the answer to the root's push, so that it can say what became of the tag. */
-const COMMIT_PATIENCE_MS = 10_000;
+const COMMIT_PATIENCE_MS = 5_000;
 /** How long a cancellation waits until the target's host has taken back the blobs. */
 const FAREWELL_PATIENCE_MS = 5_000;
 /** The API waits at most a minute; more would only keep the object in memory. */

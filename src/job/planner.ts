@@ -131,7 +131,10 @@ export class Planner {
       } else if (manifest === null) {
         this.#read(next);
       } else {
-        queue.push(...this.#add(next.digest, this.#parse(manifest)).children);
+        const { children, blobs } = this.#add(next.digest, this.#parse(manifest));
+        // Nothing is new here, unless the run before broke in the middle of a step.
+        this.#parts.ledger.addBlobs(blobs, "waiting", this.#parts.now());
+        queue.push(...children);
       }
     }
     this.#parts.onPlan();
@@ -158,8 +161,10 @@ export class Planner {
   async #readNow(descriptor: Descriptor): Promise<void> {
     const { request, source, target, ledger, events } = this.#parts;
     const { digest, sizeBytes } = descriptor;
-    // In a repository without this tag the children are hardly ever there: not worth a request each.
-    if (this.#repository === "holds_tag" && (await target.headManifest(request.target.repository, digest)) !== null) {
+    // In a repository without this tag the children are hardly ever there: not worth a request each. And a root that is
+    // there still has to get its tag.
+    const mayBeThere = this.#repository === "holds_tag" && digest !== this.#plan?.rootDigest;
+    if (mayBeThere && (await target.headManifest(request.target.repository, digest)) !== null) {
       this.#parts.beginStep();
       ledger.manifestPresent(descriptor);
       events.append(manifestEvent(digest, sizeBytes, "present"));

@@ -1,7 +1,7 @@
 /** A whole CopyJob against two registries on loopback, through the real RegistryHosts, queue and lanes. */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, inject, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, test, vi } from "vitest";
 import type { CopyRequest } from "../../src/copy/request.ts";
 import type { CopyJob } from "../../src/job/copy-job.ts";
 import type { CopyEvent, CopyView } from "../../src/job/contract.ts";
@@ -293,6 +293,57 @@ describe("cancelling", () => {
     await expect
       .poll(async () => (await env.REGISTRIES.getByName(target).snapshot()).waiting.blob, { timeout: 5_000 })
       .toBe(0);
+    expect(await tagDigest(target, repository, "v1")).toBeNull();
+  });
+});
+
+describe("cancelling while the root is being pushed", () => {
+  const realFetch = globalThis.fetch;
+  const network = { letGo: true, pushes: 0 };
+
+  beforeEach(() => {
+    // A network that keeps the push of a tag back until it is let go.
+    vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+      if (init?.method === "PUT" && typeof input === "string" && input.includes("/manifests/v1")) {
+        network.pushes += 1;
+        while (!network.letGo) {
+          init.signal?.throwIfAborted();
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      }
+      return realFetch(input, init);
+    });
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  async function startHeld(): Promise<{ id: string; repository: string; digest: string }> {
+    const { id, repository, request } = newCopy();
+    network.letGo = true;
+    const { digest } = await pushImage(source, repository, [1_000], "v1");
+    network.letGo = false;
+    network.pushes = 0;
+    await env.JOBS.getByName(id).start(id, request);
+    await expect.poll(() => network.pushes).toBe(1);
+    return { id, repository, digest };
+  }
+
+  test("waits for the registry's word: it took the tag, so the copy has succeeded", async () => {
+    const { id, repository, digest } = await startHeld();
+    const cancelled = env.JOBS.getByName(id).cancel();
+    expect(await env.JOBS.getByName(id).view(0)).toMatchObject({ state: "running" });
+    network.letGo = true;
+    expect(await cancelled).toMatchObject({ state: "succeeded", target: { digest } });
+    expect(await tagDigest(target, repository, "v1")).toBe(digest);
+  });
+
+  test("does not wait for ever: it ends, sends nothing more, and says that the tag is uncertain", async () => {
+    const { id, repository } = await startHeld();
+    const view = await env.JOBS.getByName(id).cancel();
+    expect(view).toMatchObject({ state: "cancelled", warnings: [expect.stringContaining(target)] });
+    network.letGo = true;
+    expect(network.pushes).toBe(1);
     expect(await tagDigest(target, repository, "v1")).toBeNull();
   });
 });

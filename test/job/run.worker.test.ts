@@ -336,6 +336,26 @@ describe("going on after an eviction", () => {
       expect(bench.target.tags.get("v1")).toBe(bench.source.tags.get("v1"));
     }));
 
+  test("a step that was only half written down is made whole", () =>
+    inJob(undefined, async (bench) => {
+      const { digest } = bench.source.keep(image("a", "b"), MANIFEST, "v1");
+      bench.target.keep(image("a", "b"), MANIFEST);
+      bench.ledger.opened(digest, "holds_tag");
+      const first = bench.run();
+      first.toEnd().catch(() => {});
+      await calm();
+      first.stop(new Error("evicted"));
+      bench.sql.exec("DELETE FROM blobs");
+      bench.offers.length = 0;
+      const second = bench.run();
+      const end = second.toEnd();
+      await calm();
+      expect(bench.offered).toBe("ab");
+      bench.settle(second, "ab");
+      await end;
+      expect(bench.target.log).toEqual(["PUT v1"]);
+    }));
+
   test("a manifest in several pieces comes back whole", () =>
     inJob(undefined, async (bench) => {
       const padded = { ...image("a"), annotations: { padding: "x".repeat(2_500_000) } };
