@@ -1,7 +1,8 @@
 /**
- * The one way to the Worker's settings. Reads HOSTS, TOKENS and LOCAL of the environment, checks them once per isolate,
- * and knows nothing of credentials.
+ * The one way to the Worker's settings. Reads HOSTS, TOKENS, QUEUE_POLICY, MAX_WAIT_SECONDS and LOCAL of the environment,
+ * checks them once per isolate, and knows nothing of credentials.
  */
+import { readQueue, type QueueSettings } from "./config/queue.ts";
 import { hostRefusal, urlRefusal } from "./config/reach.ts";
 import { readHosts, readTokens, withDefaults, type Reading } from "./config/schema.ts";
 import type { HostSettings } from "./registry/contract.ts";
@@ -11,6 +12,8 @@ import { CopyError } from "./registry/errors.ts";
 export interface SettingsEnv {
   HOSTS?: unknown;
   TOKENS?: unknown;
+  QUEUE_POLICY?: unknown;
+  MAX_WAIT_SECONDS?: unknown;
   LOCAL?: string;
 }
 
@@ -20,6 +23,7 @@ export interface Settings {
   hosts: ReadonlyMap<string, HostSettings>;
   /** SHA-256 of each token that may use the API. */
   tokenHashes: readonly Uint8Array[];
+  queue: QueueSettings;
 }
 
 const hostsOf = once(readHosts);
@@ -32,9 +36,11 @@ const tokensOf = once(readTokens);
 export function settingsOf(env: SettingsEnv): Settings {
   const hosts = hostsOf(env.HOSTS);
   const tokens = tokensOf(env.TOKENS);
+  const queue = readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS);
   return {
-    hosts: right({ ...hosts, complaints: [...hosts.complaints, ...tokens.complaints] }),
+    hosts: right({ ...hosts, complaints: [...hosts.complaints, ...tokens.complaints, ...queue.complaints] }),
     tokenHashes: tokens.value,
+    queue: queue.value,
   };
 }
 
@@ -54,6 +60,14 @@ export function tokenHashes(env: SettingsEnv): readonly Uint8Array[] {
  */
 export function hostSettings(env: SettingsEnv, host: string): HostSettings {
   return right(hostsOf(env.HOSTS)).get(host) ?? withDefaults(host);
+}
+
+/**
+ * Which of a host's waiting requests goes next.
+ * @throws CopyError `configuration`, as {@link settingsOf}.
+ */
+export function queueSettings(env: SettingsEnv): QueueSettings {
+  return right(readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS));
 }
 
 /** Whether the service runs on its user's own machine and may reach what that machine reaches. */

@@ -14,6 +14,10 @@ export interface Env {
   HOSTS?: unknown;
   /** Hashes of the API's bearer tokens: a list, or the same as JSON text. */
   TOKENS?: unknown;
+  /** Which of the requests that wait for a registry goes next; the name of a policy. */
+  QUEUE_POLICY?: unknown;
+  /** Who has waited longer than this goes first, whatever the policy says. */
+  MAX_WAIT_SECONDS?: unknown;
   /** Secret: credentials in docker's own config.json format. */
   DOCKER_CONFIG?: string;
   /** Only under the `drayage` command: asks the user's credential helpers. */

@@ -10,6 +10,8 @@ import { nearest } from "./suggest.ts";
 /** The adaptive concurrency never goes above it, so a higher cap would only look as if it did something. */
 const MAX_REQ_CONCURRENT = 64;
 const MAX_REQ_PER_SEC = 10_000;
+/** Far above every quota that registries are known to give. */
+const MAX_QUOTA_RESERVE = 1_000_000_000;
 /** Registries that demand chunks take at least 5 MiB; smaller ones only cost requests. 64 KiB serves tests. */
 const MIN_CHUNK_BYTES = 64 * 1024;
 /** No registry takes more in one request (S3's limit for one part). */
@@ -73,6 +75,11 @@ const HostFields = {
     .number(`a number from 0 (no cap) to ${MAX_REQ_PER_SEC} is needed`)
     .min(0, "use 0 for no cap")
     .max(MAX_REQ_PER_SEC, `use at most ${MAX_REQ_PER_SEC}; 0 means no cap`)
+    .optional(),
+  quota_reserve: z
+    .int("a whole number of requests is needed; 0 keeps none back")
+    .min(0, "use 0 to keep none back")
+    .max(MAX_QUOTA_RESERVE, `use at most ${MAX_QUOTA_RESERVE}; 0 keeps none back`)
     .optional(),
   chunk_bytes: chunkBytes.optional(),
   verify: z
@@ -149,6 +156,7 @@ export function withDefaults(host: string, entry: z.infer<typeof HostEntry> = {}
     pathPrefix: entry.path_prefix ?? "",
     reqConcurrent: entry.req_concurrent ?? 0,
     reqPerSec: entry.req_per_sec ?? 0,
+    quotaReserve: entry.quota_reserve ?? 0,
     chunkBytes: entry.chunk_bytes ?? 0,
     verify: entry.verify ?? "stream",
     mirrors: entry.mirrors ?? [],

@@ -13,6 +13,8 @@ export interface HostSettings {
   reqConcurrent: number;
   /** Cap on requests per second; 0: none. */
   reqPerSec: number;
+  /** Requests of the host's own quota to keep back for copies that somebody waits for; 0: none. */
+  quotaReserve: number;
   /** Uploads go in chunks of this size; 0: in one piece. */
   chunkBytes: number;
   /** `stream`: hash every blob on its way. `target`: leave the check to the target registry, which the spec obliges to it. */

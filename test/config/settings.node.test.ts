@@ -1,9 +1,18 @@
 import { describe, expect, test } from "vitest";
-import { hostSettings, isLocal, mayReach, reachRefusal, settingsOf, tokenHashes } from "../../src/config.ts";
+import {
+  hostSettings,
+  isLocal,
+  mayReach,
+  queueSettings,
+  reachRefusal,
+  settingsOf,
+  tokenHashes,
+  type SettingsEnv,
+} from "../../src/config.ts";
 
 const HASH = `sha256:${"0123456789abcdef".repeat(4)}`;
 
-function complaint(env: { HOSTS?: unknown; TOKENS?: unknown }): string {
+function complaint(env: SettingsEnv): string {
   try {
     settingsOf(env);
   } catch (thrown) {
@@ -31,6 +40,7 @@ describe("settings of a host", () => {
       pathPrefix: "",
       reqConcurrent: 0,
       reqPerSec: 0,
+      quotaReserve: 0,
       chunkBytes: 0,
       verify: "stream",
       mirrors: [],
@@ -45,6 +55,7 @@ describe("settings of a host", () => {
         path_prefix: "/hub/",
         req_concurrent: 6,
         req_per_sec: 0.5,
+        quota_reserve: 40,
         chunk_bytes: "16MiB",
         verify: "target",
         mirrors: ["Registry-1.docker.io", "MIRROR.example.com"],
@@ -57,6 +68,7 @@ describe("settings of a host", () => {
       pathPrefix: "hub",
       reqConcurrent: 6,
       reqPerSec: 0.5,
+      quotaReserve: 40,
       chunkBytes: 16 * 1024 * 1024,
       verify: "target",
       mirrors: ["docker.io", "mirror.example.com"],
@@ -214,5 +226,40 @@ describe("what may be reached", () => {
     [undefined, false],
   ])("LOCAL=%s: %s", (LOCAL, local) => {
     expect(isLocal(LOCAL === undefined ? {} : { LOCAL })).toBe(local);
+  });
+});
+
+describe("the queue's settings", () => {
+  test.each([
+    [{}, { policy: "drayage", maxWaitMs: null }],
+    [
+      { QUEUE_POLICY: "", MAX_WAIT_SECONDS: "" },
+      { policy: "drayage", maxWaitMs: null },
+    ],
+    [
+      { QUEUE_POLICY: "fifo", MAX_WAIT_SECONDS: 30 },
+      { policy: "fifo", maxWaitMs: 30_000 },
+    ],
+    [
+      { QUEUE_POLICY: "upstream", MAX_WAIT_SECONDS: "86400" },
+      { policy: "upstream", maxWaitMs: 86_400_000 },
+    ],
+  ])("%j", (env, expected) => {
+    expect(queueSettings(env)).toEqual(expected);
+    expect(settingsOf(env).queue).toEqual(expected);
+  });
+
+  test.each([
+    [{ QUEUE_POLICY: "drayag" }, 'QUEUE_POLICY: "drayag" is not a policy; did you mean drayage?'],
+    [{ QUEUE_POLICY: 3 }, "QUEUE_POLICY: 3 is not a policy; use one of drayage, upstream, fifo, largest"],
+    [{ MAX_WAIT_SECONDS: 0 }, "MAX_WAIT_SECONDS: a whole number of seconds from 1 to 86400 is needed"],
+    [{ MAX_WAIT_SECONDS: "ten" }, "MAX_WAIT_SECONDS: a whole number of seconds from 1 to 86400 is needed"],
+    [{ HOSTS: { "ghcr.io": { quota_reserve: -1 } } }, 'HOSTS."ghcr.io".quota_reserve: use 0 to keep none back'],
+    [
+      { HOSTS: { "ghcr.io": { quota_reserve: "20" } } },
+      'HOSTS."ghcr.io".quota_reserve: a whole number of requests is needed; 0 keeps none back',
+    ],
+  ])("%j is refused", (env, expected) => {
+    expect(complaint(env)).toBe(expected);
   });
 });

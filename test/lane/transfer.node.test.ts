@@ -474,6 +474,7 @@ function settingsOf(registry: TestRegistry, changes: Partial<HostSettings> = {})
     pathPrefix: "",
     reqConcurrent: 0,
     reqPerSec: 0,
+    quotaReserve: 0,
     chunkBytes: 0,
     verify: "stream",
     mirrors: [],

@@ -18,6 +18,7 @@ function clientOf(host: string): Registry {
       pathPrefix: "",
       reqConcurrent: 0,
       reqPerSec: 0,
+      quotaReserve: 0,
       chunkBytes: 0,
       verify: "stream",
       mirrors: [],

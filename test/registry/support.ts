@@ -17,6 +17,7 @@ export function settingsFor(host: string, changed: Partial<HostSettings> = {}): 
     pathPrefix: "",
     reqConcurrent: 0,
     reqPerSec: 0,
+    quotaReserve: 0,
     chunkBytes: 0,
     verify: "stream",
     mirrors: [],
