@@ -25,7 +25,7 @@ export function keychainOf(env: Pick<Env, "CREDENTIALS" | "DOCKER_CONFIG">): Cre
 
 async function ask(service: Fetcher, host: string, repository: string | null): Promise<Credential | null> {
   const query = new URLSearchParams({ host, ...(repository === null ? {} : { repository }) });
-  const answer = await service.fetch(`http://credentials/?${query}`);
+  const answer = await service.fetch(`http://credentials/?${query.toString()}`);
   if (answer.status === 204) {
     return null;
   }

@@ -4,6 +4,12 @@ import type { RequestKind } from "../registry/gate.ts";
 /** A holder that vanished with its machine gives its slots back after this long. */
 export const LEASE_MS = 60_000;
 
+/**
+ * After a restart of the host's object a lane notices within its renewal interval of a second and joins again. A lease
+ * that nobody has come back for after this long had died with the machine.
+ */
+export const REJOIN_MS = 10_000;
+
 export interface Lease {
   readonly id: string;
   readonly kind: RequestKind;
@@ -13,6 +19,8 @@ export interface Lease {
   /** The session that has it; empty after a restart, until a lane comes back for it. */
   holder: string;
   expiresAtMs: number;
+  /** Of a transfer: bytes that have reached the target, as its lane last told. */
+  movedBytes: number;
   /** The job took its offer back: the lane is told at its next renewal. */
   withdrawn: boolean;
 }

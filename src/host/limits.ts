@@ -29,6 +29,8 @@ export interface OutcomeContext {
   startedAt: number;
   /** Slots in use when the outcome arrived, its own included. */
   active: number;
+  /** It was a small request. */
+  small: boolean;
   /** More would have been sent at once, had the limit allowed it. */
   wanted: boolean;
 }
@@ -78,24 +80,24 @@ export class Limits {
     this.#rate.reserve(now);
   }
 
-  outcome(outcome: Outcome, { startedAt, active, wanted }: OutcomeContext, now: number, random: number): void {
+  outcome(outcome: Outcome, { wanted, ...booking }: OutcomeContext, now: number, random: number): void {
     this.outcomes[outcome.class] += 1;
     this.quota = outcome.quota ?? this.quota;
     switch (outcome.class) {
       case "ok":
         this.backoff.succeeded(now);
-        this.concurrency.succeeded(now, wanted, { startedAt });
+        this.concurrency.succeeded(now, wanted, booking);
         break;
       case "throttled":
-        this.backoff.throttled(now, outcome.retryAfterMs, random, startedAt);
-        this.concurrency.refused(now, { startedAt, active });
+        this.backoff.throttled(now, outcome.retryAfterMs, random, booking.startedAt);
+        this.concurrency.refused(now, booking);
         break;
       case "refused":
-        this.backoff.failed(now, random, startedAt);
-        this.concurrency.refused(now, { startedAt, active });
+        this.backoff.failed(now, random, booking.startedAt);
+        this.concurrency.refused(now, booking);
         break;
       case "failed":
-        this.backoff.failed(now, random, startedAt);
+        this.backoff.failed(now, random, booking.startedAt);
         break;
       case "unused":
         break;

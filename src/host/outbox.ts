@@ -4,7 +4,9 @@
  */
 import type { LoanAnswer, LoanRequest, Settlement } from "./contract.ts";
 import type { Env } from "../env.ts";
+import type { CopyJob } from "../job/copy-job.ts";
 import type { Outcome } from "../registry/gate.ts";
+import type { RegistryHost } from "./registry-host.ts";
 
 /** Messages one `sendBatch` may hold. */
 const ORDERS_PER_BATCH = 100;
@@ -21,7 +23,7 @@ export class Outbox {
   #host: string;
   #answers: OutboxAnswers;
   #waitUntil: (promise: Promise<unknown>) => void;
-  #registries = new Map<string, DurableObjectStub<import("./registry-host.ts").RegistryHost>>();
+  #registries = new Map<string, DurableObjectStub<RegistryHost>>();
   #flushing = false;
   #orders: string[] = [];
   #returns = new Map<string, { id: string; outcome: Outcome }[]>();
@@ -117,7 +119,7 @@ export class Outbox {
 
   #call(
     host: string,
-    call: (registry: DurableObjectStub<import("./registry-host.ts").RegistryHost>) => Promise<unknown>,
+    call: (registry: DurableObjectStub<RegistryHost>) => Promise<unknown>,
     failed?: () => void,
   ): void {
     const registry = this.#registries.get(host) ?? this.#env.REGISTRIES.getByName(host);
@@ -131,13 +133,14 @@ export class Outbox {
     );
   }
 
-  #tell(job: string, call: (stub: DurableObjectStub<import("../job/copy-job.ts").CopyJob>) => Promise<unknown>): void {
+  #tell(job: string, call: (stub: DurableObjectStub<CopyJob>) => Promise<unknown>): void {
     this.#waitUntil(
       call(this.#env.JOBS.getByName(job)).catch((error: unknown) => this.#log(`call to job ${job} failed`, error)),
     );
   }
 
   #log(event: string, error: unknown): void {
+    // oxlint-disable-next-line no-console -- Workers Logs take what the console is given.
     console.log(
       JSON.stringify({ msg: event, host: this.#host, error: error instanceof Error ? error.message : String(error) }),
     );

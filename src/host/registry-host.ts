@@ -192,8 +192,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     },
     report: (report) => this.#step((now) => this.#scheduler.report(report, now)),
     renew: (session, progress) => {
-      const ids = progress.map(({ lease }) => lease);
-      const lost = this.#step((now) => this.#scheduler.renew(session, ids, now));
+      const lost = this.#step((now) => this.#scheduler.renew(session, progress, now));
       this.#forward(progress);
       return { lost };
     },
@@ -226,6 +225,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       credentials: keychainOf(this.env),
       fetch: (url, init) => fetch(url, init),
       now: () => Date.now(),
+      // oxlint-disable-next-line no-console -- Workers Logs take what the console is given.
       log: (line) => console.log(JSON.stringify(line)),
       mayReach: (url) => mayReach(this.env, url, [this.#host]),
     });
@@ -234,8 +234,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
 
   #newOutbox(): Outbox {
     const answers = {
-      borrowed: (id: string, answer: LoanAnswer | undefined) =>
-        this.#step((now) => this.#scheduler.borrowed(id, answer, now)),
+      borrowed: (id: string, loan: LoanAnswer | undefined) =>
+        this.#step((now) => this.#scheduler.borrowed(id, loan, now)),
       lentAnswered: (loanId: string, taken: boolean) =>
         this.#step((now) => this.#scheduler.lentAnswered(loanId, taken, now)),
       acknowledged: (ids: string[]) => this.#scheduler.acknowledged(ids),

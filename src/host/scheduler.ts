@@ -8,7 +8,15 @@
  * source takes a slot kept in this way from a younger offer to give it to an older one. So the oldest offer of all always
  * gets both ends, and no circle of holders can stand.
  */
-import type { BlobOffer, LoanAnswer, LoanRequest, Settlement, SmallRequest, TransferReport } from "./contract.ts";
+import type {
+  BlobOffer,
+  LoanAnswer,
+  LoanRequest,
+  Progress,
+  Settlement,
+  SmallRequest,
+  TransferReport,
+} from "./contract.ts";
 import { LEASE_MS, type Lease } from "./leases.ts";
 import type { Limits } from "./limits.ts";
 import { Loans } from "./loans.ts";
@@ -118,15 +126,18 @@ export class HostScheduler {
   }
 
   /** Extends leases; answers those that are not the caller's any more. */
-  renew(session: string, ids: string[], now: number): string[] {
-    return ids.filter((id) => {
+  renew(session: string, progress: Progress[], now: number): string[] {
+    const lost: string[] = [];
+    for (const { lease: id, bytes } of progress) {
       const lease = this.#slots.leases.get(id);
       if (lease === undefined || lease.withdrawn || lease.holder !== session) {
-        return true;
+        lost.push(id);
+      } else {
+        lease.expiresAtMs = now + LEASE_MS;
+        lease.movedBytes = bytes;
       }
-      lease.expiresAtMs = now + LEASE_MS;
-      return false;
-    });
+    }
+    return lost;
   }
 
   offerOfLease(id: string): { job: string; offerId: string } | undefined {

@@ -7,7 +7,7 @@ import { LEASE_MS, Leases } from "./leases.ts";
 import type { Limits } from "./limits.ts";
 import { nextSmall, type Policy } from "./policy.ts";
 import type { SchedulerPort } from "./port.ts";
-import { WaitingQueue, type Entry } from "./queue.ts";
+import { isSmall, WaitingQueue, type Entry } from "./queue.ts";
 import type { Outcome } from "../registry/gate.ts";
 
 export class Slots {
@@ -81,7 +81,17 @@ export class Slots {
   grant(entry: Entry, use: LeaseUse, holder: string, now: number, id = this.#port.newId()): Lease {
     const { kind, bytes } = entry;
     const expiresAtMs = now + LEASE_MS;
-    const lease: Lease = { id, kind, bytes, use, holder, grantedAtMs: now, expiresAtMs, withdrawn: false };
+    const lease: Lease = {
+      id,
+      kind,
+      bytes,
+      use,
+      holder,
+      grantedAtMs: now,
+      expiresAtMs,
+      movedBytes: 0,
+      withdrawn: false,
+    };
     this.leases.add(lease);
     this.#port.putLease(lease);
     this.limits.granted(now);
@@ -99,7 +109,12 @@ export class Slots {
 
   /** Books the outcome of a lease that was just freed. */
   outcome(outcome: Outcome, lease: Lease, now: number): void {
-    const context = { startedAt: lease.grantedAtMs, active: this.leases.size + 1, wanted: this.queue.size > 0 };
+    const context = {
+      startedAt: lease.grantedAtMs,
+      active: this.leases.size + 1,
+      small: isSmall(lease),
+      wanted: this.queue.size > 0,
+    };
     this.limits.outcome(outcome, context, now, this.#port.random());
   }
 

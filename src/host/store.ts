@@ -1,7 +1,7 @@
 /** The rows of a RegistryHost. docs/storage.md lists every table. */
 import type { BlobOffer } from "./contract.ts";
 import type { Lease } from "./leases.ts";
-import { LEASE_MS } from "./leases.ts";
+import { LEASE_MS, REJOIN_MS } from "./leases.ts";
 import type { LimitsState } from "./limits.ts";
 import { migrate } from "../storage/migrations.ts";
 
@@ -54,7 +54,7 @@ export class HostStore {
     return this.#sql
       .exec<{ job: string; offer: string; attempts: number }>("SELECT job, offer, attempts FROM offers ORDER BY rowid")
       .toArray()
-      .map((row) => ({ ...row, offer: JSON.parse(row.offer) as BlobOffer }));
+      .map((row) => ({ ...row, offer: readOffer(row.offer) }));
   }
 
   putLease(lease: Lease): void {
@@ -65,12 +65,17 @@ export class HostStore {
     this.#sql.exec("DELETE FROM leases WHERE id = ?", id);
   }
 
-  /** Leases of the last life. Renewals are not written down, so each is given a whole time to be renewed in. */
+  /** Leases of the last life. Renewals are not written down: whoever still holds one has a short time to come back for it. */
   leases(now: number): Lease[] {
     return this.#sql
       .exec<{ lease: string }>("SELECT lease FROM leases")
       .toArray()
-      .map((row) => ({ ...(JSON.parse(row.lease) as Lease), holder: "", expiresAtMs: now + LEASE_MS }));
+      .map((row) => {
+        const lease = readLease(row.lease);
+        // Loans are kept alive by their borrower's object, which calls less often than a lane.
+        const graceMs = lease.use.type === "loan" ? LEASE_MS : REJOIN_MS;
+        return { ...lease, holder: "", expiresAtMs: now + graceMs };
+      });
   }
 
   putKnown(repository: string, digest: string, now: number): void {
@@ -106,6 +111,23 @@ export class HostStore {
 
   limits(): LimitsState | undefined {
     const [row] = this.#sql.exec<{ value: string }>("SELECT value FROM learned WHERE key = 'limits'").toArray();
-    return row === undefined ? undefined : (JSON.parse(row.value) as LimitsState);
+    return row === undefined ? undefined : readLimits(row.value);
   }
+}
+
+// Rows are written by this class alone and their shapes are versioned by its migrations, so they are taken at their word.
+
+function readOffer(json: string): BlobOffer {
+  const offer: BlobOffer = JSON.parse(json);
+  return offer;
+}
+
+function readLease(json: string): Lease {
+  const lease: Lease = JSON.parse(json);
+  return lease;
+}
+
+function readLimits(json: string): LimitsState {
+  const state: LimitsState = JSON.parse(json);
+  return state;
 }
