@@ -94,7 +94,11 @@ export class Limits {
         break;
       case "refused":
         this.backoff.failed(now, random, booking.startedAt);
-        this.concurrency.refused(now, booking);
+        // A host that does not take even one connection is down, or has closed an idle one: that says nothing of how
+        // many it would bear.
+        if (booking.active > 1) {
+          this.concurrency.refused(now, booking);
+        }
         break;
       case "failed":
         this.backoff.failed(now, random, booking.startedAt);

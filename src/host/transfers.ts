@@ -210,6 +210,11 @@ export class Transfers {
   lent(loanId: string, now: number): boolean {
     const state = this.#offerOfLoan(loanId);
     if (state?.phase === "asking" || state?.phase === "queued") {
+      if (!this.#slots.admitsBlob(now) || this.#seats.free <= this.#slots.reserved.size) {
+        // What is here goes before what is only being asked for. Two offers that wait for each other's slots would
+        // otherwise pass them back and forth.
+        this.#yieldReservation(loanId);
+      }
       return this.#take(state, now);
     }
     // Told twice: it has been taken already.
@@ -414,6 +419,16 @@ export class Transfers {
 
   #holders(): OfferState[] {
     return [...this.#slots.reserved].flatMap((id) => this.#offers.get(id) ?? []).filter((state) => state.holding);
+  }
+
+  #yieldReservation(loanId: string): void {
+    for (const id of this.#slots.reserved) {
+      const state = this.#offers.get(id);
+      if (state?.phase === "asking" && this.#loanIdOf(state) !== loanId) {
+        this.#slots.reserved.delete(id);
+        return;
+      }
+    }
   }
 
   #endHold(state: OfferState): void {
