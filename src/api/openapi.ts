@@ -1,5 +1,5 @@
 /** The OpenAPI 3.1 document, made from the table of operations and the schemas that requests are checked against. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Answer, Operation } from "./operation.ts";
 import {
   CopyListSchema,

@@ -2,7 +2,7 @@
  * What goes in and out of the API, as zod schemas: requests are checked against them, the OpenAPI document is built from
  * them. The contracts of the parts are the law; `satisfies` keeps these in step.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { HostSnapshot } from "../host/contract.ts";
 import type { CopyState, CopyView } from "../job/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";

@@ -2,7 +2,7 @@
  * What HOSTS and TOKENS may hold, and what is said about everything else. Pure: text or objects in, settings or a list of
  * complaints out. `config.ts` decides when it is read and how it is kept.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { HostSettings } from "../registry/contract.ts";
 import { registryHost, isLoopback, parseHostName } from "./host-name.ts";
 import { nearest } from "./suggest.ts";

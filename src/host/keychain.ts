@@ -2,7 +2,7 @@
  * Where credentials come from: the secret DOCKER_CONFIG of a deployed service, or, under the `drayage` command, the
  * user's own docker configuration and helpers, asked through the CREDENTIALS service.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { Env } from "../env.ts";
 import { parseDockerConfig, type Credential, type CredentialLookup } from "../registry/credentials.ts";
 import { CopyError } from "../registry/errors.ts";

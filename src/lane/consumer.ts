@@ -2,7 +2,7 @@
  * The queue consumer: every message is a work order for one lane. Checks the order, builds the lane's means, and
  * acknowledges when the lane has ended. Ties the parts together; moves no byte itself.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { hostSettings, mayReach } from "../config.ts";
 import type { Env } from "../env.ts";
 import type { Transfer, WorkOrder } from "../host/contract.ts";
@@ -22,6 +22,19 @@ const FAILED_LANE_DELAY_SECONDS = 5;
 
 const ORDER = z.object({ v: z.literal(1), host: z.string().min(1), lane: z.string().min(1) });
 const VERSIONED = z.object({ v: z.number().int().min(2) });
+
+/** Repositories that took an upload of this isolate's; forgotten with it, or when there are too many to keep. */
+const PUSHABLE_MAX = 1_000;
+const names = new Set<string>();
+const pushable = {
+  has: (repository: string): boolean => names.has(repository),
+  add: (repository: string): void => {
+    if (names.size >= PUSHABLE_MAX) {
+      names.clear();
+    }
+    names.add(repository);
+  },
+};
 
 /** Runs one lane per message, and returns when all have ended. Never throws. */
 export async function handleQueue(
@@ -86,7 +99,7 @@ async function workLane(order: WorkOrder, env: Env, budget: ConnectionBudget): P
       transfer,
       { gate: sourceGate, registry: client(hostSettings(env, sourceHost), "source", sourceGate) },
       { gate: targetGate, registry: client(targetSettings, "target", targetGate), settings: targetSettings },
-      { signal, meter, idleMs: IDLE_TIMEOUT_MS, now: Date.now },
+      { signal, meter, idleMs: IDLE_TIMEOUT_MS, now: Date.now, pushable },
     );
   };
 

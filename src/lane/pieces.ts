@@ -7,7 +7,7 @@
  * Size of the buffer of one transfer. 64 transfers in one isolate hold 32 MiB; pieces of 256 KiB and 1 MiB were
  * measured to be equally fast.
  */
-export const PIECE_BYTES = 512 * 1024;
+export const PIECE_BYTES = 256 * 1024;
 
 /** A piece is handed on once it has this much: a slow line's bytes are not hoarded, and the last of them waits briefly. */
 export const LEAST_PIECE_BYTES = 64 * 1024;
@@ -19,8 +19,8 @@ const QUICK_PIECE_MS = 20;
 /** one that came slower than this must be smaller. */
 const SLOW_PIECE_MS = 80;
 
-/** Free buffers kept for the next transfer: three lanes' worth. */
-const KEPT_BUFFERS = 15;
+/** Free buffers kept for the next transfer: as many as a host may have under way. */
+const KEPT_BUFFERS = 64;
 
 const free: ArrayBuffer[] = [];
 

@@ -31,6 +31,14 @@ export interface TransferOptions {
   meter: Meter;
   idleMs: number;
   now: () => number;
+  /** Repositories known to take our uploads; a first transfer into another one asks the target before it reads a byte. */
+  pushable: Pushable;
+}
+
+/** Names of repositories, as `host/repository`. */
+export interface Pushable {
+  has(repository: string): boolean;
+  add(repository: string): void;
 }
 
 type Success = "copied" | "mounted" | "present";
@@ -209,12 +217,20 @@ class Run {
   /** The source's GET and the upload's POST, both under way at once. */
   async #openBoth(): Promise<{ body: BlobBody; session: Session }> {
     const { registry, place, idleMs, signal } = this.#ends.source;
+    const { pushable } = this.#options;
+    const { host, repository } = this.#ends.target.place;
+    let opened: Promise<Session> | undefined;
+    if (!pushable.has(`${host}/${repository}`)) {
+      opened = this.#openSession();
+      await opened;
+      pushable.add(`${host}/${repository}`);
+    }
     const getting = this.#watchdog.watch(
       "source",
       idleMs,
       registry.openBlob(place.repository, place.digest, { signal }),
     );
-    const posting = this.#openSession();
+    const posting = opened ?? this.#openSession();
     // Without a session there is no use for the body. The other way round the session must be known, to be cancelled.
     posting.catch((thrown: unknown) => this.#breakOff(thrown));
     const [got, posted] = await Promise.allSettled([getting, posting]);

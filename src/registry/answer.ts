@@ -41,6 +41,10 @@ export interface AnswerContext {
   about: string;
   /** For statuses that say nothing more precise. */
   otherwise: ErrorCode;
+  /** For a 404 without a code of the spec. */
+  missing: ErrorCode;
+  /** The store that answered instead of the registry, after a redirect; null: the registry itself. */
+  elsewhere: string | null;
   /** The `Authorization` that was sent, null for none: decides the advice, and is kept out of the message. */
   authorization: string | null;
   nowMs: number;
@@ -96,8 +100,21 @@ export async function refusalOf(response: Response, context: AnswerContext): Pro
   const words = await readWords(response, context.authorization);
   const { status } = response;
   const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), context.nowMs);
-  const code = codeOf(response, words, context.otherwise);
   const said = words.text === "" ? "" : `: ${words.text}`;
+  if (context.elsewhere !== null && status !== 429) {
+    return new CopyError({
+      code: "unavailable",
+      side: context.side,
+      host: context.host,
+      operation: context.operation,
+      status,
+      retryable: true,
+      message:
+        `${context.host} sent "${context.operation}" of ${context.about} on to ${context.elsewhere}, ` +
+        `which answered ${status}${said}`,
+    });
+  }
+  const code = codeOf(response, words, context);
   const advice = adviceFor(code, status, context);
   return new CopyError({
     code,
@@ -105,7 +122,8 @@ export async function refusalOf(response: Response, context: AnswerContext): Pro
     host: context.host,
     operation: context.operation,
     status,
-    retryable: isRetried(status) || isSecondaryLimit(response),
+    // A success that the operation does not know (Quay's health page in place of a 202) comes from something in between.
+    retryable: isRetried(status) || isSecondaryLimit(response) || code === "upload_lost" || status < 300,
     ...(retryAfterMs === null ? {} : { retryAt: context.nowMs + retryAfterMs }),
     message: `${context.host} answered ${status} to "${context.operation}" of ${context.about}${said}${advice}`,
   });
@@ -136,7 +154,7 @@ function classOf(response: Response): OutcomeClass {
   return isRetried(response.status) ? "failed" : "ok";
 }
 
-function codeOf(response: Response, words: RegistryWords, otherwise: ErrorCode): ErrorCode {
+function codeOf(response: Response, words: RegistryWords, context: AnswerContext): ErrorCode {
   const { status } = response;
   if (status === 429 || isSecondaryLimit(response)) {
     return "rate_limited";
@@ -155,9 +173,9 @@ function codeOf(response: Response, words: RegistryWords, otherwise: ErrorCode):
     return named;
   }
   if (status === 404) {
-    return "not_found";
+    return context.missing;
   }
-  return status === 405 || status === 501 ? "unsupported" : otherwise;
+  return status === 405 || status === 501 ? "unsupported" : context.otherwise;
 }
 
 function adviceFor(code: ErrorCode, status: number, context: AnswerContext): string {

@@ -17,6 +17,9 @@ import { isTag } from "./reference.ts";
 /** Distribution-spec, "Pushing Manifests": registries take 4 MiB; more than that could not be pushed anyway. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
+/** How often a manifest is read whose bytes do not have its digest. */
+const MAX_READINGS = 3;
+
 /** Expected size of a manifest for the order in the queue, where nobody knows it. */
 const TYPICAL_MANIFEST_BYTES = 4 * 1024;
 
@@ -66,14 +69,20 @@ export async function headManifest(
 
 /** @see Registry.getManifest */
 export async function getManifest(client: HostClient, repository: string, reference: string): Promise<Manifest> {
-  try {
-    return await readManifest(client, repository, reference);
-  } catch (thrown) {
-    // Once more: what was damaged on the way comes whole the second time, what is wrong at the registry does not.
-    if (thrown instanceof CopyError && thrown.detail.code === "digest_mismatch") {
-      return readManifest(client, repository, reference);
+  for (let reading = 1; ; reading++) {
+    try {
+      return await readManifest(client, repository, reference);
+    } catch (thrown) {
+      // What was damaged on the way comes whole the next time, what is wrong at the registry does not.
+      const isDamaged = thrown instanceof CopyError && thrown.detail.code === "digest_mismatch";
+      if (!isDamaged) {
+        throw thrown;
+      }
+      if (reading === MAX_READINGS) {
+        const { message } = thrown.detail;
+        throw new CopyError({ ...thrown.detail, message: `${message}; read ${MAX_READINGS} times` });
+      }
     }
-    throw thrown;
   }
 }
 
@@ -111,6 +120,33 @@ export async function putManifest(
         );
       }
       return { subject: response.headers.get("oci-subject") };
+    },
+    () => wasWritten(client, repository, reference, manifest),
+  );
+}
+
+/**
+ * Whether the manifest is there under its name after all. Registries with immutable tags refuse to be told the same
+ * twice, and a try whose answer was lost may have been the first time.
+ */
+async function wasWritten(
+  client: HostClient,
+  repository: string,
+  reference: string,
+  { digest }: Manifest,
+): Promise<{ subject: null } | null> {
+  return client.requester.perform(
+    {
+      ...callFor(client, "look up manifest", repository, reference),
+      kind: "head",
+      bytes: 0,
+      method: "HEAD",
+      accept: [200],
+      maxAttempts: 1,
+    },
+    ({ response }) => {
+      discard(response);
+      return response.headers.get("docker-content-digest") === digest ? { subject: null } : null;
     },
   );
 }

@@ -13,6 +13,12 @@ import { endedBy } from "./wire.ts";
 /** How often a request is sent before its failure is the operation's. */
 const MAX_ATTEMPTS = 6;
 
+/**
+ * Signed addresses of stores are short-lived, and stores lag behind registries: a refused one is asked for anew, at the
+ * registry, this often in all. What still fails then is tried again later, as a whole.
+ */
+const MAX_ADDRESSES = 2;
+
 /** Answers of registries come within seconds; some check a store before they do. */
 const ANSWER_TIME_LIMIT_MS = 60_000;
 
@@ -42,6 +48,8 @@ export interface Call {
   accept: readonly number[];
   /** Code for statuses that say nothing more precise. */
   otherwise: ErrorCode;
+  /** What a 404 means when the registry does not say; default `not_found`. */
+  missing?: ErrorCode;
   signal?: AbortSignal;
   timeLimitMs?: number;
   maxAttempts?: number;
@@ -80,12 +88,19 @@ export class Requester {
   /**
    * Makes the call and hands its answer to `read`, still within the slot; an error `read` throws counts as the request's.
    * What `read` does not consume of the body it leaves to the caller, or discards.
+   * @param wasDone Asked before a failure is reported, if any try may have been carried out though its answer was lost:
+   * the result, if the registry did it all the same.
    * @throws CopyError
    */
-  async perform<T>(call: Call, read: (answer: Answer) => T | Promise<T>): Promise<T> {
+  async perform<T>(
+    call: Call,
+    read: (answer: Answer) => T | Promise<T>,
+    wasDone?: () => Promise<T | null>,
+  ): Promise<T> {
     const { gate, now } = this.#options;
     const allowed = call.maxAttempts ?? this.#options.maxAttempts ?? MAX_ATTEMPTS;
     const maxAttempts = call.body?.kind === "stream" ? 1 : allowed;
+    let isUnclear = false;
     for (let attempt = 1; ; attempt++) {
       const slot = await this.#acquire(gate, call);
       const course: Course = { outcome: null };
@@ -96,8 +111,16 @@ export class Requester {
       } catch (thrown) {
         const error = this.#asError(thrown, call);
         slot.release(outcomeAfter(error, course, now()));
-        if (!error.detail.retryable || attempt >= maxAttempts) {
-          throw error;
+        isUnclear ||= UNCLEAR.has(error.detail.code);
+        // A lost session stays lost: only who opens another one can try again.
+        const isOver = !error.detail.retryable || error.detail.code === "upload_lost";
+        if (isOver || attempt >= maxAttempts) {
+          // An inquiry that fails itself says nothing; the first error does.
+          const done = isUnclear ? await wasDone?.().catch(() => null) : null;
+          if (done !== null && done !== undefined) {
+            return done;
+          }
+          throw triedOften(error, attempt);
         }
       }
     }
@@ -130,32 +153,46 @@ export class Requester {
 
   /** Sends the request, a second time with a new authorization if the first is answered with a challenge. */
   async #send(call: Call, attempt: number, course: Course): Promise<Answer> {
-    const { transport, now } = this.#options;
+    const { transport } = this.#options;
     const known = transport.isOwn(call.url) ? await this.#authorization(call) : null;
     let authorization = known;
     let answer = await this.#sendOnce(call, attempt, authorization);
-    course.outcome = outcomeOf(answer.response, now());
-    const challenge = answer.response.headers.get("www-authenticate");
-    if (isChallenge(answer.response) && challenge !== null && transport.isOwn(answer.url)) {
+    course.outcome = this.#outcomeOf(answer);
+    if (isChallenge(answer.response) && transport.isOwn(answer.url)) {
+      const challenge = answer.response.headers.get("www-authenticate");
       authorization = await this.#answerChallenge(call, challenge, known, answer.response);
-      const isNew = authorization !== null && authorization.header !== known?.header;
-      if (isNew && call.body?.kind === "stream") {
-        throw withRetry(await this.#refusal(answer.response, call, known));
+      // RFC 9110, section 15.5.2: a 401 has a challenge. One without is no answer to our authorization but a fault on
+      // the way (a proxy, a replica that is behind), so the same is tried once more.
+      const isWorthwhile =
+        challenge === null || (authorization !== null && authorization.header !== known?.header);
+      if (isWorthwhile && call.body?.kind === "stream") {
+        throw withRetry(await this.#refusal(answer, call, known));
       }
-      if (isNew) {
+      if (isWorthwhile) {
         discard(answer.response);
         answer = await this.#sendOnce(call, attempt, authorization);
-        course.outcome = outcomeOf(answer.response, now());
+        course.outcome = this.#outcomeOf(answer);
       }
     }
     if (call.accept.includes(answer.response.status)) {
       this.#remember(call, answer.response, authorization);
       return answer;
     }
-    throw await this.#refusal(answer.response, call, authorization ?? known);
+    throw await this.#refusal(answer, call, authorization ?? known);
   }
 
+  /** Sends the request, and again where the registry led it to an address that refuses. */
   async #sendOnce(call: Call, attempt: number, authorization: Authorization | null): Promise<Answer> {
+    for (let address = 1; ; address++) {
+      const answer = await this.#sendTo(call, attempt, authorization);
+      if (!this.#isRefusalElsewhere(call, answer) || address === MAX_ADDRESSES) {
+        return answer;
+      }
+      discard(answer.response);
+    }
+  }
+
+  async #sendTo(call: Call, attempt: number, authorization: Authorization | null): Promise<Answer> {
     const { body } = call;
     const bodyBytes = body === undefined ? 0 : body.kind === "bytes" ? body.bytes.byteLength : body.sizeBytes;
     const hasLength = call.method !== "GET" && call.method !== "HEAD" && call.method !== "DELETE";
@@ -190,13 +227,29 @@ export class Requester {
     return given ?? (known !== undefined && now() < known.expiresAtMs ? known : null);
   }
 
+  /** Whether it was not the registry that refused, but the store it redirected to. */
+  #isRefusalElsewhere(call: Call, { response, url }: Answer): boolean {
+    const isFinal = call.accept.includes(response.status) || NOT_OF_ADDRESS.has(response.status);
+    return call.method === "GET" && response.status >= 400 && !isFinal && !this.#options.transport.isOwn(url);
+  }
+
+  /** A store's refusal says nothing of the registry's load, but the next try should not come at once. */
+  #outcomeOf({ response, url }: Answer): Outcome {
+    const outcome = outcomeOf(response, this.#options.now());
+    const isElsewhere = response.status >= 400 && !this.#options.transport.isOwn(url);
+    return isElsewhere && outcome.class === "ok" ? { ...outcome, class: "failed" } : outcome;
+  }
+
   async #answerChallenge(
     call: Call,
-    challenge: string,
+    challenge: string | null,
     refused: Authorization | null,
     response: Response,
   ): Promise<Authorization | null> {
     this.#authorizations.delete(keyOf(call.scopes));
+    if (challenge === null) {
+      return refused;
+    }
     try {
       const request = { scopes: call.scopes, challenge, ...(refused === null ? {} : { refused: refused.header }) };
       return await this.#ofGate(() => this.#options.gate.authorize(request));
@@ -206,13 +259,16 @@ export class Requester {
     }
   }
 
-  #refusal(response: Response, call: Call, authorization: Authorization | null): Promise<CopyError> {
-    return refusalOf(response, {
+  #refusal(answer: Answer, call: Call, authorization: Authorization | null): Promise<CopyError> {
+    const elsewhere = this.#isRefusalElsewhere(call, answer) ? answer.url.host : null;
+    return refusalOf(answer.response, {
       side: this.#options.side,
       host: this.#options.host,
       operation: call.operation,
       about: call.about,
       otherwise: call.otherwise,
+      missing: call.missing ?? "not_found",
+      elsewhere,
       authorization: authorization?.header ?? null,
       nowMs: this.#options.now(),
     });
@@ -281,6 +337,18 @@ function isChallenge(response: Response): boolean {
     return true;
   }
   return response.status === 403 && /insufficient_scope/.test(response.headers.get("www-authenticate") ?? "");
+}
+
+/** The request may have been carried out: its answer was lost on the way, or was made up by something in between. */
+const UNCLEAR: ReadonlySet<ErrorCode> = new Set(["connection", "stalled", "unavailable"]);
+
+/** Statuses of a store that another address would not change: no such range, too many requests. */
+const NOT_OF_ADDRESS: ReadonlySet<number> = new Set([416, 429]);
+
+/** A person should know that the failure was not the first. */
+function triedOften(error: CopyError, attempts: number): CopyError {
+  const { message } = error.detail;
+  return attempts === 1 ? error : new CopyError({ ...error.detail, message: `${message}; tried ${attempts} times` });
 }
 
 /** The token was refused but there is a new one now: the operation as a whole can be tried again. */

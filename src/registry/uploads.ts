@@ -221,6 +221,8 @@ function sessionCall(client: HostClient, upload: Upload, operation: string, abou
     url: client.transport.resolve(upload.location, base, operation),
     scopes: writeScopes(client, upload.repository),
     otherwise: "upload_rejected" as const,
+    // A session that the registry has forgotten, whatever it calls that: another one may do.
+    missing: "upload_lost" as const,
     ...(signal === undefined ? {} : { signal }),
   };
 }

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { z } from "zod";
+import * as z from "zod";
 import type { Artifact } from "../../src/cli/embed/artifact.ts";
 import { startEmbedded, type Embedded } from "../../src/cli/embed/embed.ts";
 

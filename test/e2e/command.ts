@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { ENDED_STATES, type CopyView } from "../../src/job/contract.ts";
 
 const COMMAND = "dist/drayage.mjs";

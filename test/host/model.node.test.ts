@@ -68,3 +68,18 @@ test("a copy that needs two busy hosts is not starved by copies that need one", 
   expect(model.violations).toEqual([]);
   expect(model.ended.get("both/app@both")?.waitedMs).toBeLessThan(maxWaitMs + 5_000);
 });
+
+test.each([0, 1, 40])(
+  "a busy source and a busy target settle every blob in a few calls, each taking %i ms",
+  (callMs) => {
+    const blobs = 300;
+    const model = new Model({ hosts: { a: 4, b: 4 }, random: seeded(1), callMs, durationMs: () => 100 });
+    for (const job of ["j", "k", "l"]) {
+      const offers = Array.from({ length: blobs / 3 }, (_, i) => blob(job, "a", `${job}${i}`, 1e6 + i, 0));
+      model.offerAt(0, job, "b", offers);
+    }
+    model.run(3_600_000);
+    expect(model.ended.size).toBe(blobs);
+    expect(model.calls).toBeLessThan(blobs * 12);
+  },
+);

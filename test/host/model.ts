@@ -35,6 +35,8 @@ export interface ModelOptions {
   failures?: number;
   /** Chance that a call between hosts is lost. */
   losses?: number;
+  /** How long every call takes, in milliseconds; by default a random time. */
+  callMs?: number;
   /** How long a transfer takes, in milliseconds. */
   durationMs?: (bytes: number, random: Random) => number;
 }
@@ -55,6 +57,8 @@ export class Model {
   /** Longest wait between a blob's offer and its first start. */
   worstWaitMs = 0;
   readonly violations: string[] = [];
+  /** Calls between hosts, and from hosts to jobs and the queue. */
+  calls = 0;
   #events: { atMs: number; order: number; run: () => void }[] = [];
   #order = 0;
   #ids = 0;
@@ -260,11 +264,12 @@ export class Model {
   }
 
   #call(run: () => void, lost?: () => void): void {
-    const { random, losses = 0 } = this.#options;
+    const { random, losses = 0, callMs } = this.#options;
+    this.calls += 1;
     const isLost = random() < losses;
     const then = isLost ? lost : run;
     if (then !== undefined) {
-      this.#at(this.now + random() * MOST_CALL_MS, then);
+      this.#at(this.now + (callMs ?? random() * MOST_CALL_MS), then);
     }
   }
 

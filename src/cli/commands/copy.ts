@@ -2,7 +2,7 @@
 import type { CopyView } from "../../job/contract.ts";
 import { CopyError } from "../../registry/errors.ts";
 import { parseReference } from "../../registry/reference.ts";
-import { ServiceClient, ServiceError, type ServiceAddress } from "../client.ts";
+import { ServiceClient, ServiceError, warmUp, type ServiceAddress } from "../client.ts";
 import { userCredentials } from "../credentials/lookup.ts";
 import { noDisplay, plainDisplay, terminalDisplay, type Display } from "../display/display.ts";
 import { failureText, problemText } from "../display/problem-text.ts";
@@ -170,7 +170,7 @@ const REMOTE = {
 async function openEmbedded(options: CopyOptions, io: CommandIo): Promise<Service> {
   // Good for this run only, and known to this process only.
   const token = newToken();
-  const embedded: Embedded = await startEmbedded({
+  const starting = startEmbedded({
     stateFolder: null,
     listen: "127.0.0.1:0",
     hosts: withPlainHttp(readHosts(options.config, io.env), options.plainHttp),
@@ -183,6 +183,8 @@ async function openEmbedded(options: CopyOptions, io: CommandIo): Promise<Servic
       }
     },
   });
+  warmUp();
+  const embedded: Embedded = await starting;
   return { ...embedded, address: { url: `http://127.0.0.1:${embedded.port}/`, token } };
 }
 

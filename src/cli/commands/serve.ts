@@ -1,6 +1,6 @@
 /** `drayage serve`: the service on this machine, its state on disk, until it is told to stop. */
 import { createServer } from "node:net";
-import { ServiceClient, ServiceError } from "../client.ts";
+import { ServiceClient, ServiceError, warmUp } from "../client.ts";
 import { userCredentials } from "../credentials/lookup.ts";
 import { problemText } from "../display/problem-text.ts";
 import { startEmbedded, type Embedded } from "../embed/embed.ts";
@@ -32,7 +32,7 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
     const trustedCertificates = readCertificates(options.ca);
     state = await openStateFolder(options.state ?? defaultStateFolder(io.env));
     await checkPort(options.host, options.port);
-    service = await startEmbedded({
+    const starting = startEmbedded({
       stateFolder: state.storage,
       listen: `${bracketed(options.host)}:${options.port}`,
       hosts,
@@ -45,8 +45,11 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
         }
       },
     });
+    warmUp();
+    service = await starting;
     const url = `http://${bracketed(reachable(options.host))}:${service.port}`;
-    await new ServiceClient({ url: `${url}/`, token: state.token }).probe(AbortSignal.timeout(PROBE_LIMIT_MS));
+    const client = new ServiceClient({ url: `${url}/`, token: state.token });
+    await Promise.all([service.delivering, client.probe(AbortSignal.timeout(PROBE_LIMIT_MS))]);
     state.announce(url);
     greet(url, state, options, io);
     const words = await Promise.race([service.died, stopSignal(io)]);

@@ -33,6 +33,8 @@ export interface Embedded {
   /** Of workerd. */
   pid: number;
   port: number;
+  /** Resolves when the queue delivers again what an earlier process left; rejects in words. */
+  delivering: Promise<void>;
   /** Resolves with the last lines of output when the runtime ends by itself. */
   died: Promise<string>;
   /** Resolves when no work order is under way any more, or after `limitMs`. */
@@ -80,13 +82,12 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
       inOrder: options.stateFolder !== null,
       onLine: options.onLine,
     });
-    if (options.stateFolder !== null) {
-      // An object that nobody asks anything is not even loaded: an earlier process may have left messages.
-      await askBroker(brokerSocket, "/wake");
-    }
+    // An object that nobody asks anything is not even loaded: an earlier process may have left messages.
+    const delivering = options.stateFolder === null ? Promise.resolve() : wake(brokerSocket);
     return {
       pid: workerd.pid,
       port: workerd.port,
+      delivering,
       died: workerd.died,
       settled: async (limitMs) => {
         const untilMs = performance.now() + limitMs;
@@ -103,6 +104,10 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
     credentials.close();
     throw error;
   }
+}
+
+async function wake(socketPath: string): Promise<void> {
+  await askBroker(socketPath, "/wake");
 }
 
 /** Work orders that lanes have taken and not ended; none when the broker cannot say. */

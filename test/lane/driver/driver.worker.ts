@@ -45,7 +45,13 @@ async function move(transfer: Transfer, order: TransferOrder, budget: Connection
       transfer,
       end("source", order.source),
       { ...end("target", order.target), settings: order.target },
-      { signal: controller.signal, meter, idleMs: order.idleMs, now: Date.now },
+      {
+        signal: controller.signal,
+        meter,
+        idleMs: order.idleMs,
+        now: Date.now,
+        pushable: { has: () => true, add: () => {} },
+      },
     );
   } finally {
     clearInterval(lease);
