@@ -13,7 +13,7 @@ export async function headBlob(client: HostClient, repository: string, digest: s
       kind: "head",
       bytes: 0,
       method: "HEAD",
-      accept: [200, 401, 403, 404, 405],
+      accept: [200, 403, 404, 405],
       otherwise: "unsupported",
     },
     async ({ response, url }) => {
@@ -82,7 +82,7 @@ function callFor(client: HostClient, operation: string, repository: string, dige
 }
 
 function refusedHead(client: HostClient, about: string, status: number): CopyError {
-  const code = status === 401 ? "unauthorized" : status === 403 ? "denied" : "unsupported";
+  const code = status === 403 ? "denied" : "unsupported";
   return answerError(client, "look up blob", code, `answered ${status} about ${about}`, { status });
 }
 

@@ -237,14 +237,16 @@ describe("an upload", () => {
     expect(await refusal(open(target(registry.host), "a"))).toMatchObject({ code: "upload_rejected", side: "target" });
   });
 
-  it.each<[number, string, string]>([
-    [400, "DIGEST_INVALID", "digest_mismatch"],
-    [400, "SIZE_INVALID", "size_mismatch"],
-    [404, "BLOB_UPLOAD_UNKNOWN", "upload_lost"],
-    [416, "BLOB_UPLOAD_INVALID", "upload_lost"],
-    [413, "", "upload_rejected"],
-    [200, "", "upload_rejected"],
-  ])("ended by %i %s is %s", async (status, code, expected) => {
+  it.each<[number, string, string, boolean]>([
+    [400, "DIGEST_INVALID", "digest_mismatch", false],
+    [400, "SIZE_INVALID", "size_mismatch", false],
+    [404, "BLOB_UPLOAD_UNKNOWN", "upload_lost", true],
+    [404, "", "upload_lost", true],
+    [404, "NAME_UNKNOWN", "not_found", false],
+    [416, "BLOB_UPLOAD_INVALID", "upload_lost", true],
+    [413, "", "upload_rejected", false],
+    [200, "", "upload_rejected", true],
+  ])("ended by %i %s is %s, to be tried again: %s", async (status, code, expected, retryable) => {
     await using registry = await serve((_seen, response) =>
       json(response, status, { errors: [{ code, message: "no" }] }),
     );
@@ -258,7 +260,7 @@ describe("an upload", () => {
     expect(await refusal(putting)).toMatchObject({
       code: expected,
       status,
-      retryable: false,
+      retryable,
       operation: "upload blob",
     });
   });

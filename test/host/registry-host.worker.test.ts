@@ -1,0 +1,178 @@
+import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, test } from "vitest";
+import type { BlobOffer, Transfer, TransferReport } from "../../src/host/contract.ts";
+import { START_LIMIT } from "../../src/host/concurrency.ts";
+import type { RegistryHost } from "../../src/host/registry-host.ts";
+
+let count = 0;
+
+/** A host of its own for every test. */
+function freshHost(): { name: string; host: DurableObjectStub<RegistryHost> } {
+  const name = `host-${++count}.test`;
+  return { name, host: env.REGISTRIES.getByName(name) };
+}
+
+function offer(job: string, source: string, digest: string, sizeBytes = 1_000): BlobOffer {
+  return {
+    id: `${job}/app@${digest}`,
+    digest,
+    sizeBytes,
+    targetRepository: "app",
+    sourceHost: source,
+    sourceRepository: "base",
+    mayExist: false,
+    since: Date.now(),
+  };
+}
+
+function done(transfer: Transfer): TransferReport {
+  return {
+    lease: transfer.lease,
+    result: { kind: "copied" },
+    bytes: transfer.offer.sizeBytes,
+    target: { class: "ok" },
+    source: { class: "ok" },
+    requests: { source: 1, target: 2 },
+    warnings: [],
+  };
+}
+
+const lane = (name: string, held: string[] = []) => ({ name, width: 5, held });
+const job = (name: string) => ({ name, width: 0, held: [] });
+const small = (id: string) => ({ id, kind: "head" as const, bytes: 0, job: "j" });
+
+async function eventually<T>(read: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
+  for (;;) {
+    const value = await read();
+    if (holds(value)) {
+      return value;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test("small requests get one slot more than the limit, the next waits for a release", async () => {
+  const { host } = freshHost();
+  using session = await host.join(job("j"));
+  const leases = await Promise.all(Array.from({ length: START_LIMIT + 1 }, (_, i) => session.acquire(small(`r${i}`))));
+  expect(new Set(leases).size).toBe(START_LIMIT + 1);
+  let granted = false;
+  const next = session.acquire(small("next")).then((lease) => {
+    granted = true;
+    return lease;
+  });
+  expect((await host.snapshot()).waiting.head).toBe(1);
+  expect(granted).toBe(false);
+  await session.release(leases[0] ?? "", { class: "ok" });
+  expect(await next).toBe("next");
+});
+
+test("releasing twice frees one slot", async () => {
+  const { host } = freshHost();
+  using session = await host.join(job("j"));
+  const a = await session.acquire(small("a"));
+  await session.acquire(small("b"));
+  await session.release(a, { class: "ok" });
+  await session.release(a, { class: "ok" });
+  expect((await host.snapshot()).active.head).toBe(1);
+});
+
+test("the end of a caller gives back what it held", async () => {
+  const { host } = freshHost();
+  const session = await host.join(job("j"));
+  await session.acquire(small("a"));
+  session[Symbol.dispose]();
+  const { active } = await eventually(
+    () => host.snapshot(),
+    (snapshot) => snapshot.active.head === 0,
+  );
+  expect(active.head).toBe(0);
+});
+
+test("a blob from another host takes a slot at both, and gives both back", async () => {
+  const { name: source, host: from } = freshHost();
+  const { host: to } = freshHost();
+  using session = await to.join(lane("l"));
+  const next = session.next();
+  await to.offer("j1", [offer("j1", source, "sha256:a")]);
+  const transfer = await next;
+  expect(transfer?.offer.digest).toBe("sha256:a");
+  expect((await to.snapshot()).active.blob).toBe(1);
+  expect((await from.snapshot()).active.blob).toBe(1);
+  if (transfer !== null) {
+    await session.report(done(transfer));
+  }
+  await eventually(
+    () => from.snapshot(),
+    ({ active }) => active.blob === 0,
+  );
+  expect((await to.snapshot()).active.blob).toBe(0);
+});
+
+test("offering the same blob again starts nothing new", async () => {
+  const { name, host } = freshHost();
+  using session = await host.join(lane("l"));
+  const first = session.next();
+  // Nothing comes for this one: it ends with the session, or with the object.
+  session.next().catch(() => undefined);
+  await host.offer("j1", [offer("j1", name, "sha256:a")]);
+  await host.offer("j1", [offer("j1", name, "sha256:a")]);
+  expect((await first)?.mountFrom).toEqual(["base"]);
+  expect((await host.snapshot()).active.blob).toBe(1);
+});
+
+test("a lane goes on with its transfer after the host's object was evicted, and the limit holds meanwhile", async () => {
+  const { name, host } = freshHost();
+  const session = await host.join(lane("l"));
+  const next = session.next();
+  await host.offer("j1", [offer("j1", name, "sha256:a")]);
+  const transfer = await next;
+  expect(transfer).not.toBeNull();
+  if (transfer === null) {
+    return;
+  }
+  await abortAllDurableObjects();
+  const again = env.REGISTRIES.getByName(name);
+  expect((await again.snapshot()).active.blob).toBe(1);
+  using back = await again.join(lane("l", [transfer.lease]));
+  expect(await back.renew([{ lease: transfer.lease, bytes: 10 }])).toEqual({ lost: [] });
+  await back.report(done(transfer));
+  expect((await again.snapshot()).active.blob).toBe(0);
+});
+
+test("what waits survives an eviction", async () => {
+  const { name: source } = freshHost();
+  const { name, host } = freshHost();
+  using filler = await host.join(job("filler"));
+  // Every slot is taken, so the offers wait.
+  await Promise.all(Array.from({ length: START_LIMIT }, (_, i) => filler.acquire(small(`f${i}`))));
+  await host.offer("j1", [offer("j1", source, "sha256:a"), offer("j1", source, "sha256:b")]);
+  await abortAllDurableObjects();
+  expect((await env.REGISTRIES.getByName(name).snapshot()).waiting.blob).toBe(2);
+});
+
+test("a withdrawn transfer is lost at its next renewal", async () => {
+  const { name, host } = freshHost();
+  using session = await host.join(lane("l"));
+  const next = session.next();
+  await host.offer("j1", [offer("j1", name, "sha256:a")]);
+  const transfer = await next;
+  await host.withdraw("j1");
+  expect(await session.renew([{ lease: transfer?.lease ?? "", bytes: 0 }])).toEqual({ lost: [transfer?.lease] });
+});
+
+test("an idle host has no alarm, a busy one may ring twice", async () => {
+  const { name, host } = freshHost();
+  expect(await runDurableObjectAlarm(host)).toBe(false);
+  using session = await host.join(lane("l"));
+  const next = session.next();
+  await host.offer("j1", [offer("j1", name, "sha256:a")]);
+  const transfer = await next;
+  expect(await runDurableObjectAlarm(host)).toBe(true);
+  expect(await runDurableObjectAlarm(host)).toBe(true);
+  expect((await host.snapshot()).active.blob).toBe(1);
+  if (transfer !== null) {
+    await session.report(done(transfer));
+  }
+});
