@@ -158,14 +158,13 @@ export class Requester {
     let authorization = known;
     let answer = await this.#sendOnce(call, attempt, authorization);
     course.outcome = this.#outcomeOf(answer);
-    const challenge = answer.response.headers.get("www-authenticate");
+    const challenge = answer.response.headers.get("www-authenticate")?.trim() || null;
     const isTaken = challenge === null && call.accept.includes(answer.response.status);
     if (isChallenge(answer.response) && !isTaken && transport.isOwn(answer.url)) {
       authorization = await this.#answerChallenge(call, challenge, known, answer.response);
       // RFC 9110, section 15.5.2: a 401 has a challenge. One without is no answer to our authorization but a fault on
       // the way (a proxy, a replica that is behind), so the same is tried once more.
-      const isWorthwhile =
-        challenge === null || (authorization !== null && authorization.header !== known?.header);
+      const isWorthwhile = challenge === null || (authorization !== null && authorization.header !== known?.header);
       if (isWorthwhile && call.body?.kind === "stream") {
         throw withRetry(await this.#refusal(answer, call, known));
       }
