@@ -1,5 +1,6 @@
 /** The command line as its user meets it: exit statuses, what is said and where, before anything is started. */
 import { EventEmitter } from "node:events";
+import { createServer } from "node:net";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -60,6 +61,17 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
     expect(ended).toMatchObject({ status: 2, stderr: "" });
     expect(JSON.parse(ended.stdout)).toMatchObject({ status: 400, errors: [{ field: "SOURCE" }] });
   });
+});
+
+test("serve on a port in use ends with 1 and names the port and the way out", async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const address = other.address();
+  const port = String(typeof address === "object" && address !== null ? address.port : 0);
+  const ended = await drayage("serve", "--port", port);
+  other.close();
+  expect(ended).toMatchObject({ status: 1, stdout: "" });
+  expect(ended.stderr).toMatch(new RegExp(`^drayage: Port ${port} on 127.0.0.1 is in use.*--port`));
 });
 
 describe("help", () => {

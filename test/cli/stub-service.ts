@@ -110,6 +110,7 @@ export class StubService {
       onLine: () => undefined,
       artifact: this.artifact,
     });
+    await this.#embedded.delivering;
   }
 
   /** Kills workerd as a crash would, and waits until it is gone. */

@@ -2,29 +2,18 @@
 import type { CopyView } from "../../job/contract.ts";
 import { CopyError } from "../../registry/errors.ts";
 import { parseReference } from "../../registry/reference.ts";
-import { ServiceClient, ServiceError, warmUp, type ServiceAddress } from "../client.ts";
-import { userCredentials } from "../credentials/lookup.ts";
+import { ServiceClient, ServiceError } from "../client.ts";
 import { noDisplay, plainDisplay, terminalDisplay, type Display } from "../display/display.ts";
 import { failureText, problemText } from "../display/problem-text.ts";
-import { startEmbedded, type Embedded } from "../embed/embed.ts";
 import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf, problemOfFailure } from "../failure.ts";
-import { defaultStateFolder, readCertificates, readHosts, withPlainHttp } from "../settings.ts";
-import { tokenOfServe } from "../state-folder.ts";
-import { newToken, tokenHash } from "../token.ts";
-import { SIGNAL_STATUS, onStopSignal, type CommandIo, type StopSignal } from "./io.ts";
+import { Interrupted, Interruption } from "./interruption.ts";
+import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
+import { openService, type Service, type ServiceOptions } from "./service.ts";
 
-export interface CopyOptions {
-  server?: string;
+export interface CopyOptions extends ServiceOptions {
   json?: true;
   quiet?: true;
-  verbose?: true;
-  plainHttp: string[];
-  ca?: string;
-  config?: string;
 }
-
-/** How long a cancelled copy may take to say so; then the command ends without having heard it. */
-const CANCEL_LIMIT_MS = 2_000;
 
 /** How long lanes may take to close the uploads of a copy that did not succeed: they hear of it within a second. */
 const TIDY_LIMIT_MS = 2_000;
@@ -58,60 +47,34 @@ async function runCopy(
   options: CopyOptions,
   io: CommandIo,
 ): Promise<{ view: CopyView; status: number }> {
-  const giveUp = new AbortController();
-  const again = new AbortController();
-  const secondSignal = again.signal;
-  let stopped: StopSignal | null = null;
-  let cancel = (): void => undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const ignoreSignals = onStopSignal(io, (signal, count) => {
-    stopped ??= signal;
-    const interrupted = new Interrupted(stopped);
-    if (count > 1) {
-      again.abort();
-      giveUp.abort(interrupted);
-      return;
-    }
-    cancel();
-    timer = setTimeout(() => giveUp.abort(interrupted), CANCEL_LIMIT_MS);
-  });
+  using interruption = new Interruption(io);
+  const { giveUp } = interruption;
   let service: Service | null = null;
   let display: Display | null = null;
   let view: CopyView | null = null;
   try {
     [service, display] = await Promise.all([openService(options, io), displayFor(options, io)]);
-    if (stopped !== null) {
-      throw new Interrupted(stopped);
-    }
+    interruption.check();
     const client = new ServiceClient(service.address);
     const { started, event } = display;
     const work = async (): Promise<CopyView> => {
-      const accepted = await client.create(source, target, giveUp.signal);
+      const accepted = await client.create(source, target, giveUp);
       // Unheard is as good as heard: the embedded service ends with the command, another one was asked.
-      cancel = () => void client.cancel(accepted.id, giveUp.signal).catch(() => undefined);
-      if (stopped !== null) {
-        cancel();
-      }
+      interruption.cancelBy = () => void client.cancel(accepted.id, giveUp).catch(() => undefined);
       started(accepted);
-      return client.follow(accepted.id, event, giveUp.signal);
+      return client.follow(accepted.id, event, giveUp);
     };
     view = await Promise.race([work(), diedInMidCopy(service)]);
-    return { view, status: statusOf(view, stopped) };
+    return { view, status: statusOf(view, interruption.signal) };
   } catch (error) {
-    throw giveUp.signal.aborted ? giveUp.signal.reason : error;
+    throw giveUp.aborted ? giveUp.reason : error;
   } finally {
-    clearTimeout(timer);
     display?.ended(view);
-    if (view?.state !== "succeeded" && !secondSignal.aborted) {
-      await Promise.race([service?.settled(TIDY_LIMIT_MS), abortion(secondSignal)]);
+    if (view?.state !== "succeeded") {
+      await Promise.race([service?.settled(TIDY_LIMIT_MS), interruption.hurry]);
     }
     await service?.stop();
-    ignoreSignals();
   }
-}
-
-function abortion(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 async function diedInMidCopy(service: Service): Promise<never> {
@@ -124,89 +87,6 @@ function statusOf(view: CopyView, stopped: StopSignal | null): number {
     return EXIT_DONE;
   }
   return stopped === null ? EXIT_FAILED : SIGNAL_STATUS[stopped];
-}
-
-/** Ctrl-C before there was a copy, a second Ctrl-C, or a service that did not answer the first. */
-class Interrupted extends Error {
-  readonly signal: StopSignal;
-
-  constructor(signal: StopSignal) {
-    super("Interrupted.");
-    this.signal = signal;
-  }
-}
-
-interface Service {
-  address: ServiceAddress;
-  died: Promise<string>;
-  settled: (limitMs: number) => Promise<void>;
-  stop(): Promise<void>;
-}
-
-async function openService(options: CopyOptions, io: CommandIo): Promise<Service> {
-  if (options.server === undefined) {
-    return openEmbedded(options, io);
-  }
-  for (const [option, value] of Object.entries({ "--ca": options.ca, "--config": options.config })) {
-    if (value !== undefined) {
-      refuseWithServer(option);
-    }
-  }
-  if (options.plainHttp.length > 0) {
-    refuseWithServer("--plain-http");
-  }
-  const url = serverUrl(options.server);
-  const token = io.env["DRAYAGE_TOKEN"] || tokenOfServe(defaultStateFolder(io.env), url);
-  return { address: { url: url.href, token }, ...REMOTE };
-}
-
-/** A service elsewhere neither ends with the command nor waits for it. */
-const REMOTE = {
-  died: new Promise<string>(() => undefined),
-  settled: () => Promise.resolve(),
-  stop: () => Promise.resolve(),
-};
-
-async function openEmbedded(options: CopyOptions, io: CommandIo): Promise<Service> {
-  // Good for this run only, and known to this process only.
-  const token = newToken();
-  const starting = startEmbedded({
-    stateFolder: null,
-    listen: "127.0.0.1:0",
-    hosts: withPlainHttp(readHosts(options.config, io.env), options.plainHttp),
-    tokenHashes: [tokenHash(token)],
-    trustedCertificates: readCertificates(options.ca),
-    credentials: userCredentials(io.env),
-    onLine: (line) => {
-      if (options.verbose === true) {
-        io.stderr.write(`${line}\n`);
-      }
-    },
-  });
-  warmUp();
-  const embedded: Embedded = await starting;
-  return { ...embedded, address: { url: `http://127.0.0.1:${embedded.port}/`, token } };
-}
-
-function refuseWithServer(option: string): never {
-  throw new UsageError(
-    option,
-    `${option} belongs to a copy on this machine; the service at --server has its own settings`,
-  );
-}
-
-function serverUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new UsageError("--server", `"${text}" is not a URL such as https://drayage.example.com`);
-  }
-  if (url.username !== "" || url.password !== "") {
-    throw new UsageError("--server", "the URL must not hold a password; put the token into DRAYAGE_TOKEN");
-  }
-  if (!url.pathname.endsWith("/")) {
-    url.pathname += "/";
-  }
-  return url;
 }
 
 function checkReference(text: string, name: string): void {

@@ -1,0 +1,95 @@
+/** Where `copy` finds its service: one started for this copy alone, or one that runs elsewhere. */
+import { warmUp, type ServiceAddress } from "../client.ts";
+import { userCredentials } from "../credentials/lookup.ts";
+import { startEmbedded, type Embedded } from "../embed/embed.ts";
+import { UsageError } from "../failure.ts";
+import { defaultStateFolder, readCertificates, readHosts, withPlainHttp } from "../settings.ts";
+import { tokenOfServe } from "../state-folder.ts";
+import { newToken, tokenHash } from "../token.ts";
+import type { CommandIo } from "./io.ts";
+
+export interface ServiceOptions {
+  server?: string;
+  verbose?: true;
+  plainHttp: string[];
+  ca?: string;
+  config?: string;
+}
+
+/** A service to ask for a copy. */
+export interface Service {
+  address: ServiceAddress;
+  died: Promise<string>;
+  settled: (limitMs: number) => Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the service that `options` name.
+ * @throws UsageError for options that do not go together or files that cannot be read; Error when workerd does not start.
+ */
+export async function openService(options: ServiceOptions, io: CommandIo): Promise<Service> {
+  if (options.server === undefined) {
+    return openEmbedded(options, io);
+  }
+  for (const [option, value] of Object.entries({ "--ca": options.ca, "--config": options.config })) {
+    if (value !== undefined) {
+      refuseWithServer(option);
+    }
+  }
+  if (options.plainHttp.length > 0) {
+    refuseWithServer("--plain-http");
+  }
+  const url = serverUrl(options.server);
+  const token = io.env["DRAYAGE_TOKEN"] || tokenOfServe(defaultStateFolder(io.env), url);
+  return { address: { url: url.href, token }, ...REMOTE };
+}
+
+/** A service elsewhere neither ends with the command nor waits for it. */
+const REMOTE = {
+  died: new Promise<string>(() => undefined),
+  settled: () => Promise.resolve(),
+  stop: () => Promise.resolve(),
+};
+
+async function openEmbedded(options: ServiceOptions, io: CommandIo): Promise<Service> {
+  // Good for this run only, and known to this process only.
+  const token = newToken();
+  const starting = startEmbedded({
+    stateFolder: null,
+    listen: "127.0.0.1:0",
+    hosts: withPlainHttp(readHosts(options.config, io.env), options.plainHttp),
+    tokenHashes: [tokenHash(token)],
+    trustedCertificates: readCertificates(options.ca),
+    credentials: userCredentials(io.env),
+    onLine: (line) => {
+      if (options.verbose === true) {
+        io.stderr.write(`${line}\n`);
+      }
+    },
+  });
+  warmUp();
+  const embedded: Embedded = await starting;
+  return { ...embedded, address: { url: `http://127.0.0.1:${embedded.port}/`, token } };
+}
+
+function refuseWithServer(option: string): never {
+  throw new UsageError(
+    option,
+    `${option} belongs to a copy on this machine; the service at --server has its own settings`,
+  );
+}
+
+function serverUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new UsageError("--server", `"${text}" is not a URL such as https://drayage.example.com`);
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new UsageError("--server", "the URL must not hold a password; put the token into DRAYAGE_TOKEN");
+  }
+  if (!url.pathname.endsWith("/")) {
+    url.pathname += "/";
+  }
+  return url;
+}
