@@ -275,8 +275,9 @@ export class HostScheduler {
     }
     const { pausedUntilMs } = this.#slots.limits;
     if (pausedUntilMs <= now) {
-      const transfers = Math.min(this.#transfers.waiting, this.#slots.freeBlobSlots);
-      for (const lane of this.#seats.wanted(transfers, now)) {
+      const transfers = Math.min(this.#transfers.startable, this.#slots.freeBlobSlots);
+      // A reserved slot has its seat among the free ones.
+      for (const lane of this.#seats.wanted(transfers + this.#slots.reserved.size, now)) {
         this.#port.order(lane);
       }
     }

@@ -6,7 +6,7 @@ import type { BlobOffer, LoanAnswer, Settlement, TransferReport } from "./contra
 import { LEASE_MS, type Lease } from "./leases.ts";
 import { Offers, type OfferState } from "./offers.ts";
 import type { SchedulerPort } from "./port.ts";
-import type { Seats } from "./seats.ts";
+import { LANE_WIDTH, type Seats } from "./seats.ts";
 import type { Slots } from "./slots.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import type { Outcome } from "../registry/gate.ts";
@@ -249,14 +249,18 @@ export class Transfers {
     }
   }
 
-  /** Offers that a lane could take on at once. */
-  get waiting(): number {
-    return this.#offers.count("waiting");
-  }
-
   /** Offers that may soon need a lane. */
   get pending(): number {
-    return this.waiting + this.#offers.count("queued") + this.#offers.count("asking");
+    return this.#offers.count("waiting") + this.#offers.count("queued") + this.#offers.count("asking");
+  }
+
+  /**
+   * Transfers that lanes should be there for, besides those under way. Of those that wait at a source no more are counted
+   * than could come soon, going by what runs: a slow source is not to keep many lanes idle here.
+   */
+  get startable(): number {
+    const soon = this.#offers.count("running") + LANE_WIDTH;
+    return this.#offers.count("waiting") + Math.min(this.#offers.count("queued"), soon);
   }
 
   /** Offers that wait, but not in this host's queue. */
