@@ -33,7 +33,7 @@ export interface Totals {
 const SPEED_WINDOW_MS = 5_000;
 
 /** A speed over less than this says nothing. */
-const SPEED_MINIMUM_MS = 400;
+const SPEED_MINIMUM_MS = 1_000;
 
 export function newModel(nowMs: number): CopyModel {
   return { view: null, startedAtMs: nowMs, blobs: new Map(), warnings: [], samples: [{ atMs: nowMs, bytes: 0 }] };
