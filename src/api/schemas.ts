@@ -121,6 +121,16 @@ export const RegistrySchema = z
       .nullable()
       .describe("What the host said last about its rate limit."),
     grants: Count,
+    uploads: z
+      .object({
+        whole: z.enum(["put", "patch", "chunks"]).describe("How a blob goes that fits into one request."),
+        maxWholeBytes: Count.describe("Larger blobs go in chunks; 0: none does."),
+        chunkBytes: Count.describe("Size of a chunk; 0: the host takes none."),
+        tellsOffset: z.boolean().describe("Whether what the host says of an upload's offset can be relied on."),
+        lessons: Count.describe("Refusals that were learned from."),
+        reason: z.string().describe("Why this shape."),
+      })
+      .describe("In which shape blobs are sent there."),
     outcomes: z.record(z.string(), z.number()).describe("Finished requests by what became of them."),
   })
   .describe("How things stand at one registry host.") satisfies z.ZodType<HostSnapshot>;

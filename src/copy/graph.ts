@@ -49,6 +49,9 @@ const SCHEMA1_TYPES: readonly string[] = [
 /** Types that say nothing: old registries and plain file servers send them for every manifest. */
 const MEANINGLESS_TYPES: readonly string[] = ["", "application/json", "text/plain", "application/octet-stream"];
 
+/** No registry takes a layer anywhere near it (the largest limit known is 200 GiB). */
+const MAX_OBJECT_BYTES = 1024 ** 4;
+
 /** Layers that a registry must not hand on (image-spec, "Non-distributable layers"; Docker's foreign layers). */
 const NONDISTRIBUTABLE = /nondistributable|\.foreign\./;
 
@@ -184,6 +187,9 @@ function descriptorOf(input: Input, field: string, value: unknown): Descriptor {
   }
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
     throw manifestError(input, `has ${field} (${digest}) without a valid size`);
+  }
+  if (size > MAX_OBJECT_BYTES) {
+    throw manifestError(input, `has ${field} (${digest}) with a size of ${size} bytes, which nothing can have`);
   }
   return { digest, sizeBytes: size, mediaType: typeof mediaType === "string" ? mediaType : "" };
 }

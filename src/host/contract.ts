@@ -3,6 +3,7 @@
  */
 import type { ErrorDetail } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest, Outcome, Quota, RequestKind } from "../registry/gate.ts";
+import type { UploadShape } from "../registry/upload-shape.ts";
 
 /** A queue message: "send a lane to this host". Which blob it moves is decided when it asks. */
 export interface WorkOrder {
@@ -36,6 +37,8 @@ export interface Transfer {
   mountFrom: string[];
   /** 1 for the first try. */
   attempt: number;
+  /** How this host takes blobs, as far as it is known; missing: as little as the lane knows itself. */
+  shape?: UploadShape;
 }
 
 /** What became of a transfer. `returned`: not tried, give it to another lane; costs no attempt. */
@@ -55,6 +58,8 @@ export interface TransferReport {
   warnings: string[];
   /** When the first byte of the body arrived from the source, milliseconds since the epoch. */
   firstByteAt?: number;
+  /** The shape to send blobs in from now on: a refusal or an answer has taught it. */
+  learned?: UploadShape;
 }
 
 /** What the host tells a CopyJob about one of its offers. */
@@ -133,6 +138,8 @@ export interface HostSnapshot {
   pause: { until: string; reason: string } | null;
   quota: Quota | null;
   grants: number;
+  /** In which shape blobs are sent there, and why. */
+  uploads: UploadShape;
   outcomes: Record<string, number>;
 }
 

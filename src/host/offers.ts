@@ -22,6 +22,8 @@ export interface OfferState {
   attempts: number;
   /** Tries that the host answered with 429. */
   throttles: number;
+  /** Tries in which its bytes were not those of its digest. */
+  damages: number;
   /** A slot here stays reserved for it while it waits for one at the source. */
   holding: boolean;
   /** Names the present loan at the source: a slot given back is never taken for the next one. */
@@ -61,6 +63,7 @@ export class Offers {
       phase: same.length === 0 ? "waiting" : "parked",
       attempts,
       throttles: 0,
+      damages: 0,
       holding: false,
       round: 1,
       askedAtMs: 0,

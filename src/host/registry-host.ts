@@ -17,6 +17,7 @@ import type {
   Progress,
   RegistryHostRpc,
   Transfer,
+  TransferReport,
 } from "./contract.ts";
 import { keychainOf } from "./keychain.ts";
 import { Limits } from "./limits.ts";
@@ -25,6 +26,7 @@ import { MAX_WAIT_MS, POLICIES } from "./policy.ts";
 import { HostScheduler } from "./scheduler.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { HostStore } from "./store.ts";
+import { UploadManners } from "./upload-manners.ts";
 
 /** The watchdog's round while anything is going on: it re-sends what was lost and writes down what was learned. */
 const ALARM_MS = 20_000;
@@ -42,6 +44,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #limits: Limits;
   #outbox: Outbox;
   #scheduler: HostScheduler;
+  #uploads: UploadManners;
   #tokens: TokenSource | undefined;
   #seats = new Map<string, Waiter<Transfer | null>>();
   #requests = new Map<string, Waiter<string>>();
@@ -57,6 +60,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     const { reqConcurrent, reqPerSec } = hostSettings(env, this.#host);
     this.#store = new HostStore(ctx.storage);
     this.#limits = new Limits({ host: this.#host, reqConcurrent, reqPerSec }, this.#store.limits());
+    this.#uploads = new UploadManners(hostSettings(env, this.#host), this.#store.uploadLesson());
     this.#outbox = this.#newOutbox();
     const settings = { host: this.#host, maxWaitMs: MAX_WAIT_MS, policy: POLICIES.drayage };
     this.#scheduler = new HostScheduler(settings, this.#limits, this.#newPort());
@@ -117,6 +121,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
         pausedUntilMs > Date.now() ? { until: new Date(pausedUntilMs).toISOString(), reason: backoff.reason } : null,
       quota,
       grants: this.#scheduler.grants,
+      uploads: this.#uploads.shape(Date.now()),
       outcomes: { ...outcomes },
     };
   }
@@ -190,7 +195,12 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
         this.#step((now) => this.#scheduler.seat(session, seat, now));
       });
     },
-    report: (report) => this.#step((now) => this.#scheduler.report(report, now)),
+    report: (report) =>
+      this.#step((now) => {
+        // Before the blob is handed out again: the next lane is to know.
+        this.#learn(report, now);
+        this.#scheduler.report(report, now);
+      }),
     renew: (session, progress) => {
       const lost = this.#step((now) => this.#scheduler.renew(session, progress, now));
       this.#forward(progress);
@@ -208,6 +218,13 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       this.#step((now) => this.#scheduler.leave(session, now));
     },
   };
+
+  #learn({ learned }: TransferReport, now: number): void {
+    const lesson = learned === undefined ? undefined : this.#uploads.learn(learned, now);
+    if (lesson !== undefined) {
+      this.#store.putUploadLesson(lesson);
+    }
+  }
 
   #forward(progress: Progress[]): void {
     for (const { lease, bytes } of progress) {
@@ -262,7 +279,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       keep: (sourceHost, loanIds) => outbox.keep(sourceHost, loanIds),
       lend: (borrower, loanId, lease) => outbox.lend(borrower, loanId, lease),
       settle: (job, settlement) => outbox.settle(job, settlement),
-      hand: (seat, transfer) => answer(this.#seats, seat, transfer),
+      hand: (seat, transfer) =>
+        answer(this.#seats, seat, transfer && { ...transfer, shape: this.#uploads.shape(Date.now()) }),
       admit: (requestId, lease) => answer(this.#requests, requestId, lease),
       refuse: (requestId, error) => {
         this.#requests.get(requestId)?.reject(new CopyError(error));

@@ -3,6 +3,7 @@ import type { BlobOffer } from "./contract.ts";
 import type { Lease } from "./leases.ts";
 import { LEASE_MS, REJOIN_MS } from "./leases.ts";
 import type { LimitsState } from "./limits.ts";
+import type { Lesson } from "./upload-manners.ts";
 import { migrate } from "../storage/migrations.ts";
 
 /** Candidates for a mount: more would help little, since a mount that fails costs nothing but its answer. */
@@ -113,6 +114,15 @@ export class HostStore {
     const [row] = this.#sql.exec<{ value: string }>("SELECT value FROM learned WHERE key = 'limits'").toArray();
     return row === undefined ? undefined : readLimits(row.value);
   }
+
+  putUploadLesson(lesson: Lesson): void {
+    this.#sql.exec("INSERT OR REPLACE INTO learned (key, value) VALUES ('upload', ?)", JSON.stringify(lesson));
+  }
+
+  uploadLesson(): Lesson | undefined {
+    const [row] = this.#sql.exec<{ value: string }>("SELECT value FROM learned WHERE key = 'upload'").toArray();
+    return row === undefined ? undefined : readLesson(row.value);
+  }
 }
 
 // Rows are written by this class alone and their shapes are versioned by its migrations, so they are taken at their word.
@@ -130,4 +140,9 @@ function readLease(json: string): Lease {
 function readLimits(json: string): LimitsState {
   const state: LimitsState = JSON.parse(json);
   return state;
+}
+
+function readLesson(json: string): Lesson {
+  const lesson: Lesson = JSON.parse(json);
+  return lesson;
 }

@@ -15,6 +15,11 @@ import type { Outcome } from "../registry/gate.ts";
 export const MAX_ATTEMPTS = 6;
 /** 429s are the host's way of pacing, so they count less; but not nothing, else a copy could go on for ever. */
 export const MAX_THROTTLES = 50;
+/**
+ * A blob that arrives with other bytes than its digest says is read so often in all: damage on the way heals with the
+ * next try, damage at the registry never.
+ */
+export const MAX_READINGS = 3;
 /** A source that was asked so long ago may have been restarted and have forgotten: ask again. */
 export const REASK_MS = 15_000;
 /** A source's object that could not be reached is asked again after this. */
@@ -345,11 +350,14 @@ export class Transfers {
     state.attempts += throttled ? 0 : 1;
     state.throttles += throttled ? 1 : 0;
     state.mayExist = true;
-    if (error.retryable && state.attempts < MAX_ATTEMPTS && state.throttles < MAX_THROTTLES) {
+    const isDamaged = error.code === "digest_mismatch" || error.code === "size_mismatch";
+    state.damages += isDamaged ? 1 : 0;
+    const isLast = state.attempts >= MAX_ATTEMPTS || state.throttles >= MAX_THROTTLES || state.damages >= MAX_READINGS;
+    if (error.retryable && !isLast) {
       this.#port.putAttempts(state.offer.id, state.attempts);
       this.#wait(state);
     } else {
-      this.#settle(state, { ...spent, outcome: "failed", error });
+      this.#settle(state, { ...spent, outcome: "failed", error: afterTries(error, state, isDamaged) });
     }
   }
 
@@ -450,6 +458,13 @@ export class Transfers {
       message: `The transfer was cut off ${MAX_ATTEMPTS} times by the end of the Worker that ran it. Try the copy again.`,
     };
   }
+}
+
+/** The error of the last try as the copy's: a person should know that it was not the first. */
+function afterTries(error: ErrorDetail, { attempts, throttles }: OfferState, isDamaged: boolean): ErrorDetail {
+  const tries = attempts + throttles;
+  const message = tries < 2 ? error.message : `${error.message}; tried ${tries} times`;
+  return { ...error, message, retryable: error.retryable && !isDamaged };
 }
 
 function older(a: { since: number; id: string }, b: { since: number; id: string }): boolean {

@@ -86,7 +86,7 @@ export class BlobReader {
       });
     if (!end.done && end.value !== undefined && end.value.byteLength > 0) {
       await this.cancel();
-      throw failure(place, "size_mismatch", false, `sends more than the ${this.#sizeBytes} bytes its manifest says`);
+      throw failure(place, "size_mismatch", true, `sends more than the ${this.#sizeBytes} bytes its manifest says`);
     }
   }
 
@@ -171,7 +171,7 @@ export class BlobReader {
       throw failure(
         this.#tools.place,
         "size_mismatch",
-        false,
+        true,
         `offers ${body.contentLength} bytes from byte ${this.#receivedBytes} on where ${restBytes} are missing`,
       );
     }

@@ -12,6 +12,8 @@ export interface Place {
   host: string;
   repository: string;
   digest: string;
+  /** What may explain wrong bytes, in words. */
+  note?: string;
 }
 
 const OPERATIONS: Readonly<Record<Side, string>> = { source: "read blob", target: "upload blob" };
@@ -24,7 +26,7 @@ export function failure(place: Place, code: ErrorCode, retryable: boolean, messa
     host: place.host,
     operation: OPERATIONS[place.side],
     retryable,
-    message: `${place.host}/${place.repository} ${message} (blob ${place.digest})`,
+    message: `${place.host}/${place.repository} ${message} (blob ${place.digest})${place.note ?? ""}`,
   });
 }
 

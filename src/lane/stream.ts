@@ -109,5 +109,5 @@ function verify(ends: Ends, hasher: Hasher): void {
   if (actual === place.digest) {
     return;
   }
-  throw failure(place, "digest_mismatch", false, `sent bytes with the digest ${actual}`);
+  throw failure(place, "digest_mismatch", true, `sent bytes with the digest ${actual}`);
 }

@@ -6,6 +6,7 @@ import type { Transfer, TransferReport, TransferResult } from "../host/contract.
 import type { BlobBody, HostSettings, Registry, Upload } from "../registry/contract.ts";
 import { algorithmOf, createHasher, isHashAlgorithm, type Hasher } from "../registry/digest.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
+import { initialShape, learnFrom, learnFromOffset, planUpload, type UploadShape } from "../registry/upload-shape.ts";
 import { failure, refusesDigest, reportable, stalled, stalledBetween, type Place } from "./failures.ts";
 import { graver, type HeldGate } from "./held-gate.ts";
 import type { Meter } from "./meter.ts";
@@ -41,6 +42,9 @@ export interface Pushable {
   add(repository: string): void;
 }
 
+/** The operation of every request that carries a blob's bytes to the target. */
+const UPLOAD_OPERATION = "upload blob";
+
 type Success = "copied" | "mounted" | "present";
 
 /** Moves the blob. Never throws: what went wrong is in the report. */
@@ -64,6 +68,7 @@ export async function runTransfer(
     requests: { source: source.registry.usage.requests, target: target.registry.usage.requests },
     warnings: [...new Set([...source.registry.usage.warnings, ...target.registry.usage.warnings])],
     ...(meter.firstByteAt !== undefined && { firstByteAt: meter.firstByteAt }),
+    ...(run.learned !== null && { learned: run.learned }),
   };
 }
 
@@ -76,7 +81,9 @@ class Run {
   readonly #watchdog: Watchdog;
   /** Ends every request of both sides at once. */
   readonly #controller = new AbortController();
+  readonly #shape: UploadShape;
   #session: Session | null = null;
+  #learned: UploadShape | null = null;
 
   constructor(
     transfer: Transfer,
@@ -92,6 +99,7 @@ class Run {
     };
     this.#transfer = transfer;
     this.#settings = target.settings;
+    this.#shape = transfer.shape ?? initialShape(target.settings);
     this.#options = options;
     this.#gates = { source: source.gate, target: target.gate };
     this.#watchdog = new Watchdog(idleMs, now, (side, limitMs) => {
@@ -115,13 +123,20 @@ class Run {
     }
   }
 
+  /** How the target takes blobs, if that came out now; null: nothing new. */
+  get learned(): UploadShape | null {
+    return this.#learned;
+  }
+
   async result(): Promise<TransferResult> {
     try {
-      return { kind: await this.#copy() };
+      const kind = await this.#copy();
+      this.#learnFromAnswers();
+      return { kind };
     } catch (thrown) {
       this.#breakOff(thrown);
       await this.#cancelUpload();
-      const error = await this.#verdict(thrown);
+      const error = this.#learnFromRefusal(await this.#verdict(thrown));
       return this.#options.signal.aborted ? { kind: "returned" } : { kind: "failed", error };
     }
   }
@@ -157,17 +172,21 @@ class Run {
       return "copied";
     }
     const { body, session } = await this.#openBoth();
+    if (body.encoding !== undefined) {
+      const note = `; it says the bytes are encoded as ${body.encoding}, though it was asked not to encode anything`;
+      source.place = { ...source.place, note };
+    }
     if (body.contentLength !== null && body.contentLength !== offer.sizeBytes) {
       await body.stream.cancel().catch(() => undefined);
       throw failure(
         source.place,
         "size_mismatch",
-        false,
+        true,
         `offers ${body.contentLength} bytes where its manifest says ${offer.sizeBytes}`,
       );
     }
     const hasher = this.#settings.verify === "stream" ? hasherOf(offer.digest) : null;
-    const isPipeable = hasher === null && session.chunkBytes === 0 && body.contentLength !== null;
+    const isPipeable = hasher === null && session.plan.way === "put" && body.contentLength !== null;
     if (isPipeable) {
       await streamPiped(this.#ends, body, session, this.#options.meter);
     } else {
@@ -180,7 +199,15 @@ class Run {
     const { registry, place } = this.#ends.target;
     // The client has no signal for this one; whatever becomes of it, it moves no bytes.
     const heading = registry.headBlob(place.repository, place.digest);
-    const sizeBytes = await this.#watchdog.watch("target", this.#ends.target.idleMs, this.#orAborted(heading));
+    const sizeBytes = await this.#watchdog
+      .watch("target", this.#ends.target.idleMs, this.#orAborted(heading))
+      .catch((thrown: unknown) => {
+        // A registry that answers no HEADs, or none of ours, may take the upload all the same.
+        if (["unsupported", "denied"].includes(reportable(thrown).code)) {
+          return null;
+        }
+        throw thrown;
+      });
     // -1: there, size not said. Another size means a broken registry; what it makes of the upload decides.
     return sizeBytes === -1 || sizeBytes === this.#transfer.offer.sizeBytes;
   }
@@ -198,9 +225,32 @@ class Run {
   }
 
   #sessionOf(upload: Upload): Session {
-    const { sizeBytes } = this.#transfer.offer;
-    const chunkBytes = this.#settings.chunkBytes === 0 ? 0 : Math.max(this.#settings.chunkBytes, upload.minChunkBytes);
-    return { upload, sizeBytes, chunkBytes: sizeBytes > chunkBytes ? chunkBytes : 0 };
+    const { offer, attempt } = this.#transfer;
+    const { sizeBytes } = offer;
+    const { minChunkBytes, maxChunkBytes = 0 } = upload;
+    const plan = planUpload(this.#shape, sizeBytes, { minChunkBytes, maxChunkBytes }, attempt);
+    return { upload, sizeBytes, plan, firstByte: 0 };
+  }
+
+  /** A refusal of the form in which the blob was sent is worth another try in the next one. */
+  #learnFromRefusal(error: ErrorDetail): ErrorDetail {
+    const isUpload = error.side === "target" && error.operation === UPLOAD_OPERATION;
+    // What the settings demand is not given up on a refusal: who made them is told.
+    if (this.#session === null || !isUpload || this.#settings.chunkBytes > 0) {
+      return error;
+    }
+    const { plan, sizeBytes, firstByte } = this.#session;
+    this.#learned = learnFrom(this.#shape, { plan, sizeBytes, firstByte, error });
+    if (this.#learned === null) {
+      this.#learnFromAnswers();
+      return error;
+    }
+    return { ...error, retryable: true };
+  }
+
+  #learnFromAnswers(): void {
+    const odd = this.#session?.oddOffset;
+    this.#learned = odd === undefined ? null : learnFromOffset(this.#shape, odd.sentBytes, odd.toldBytes);
   }
 
   async #openSession(): Promise<Session> {
@@ -260,10 +310,11 @@ class Run {
   /** The error to report. An invalid digest that was not seen on the way is looked into: it may be the source's fault. */
   async #verdict(thrown: unknown): Promise<ErrorDetail> {
     const detail = reportable(thrown);
-    const right = { ...detail, message: `${detail.message}; the source's bytes are right` };
     if (!refusesDigest(thrown)) {
       return detail;
     }
+    // Right at the source, wrong at the target: damaged on the way, or by the target.
+    const right = { ...detail, retryable: true, message: `${detail.message}; the source's bytes are right` };
     const hasher = hasherOf(this.#transfer.offer.digest);
     if (hasher === null) {
       return detail;
@@ -278,7 +329,7 @@ class Run {
     } catch (cause) {
       return { ...detail, message: `${detail.message}; the source could not be checked: ${reportable(cause).message}` };
     }
-    return failure(this.#ends.source.place, "digest_mismatch", false, "sends bytes with another digest").detail;
+    return failure(this.#ends.source.place, "digest_mismatch", true, "sends bytes with another digest").detail;
   }
 
   /** Reads the blob once more, for its hash alone. The transfer itself has been broken off already. */

@@ -1,8 +1,11 @@
 /**
- * The target end of a transfer: an open upload session that takes the blob in pieces, in one request or in chunks as
- * the host wants it. The session is closed only by `close`, after the digest is known to be right.
+ * The target end of a transfer: an open upload session that takes the blob in pieces, in the shape that the host wants.
+ * The session is closed only by `close`, after the digest is known to be right.
  */
 import type { Registry, Upload } from "../registry/contract.ts";
+import { CopyError } from "../registry/errors.ts";
+import type { UploadPlan } from "../registry/upload-shape.ts";
+import { failure } from "./failures.ts";
 import { ANSWER_LIMIT_MS, BodyWriter, type WriterTools } from "./body-writer.ts";
 
 export interface SinkTools extends WriterTools {
@@ -14,8 +17,11 @@ export interface Session {
   /** In its newest state; what must be cancelled when the transfer fails. */
   upload: Upload;
   sizeBytes: number;
-  /** Size of the upload's chunks; 0: all in one request. */
-  chunkBytes: number;
+  plan: UploadPlan;
+  /** Where the newest request that carries bytes begins in the blob. */
+  firstByte: number;
+  /** An answer after a chunk that did not tell what had been sent. */
+  oddOffset?: { sentBytes: number; toldBytes: number };
 }
 
 export interface UploadSink {
@@ -28,7 +34,11 @@ export interface UploadSink {
 }
 
 export function openSink(tools: SinkTools, session: Session): UploadSink {
-  return session.chunkBytes > 0 ? new ChunkedSink(tools, session) : new WholeSink(tools, session);
+  const { plan } = session;
+  if (plan.way === "put") {
+    return new WholeSink(tools, session);
+  }
+  return new PatchSink(tools, session, plan.way === "chunks" ? plan.chunkBytes : null);
 }
 
 /** The body of the closing PUT of a session, in one piece. */
@@ -64,23 +74,27 @@ class WholeSink implements UploadSink {
   }
 }
 
-class ChunkedSink implements UploadSink {
+/** PATCHes, one or many, and a closing PUT without a body. */
+class PatchSink implements UploadSink {
   readonly #tools: SinkTools;
   readonly #session: Session;
+  readonly #chunkBytes: number | null;
   #writer: BodyWriter<Upload> | null = null;
-  /** Where the next chunk begins, and how many bytes of the one under way are missing. */
+  /** Where the next request begins, and how many bytes of the one under way are missing. */
   #nextByte = 0;
   #missingBytes = 0;
 
-  constructor(tools: SinkTools, session: Session) {
+  /** @param chunkBytes Null: one PATCH without Content-Range. */
+  constructor(tools: SinkTools, session: Session, chunkBytes: number | null) {
     this.#tools = tools;
     this.#session = session;
+    this.#chunkBytes = chunkBytes;
   }
 
   async write(piece: Uint8Array): Promise<void> {
     let rest = piece;
     while (rest.byteLength > 0) {
-      const writer = (this.#writer ??= this.#startChunk());
+      const writer = (this.#writer ??= this.#startRequest());
       const part = rest.subarray(0, this.#missingBytes);
       await writer.write(part);
       this.#missingBytes -= part.byteLength;
@@ -90,6 +104,7 @@ class ChunkedSink implements UploadSink {
       }
       this.#session.upload = await writer.close();
       this.#writer = null;
+      this.#check();
     }
   }
 
@@ -103,15 +118,34 @@ class ChunkedSink implements UploadSink {
     await this.#writer?.abort();
   }
 
-  #startChunk(): BodyWriter<Upload> {
+  #startRequest(): BodyWriter<Upload> {
     const { registry, signal } = this.#tools;
-    const { upload, chunkBytes } = this.#session;
+    const session = this.#session;
+    const { upload } = session;
+    const chunkBytes = this.#chunkBytes;
     const firstByte = this.#nextByte;
-    const sizeBytes = Math.min(chunkBytes, this.#session.sizeBytes - firstByte);
+    const leftBytes = session.sizeBytes - firstByte;
+    const sizeBytes = chunkBytes === null ? leftBytes : Math.min(chunkBytes, leftBytes);
+    session.firstByte = firstByte;
     this.#nextByte = firstByte + sizeBytes;
     this.#missingBytes = sizeBytes;
     return new BodyWriter(this.#tools, sizeBytes, (body) =>
-      registry.patchBlob(upload, { firstByte, sizeBytes, body, signal }),
+      registry.patchBlob(upload, { sizeBytes, body, signal, ...(chunkBytes !== null && { firstByte }) }),
     );
+  }
+
+  /** What the answer says of the offset is noted, not heeded: ECR's stands still, and the digest decides in the end. */
+  #check(): void {
+    const { upload, sizeBytes } = this.#session;
+    const sentBytes = this.#nextByte;
+    if (upload.completed === true && sentBytes < sizeBytes) {
+      const problem = `closed the upload after ${sentBytes} of ${sizeBytes} bytes`;
+      const { detail } = failure(this.#tools.place, "upload_rejected", true, problem);
+      throw new CopyError({ ...detail, status: 201 });
+    }
+    const { toldBytes } = upload;
+    if (toldBytes !== undefined && toldBytes !== sentBytes && sentBytes < sizeBytes) {
+      this.#session.oddOffset ??= { sentBytes, toldBytes };
+    }
   }
 }

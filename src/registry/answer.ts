@@ -100,7 +100,10 @@ export async function refusalOf(response: Response, context: AnswerContext): Pro
   const words = await readWords(response, context.authorization);
   const { status } = response;
   const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), context.nowMs);
-  const said = words.text === "" ? "" : `: ${words.text}`;
+  // Its code too, where the words are others: that is what its documentation speaks of.
+  const isNews = /^[A-Z_]{2,40}$/.test(words.code) && !words.text.toUpperCase().includes(words.code);
+  const named = isNews ? ` (${words.code})` : "";
+  const said = words.text === "" ? named : `${named}: ${words.text}`;
   if (context.elsewhere !== null && status !== 429) {
     return new CopyError({
       code: "unavailable",
@@ -178,14 +181,18 @@ function codeOf(response: Response, words: RegistryWords, context: AnswerContext
   return status === 405 || status === 501 ? "unsupported" : context.otherwise;
 }
 
+/** What a person can do about it, as an end of the sentence. */
 function adviceFor(code: ErrorCode, status: number, context: AnswerContext): string {
+  const { host, side, authorization } = context;
   if (code === "unauthorized" || code === "denied") {
-    return context.authorization === null
-      ? ` (no credentials for ${context.host} are known; it may also not exist)`
-      : ` (with the credentials known for ${context.host}; it may also not exist)`;
+    const missing = side === "target" ? "" : ", or it does not exist";
+    return authorization === null
+      ? ` (no credentials for ${host} are known; log in to it first${missing})`
+      : ` (the credentials known for ${host} do not suffice; check them and what they allow${missing})`;
   }
   if (status === 413) {
-    return ` (it does not take that much in one request; set chunk_bytes for ${context.host})`;
+    return ` (it does not take that much in one request; set chunk_bytes for ${host})`;
   }
-  return "";
+  // RFC 4918, section 11.5.
+  return status === 507 ? ` (${host} has no room left)` : "";
 }

@@ -27,7 +27,10 @@ export async function readBounded(response: Response, maxBytes: number): Promise
   const reader = response.body.getReader();
   let timer: ReturnType<typeof setTimeout> | null = null;
   const stalled = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new BrokenBody("the body stood still")), BODY_TIME_LIMIT_MS);
+    timer = setTimeout(
+      () => reject(new BrokenBody(`it did not end within ${BODY_TIME_LIMIT_MS / 1000} s`)),
+      BODY_TIME_LIMIT_MS,
+    );
   });
   const parts: Uint8Array[] = [];
   let sizeBytes = 0;

@@ -41,6 +41,8 @@ export interface BlobBody {
   stream: ReadableStream<Uint8Array>;
   /** What the answer said, null where it said nothing. */
   contentLength: number | null;
+  /** `Content-Encoding`, where the answer has one although none was asked for: the bytes are as they were sent. */
+  encoding?: string;
   /** Offset of the first byte in the blob; not 0 only when a range was asked for and granted. */
   firstByte: number;
 }
@@ -51,6 +53,10 @@ export interface Upload {
   location: string;
   /** `OCI-Chunk-Min-Length`, 0 where not given. */
   minChunkBytes: number;
+  /** `OCI-Chunk-Max-Length`, which Cloudflare's registry sends; absent where not given. */
+  maxChunkBytes?: number;
+  /** What the newest answer's `Range` says to be stored; absent where it says nothing that can be read. */
+  toldBytes?: number;
   /** The registry has closed the session by itself at the last byte (201 on PATCH, as ECR does): `putBlob` only checks. */
   completed?: boolean;
 }
@@ -109,10 +115,10 @@ export interface Registry {
     upload: Upload,
     options: { digest: string; sizeBytes: number; body: ReadableStream<Uint8Array> | null; signal: AbortSignal },
   ): Promise<void>;
-  /** PATCH of one chunk; answers the session as it is then. */
+  /** PATCH of one chunk, or (without `firstByte`) of the whole blob; answers the session as it is then. */
   patchBlob(
     upload: Upload,
-    options: { firstByte: number; sizeBytes: number; body: ReadableStream<Uint8Array>; signal: AbortSignal },
+    options: { firstByte?: number; sizeBytes: number; body: ReadableStream<Uint8Array>; signal: AbortSignal },
   ): Promise<Upload>;
   /** Offset the registry has stored so far, or null when the session is gone or the registry cannot tell. */
   uploadOffset(upload: Upload): Promise<{ offsetBytes: number; upload: Upload } | null>;

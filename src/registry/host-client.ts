@@ -61,3 +61,9 @@ export function lengthOf(response: Response): number | null {
   const text = response.headers.get("content-length");
   return text !== null && /^\d{1,15}$/.test(text.trim()) ? Number(text) : null;
 }
+
+/** How the body was encoded on the way, fit for a sentence; null: not at all, as was asked for. */
+export function encodingOf(response: Response): string | null {
+  const text = (response.headers.get("content-encoding") ?? "").trim().toLowerCase();
+  return text === "" || text === "identity" ? null : text.replace(/[^a-z0-9, .+-]/g, "?").slice(0, 40);
+}

@@ -3,7 +3,7 @@ import { discard, readBounded } from "./body.ts";
 import type { Manifest, ManifestHead } from "./contract.ts";
 import { algorithmOf, digestOf, isDigest, isHashAlgorithm, parseDigest, verifyBytes } from "./digest.ts";
 import { CopyError } from "./errors.ts";
-import { answerError, lengthOf, nameOf, readScopes, writeScopes, type HostClient } from "./host-client.ts";
+import { answerError, encodingOf, lengthOf, nameOf, readScopes, writeScopes, type HostClient } from "./host-client.ts";
 import {
   ACCEPTED_MANIFESTS,
   bareMediaType,
@@ -60,7 +60,12 @@ export async function headManifest(
     const { digest, mediaType, bytes } = await getManifest(client, repository, reference);
     return { digest, mediaType, sizeBytes: bytes.byteLength };
   } catch (thrown) {
-    if (thrown instanceof CopyError && thrown.detail.code === "not_found") {
+    if (!(thrown instanceof CopyError)) {
+      throw thrown;
+    }
+    const { code } = thrown.detail;
+    // JFrog denies what is missing. Whoever may not even look finds out with the first push.
+    if (code === "not_found" || (code === "denied" && client.side === "target")) {
       return null;
     }
     throw thrown;
@@ -189,6 +194,12 @@ async function readManifest(client: HostClient, repository: string, reference: s
         );
       }
       const { bytes } = body;
+      const encoding = encodingOf(response);
+      // No manifest begins with these bytes, gzip always does.
+      if (encoding !== null && bytes[0] === 0x1f && bytes[1] === 0x8b) {
+        const problem = `sent ${call.about} encoded as ${encoding}, though it was asked not to encode anything`;
+        throw answerError(client, call.operation, "unsupported", problem);
+      }
       if (announcedBytes !== null && bytes.byteLength < announcedBytes) {
         const problem = `sent ${bytes.byteLength} of ${announcedBytes} bytes of ${call.about}`;
         throw answerError(client, call.operation, "connection", problem, { retryable: true });

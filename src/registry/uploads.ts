@@ -89,18 +89,19 @@ export async function putBlob(
 export async function patchBlob(
   client: HostClient,
   upload: Upload,
-  options: { firstByte: number; sizeBytes: number; body: ReadableStream<Uint8Array>; signal: AbortSignal },
+  options: { firstByte?: number; sizeBytes: number; body: ReadableStream<Uint8Array>; signal: AbortSignal },
 ): Promise<Upload> {
   const { firstByte, sizeBytes, body, signal } = options;
-  const range = `${firstByte}-${firstByte + sizeBytes - 1}`;
-  const call = sessionCall(client, upload, "upload chunk", `bytes ${range} of a blob in ${upload.repository}`, signal);
+  const range = firstByte === undefined ? null : `${firstByte}-${firstByte + sizeBytes - 1}`;
+  const part = range === null ? `${sizeBytes} bytes of a blob` : `bytes ${range} of a blob`;
+  const call = sessionCall(client, upload, "upload blob", `${part} in ${upload.repository}`, signal);
   return client.requester.perform(
     {
       ...call,
       kind: "blob",
       bytes: sizeBytes,
       method: "PATCH",
-      headers: { "content-type": OCTETS, "content-range": range },
+      headers: { "content-type": OCTETS, ...(range === null ? {} : { "content-range": range }) },
       body: { kind: "stream", stream: body, sizeBytes },
       // 201: ECR and some others close the session by themselves when the last byte is there.
       accept: [201, 202, 204],
@@ -130,13 +131,10 @@ export async function uploadOffset(
         discard(response);
         return null;
       }
-      const range = response.headers.get("range");
-      const last = /^\s*(?:bytes=)?0-(\d{1,15})\s*$/i.exec(range ?? "");
-      // "0-0" is what some say for nothing and some for one byte: the registry refuses what follows if we guess wrong.
-      const lastByte = last ? Number(last[1]) : 0;
-      const isReadable = last !== null || range === null || range.trim() === "";
+      const isSilent = (response.headers.get("range") ?? "").trim() === "";
       const next = continued(client, upload, call.operation, answer);
-      return isReadable ? { offsetBytes: lastByte === 0 ? 0 : lastByte + 1, upload: next } : null;
+      const offsetBytes = next.toldBytes ?? (isSilent ? 0 : null);
+      return offsetBytes === null ? null : { offsetBytes, upload: next };
     },
   );
 }
@@ -238,7 +236,8 @@ function openedBy(client: HostClient, repository: string, operation: string, ans
   return {
     repository,
     location: client.transport.resolve(location, answer.url, operation).href,
-    minChunkBytes: minChunkOf(response),
+    minChunkBytes: bytesIn(response, "oci-chunk-min-length"),
+    maxChunkBytes: bytesIn(response, "oci-chunk-max-length"),
   };
 }
 
@@ -247,15 +246,31 @@ function continued(client: HostClient, upload: Upload, operation: string, answer
   const { response, url } = answer;
   discard(response);
   const location = response.headers.get("location");
+  const { toldBytes: _, ...before } = upload;
+  const toldBytes = offsetOf(response);
   return {
-    ...upload,
+    ...before,
     ...(location === null ? {} : { location: client.transport.resolve(location, url, operation).href }),
-    minChunkBytes: Math.max(upload.minChunkBytes, minChunkOf(response)),
+    ...(toldBytes === null ? {} : { toldBytes }),
+    minChunkBytes: Math.max(upload.minChunkBytes, bytesIn(response, "oci-chunk-min-length")),
+    maxChunkBytes: bytesIn(response, "oci-chunk-max-length") || (upload.maxChunkBytes ?? 0),
   };
 }
 
-function minChunkOf(response: Response): number {
-  const text = response.headers.get("oci-chunk-min-length") ?? "";
+/** `Range: 0-1023`, the last byte that is stored; null where there is none that can be read. */
+function offsetOf(response: Response): number | null {
+  const last = /^\s*(?:bytes=)?0-(\d{1,15})\s*$/i.exec(response.headers.get("range") ?? "");
+  if (last === null) {
+    return null;
+  }
+  // "0-0" is what some say for nothing and some for one byte: the registry refuses what follows if we guess wrong.
+  const lastByte = Number(last[1]);
+  return lastByte === 0 ? 0 : lastByte + 1;
+}
+
+/** A header that is a number of bytes; 0 where it is missing or none. */
+function bytesIn(response: Response, name: string): number {
+  const text = response.headers.get(name)?.trim() ?? "";
   return /^\d{1,15}$/.test(text) ? Number(text) : 0;
 }
 

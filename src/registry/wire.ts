@@ -119,7 +119,7 @@ export function createWire(options: WireOptions): Wire {
         host,
         operation,
         "connection",
-        `${url.host} could not be reached or hung up${reasonOf(thrown)}`,
+        `${url.host} could not be reached or hung up${reasonOf(thrown, url)}`,
       );
     } finally {
       clearTimeout(timer);
@@ -195,13 +195,19 @@ function failure(
 }
 
 /** The system's name for what went wrong (`ECONNREFUSED`), or the runtime's own short words; never an address. */
-function reasonOf(thrown: unknown): string {
+function reasonOf(thrown: unknown, url: URL): string {
   if (!(thrown instanceof Error)) {
     return "";
   }
   const { cause } = thrown;
   if (typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string") {
     return `: ${cause.code}`;
+  }
+  // Workerd's words for names that do not resolve and for handshakes that fail: it tells no more than a number of its log.
+  if (/^internal error\b/.test(thrown.message)) {
+    return url.protocol === "https:"
+      ? ": no connection came about; check its name and port, that it speaks HTTPS, and that its certificate is trusted"
+      : ": no connection came about; check its name and port";
   }
   return thrown.message === "" || thrown.message.includes("://") ? "" : `: ${thrown.message.slice(0, 200)}`;
 }

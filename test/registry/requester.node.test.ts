@@ -164,7 +164,7 @@ describe("authorization", () => {
     const bench = clientOf(registry.host, { credential: ME, client: { side: "target" } });
     const detail = await refusal(bench.registry.startUpload("a", { digest: DIGEST, signal: never }));
     expect(detail).toMatchObject({ code: "unauthorized", side: "target", status: 401, retryable: false });
-    expect(detail.message).toContain("with the credentials known for");
+    expect(detail.message).toContain("do not suffice");
     expect(registry.requests.filter(({ path }) => path.startsWith("/v2/"))).toHaveLength(2);
     expect(JSON.stringify([detail, bench.lines])).not.toMatch(/hunter2|Bearer/);
   });
