@@ -40,7 +40,7 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.e2e.test.ts"],
+          include: ["test/e2e/**/*.e2e.test.ts", "test/faults/**/*.e2e.test.ts"],
           globalSetup: ["test/e2e/e2e.setup.ts"],
           // Each file starts processes and registries of its own; together they would measure one another.
           fileParallelism: false,

@@ -26,6 +26,8 @@ export type AuthOptions =
       tellsLife?: boolean;
       /** `get`: the endpoint answers POST with 405. Default `both`. */
       methods?: "get" | "both";
+      /** A token request that names more repositories than the request needs is refused, as Docker Hub does. */
+      refusesForeignScopes?: boolean;
       /** Name of the field that holds the token. Default both. */
       field?: "token" | "access_token" | "both";
     };
@@ -116,6 +118,10 @@ export class Authority {
       throw new RegistryError(401, "UNAUTHORIZED", "wrong user or password");
     }
     const asked = form.getAll("scope").flatMap((scope) => scope.split(" ").filter(Boolean).map(parseScope));
+    const repositories = new Set(asked.map(({ repository }) => repository));
+    if (options.refusesForeignScopes && repositories.size > 1) {
+      throw new RegistryError(400, "UNSUPPORTED", "invalid repository name");
+    }
     // A server may grant less than was asked for, with status 200.
     const access = asked.map((wanted) => ({ repository: wanted.repository, actions: granted(user, wanted) }));
     const token = randomBytes(24).toString("base64url");

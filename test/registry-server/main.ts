@@ -1,6 +1,7 @@
 /** The test registry as a command: `node test/registry-server/main.ts --port 5000 --referrers`. Prints its address. */
 import { parseArgs } from "node:util";
 import type { AuthOptions } from "./auth.ts";
+import { isPersonality, PERSONALITIES } from "./personalities.ts";
 import { startRegistry } from "./server.ts";
 
 const HELP = `usage: node test/registry-server/main.ts [options]
@@ -8,6 +9,7 @@ const HELP = `usage: node test/registry-server/main.ts [options]
   --basic USER:PASS  ask for Basic authentication
   --bearer USER:PASS ask for a token, with a token endpoint of its own
   --anonymous-pull   let everybody read
+  --personality NAME behave like ${Object.keys(PERSONALITIES).join(", ")}
   --referrers        switch the referrers API on
   --redirect         send blob reads to a second listener
   --discard          count and hash blobs, keep none
@@ -18,6 +20,7 @@ const { values } = parseArgs({
     port: { type: "string", default: "0" },
     basic: { type: "string" },
     bearer: { type: "string" },
+    personality: { type: "string", default: "" },
     "anonymous-pull": { type: "boolean", default: false },
     referrers: { type: "boolean", default: false },
     redirect: { type: "boolean", default: false },
@@ -34,12 +37,18 @@ if (values.help) {
 }
 
 async function run(): Promise<void> {
+  const { personality } = values;
+  if (personality !== "" && !isPersonality(personality)) {
+    throw new Error(`--personality ${personality}: use one of ${Object.keys(PERSONALITIES).join(", ")}`);
+  }
   const registry = await startRegistry({
     port: Number(values.port),
-    auth: authFrom(),
-    referrers: values.referrers,
-    redirect: values.redirect,
-    discard: values.discard,
+    // What is not asked for is left to the personality.
+    ...(personality !== "" && { personality }),
+    ...((personality === "" || values.basic !== undefined || values.bearer !== undefined) && { auth: authFrom() }),
+    ...(values.referrers && { referrers: true }),
+    ...(values.redirect && { redirect: true }),
+    ...(values.discard && { discard: true }),
   });
   console.log(registry.host);
   if (values.log) {

@@ -10,20 +10,47 @@ export interface ManifestOptions {
   maxManifestBytes: number;
   /** The referrers API is on: a PUT with `subject` is answered with OCI-Subject. */
   referrers: boolean;
+  /** A tag that is there is not moved: 400, whatever it is to point to. */
+  immutableTags: boolean;
+  /** Status of a PUT that was good; the spec has 201. */
+  writtenStatus: 201 | 202;
+  /** What a GET or HEAD of a missing tag is answered with; the spec has 404. */
+  missingStatus: 404 | 403;
+  /** HEADs come without Docker-Content-Digest. */
+  hidesDigest: boolean;
 }
+
+/** Manifests as the spec has them. */
+export const PLAIN_MANIFESTS: ManifestOptions = {
+  checkReferences: true,
+  maxManifestBytes: 4 * 1024 * 1024,
+  referrers: false,
+  immutableTags: false,
+  writtenStatus: 201,
+  missingStatus: 404,
+  hidesDigest: false,
+};
 
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const DIGEST = /^[a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/;
 
 /** GET and HEAD. */
-export function readManifest(storage: Storage, repository: string, reference: string): Reply {
+export function readManifest(
+  storage: Storage,
+  method: string,
+  repository: string,
+  reference: string,
+  options: ManifestOptions,
+): Reply {
   const manifest = storage.manifestIn(repository, reference);
   if (!manifest) {
-    throw unknownManifest(storage, repository, reference);
+    throw options.missingStatus === 403
+      ? new RegistryError(403, "DENIED", "The requested resource is not accessible")
+      : unknownManifest(storage, repository, reference);
   }
   return bytesReply(200, manifest.bytes, {
     "content-type": manifest.mediaType,
-    "docker-content-digest": manifest.digest,
+    ...(options.hidesDigest && method === "HEAD" ? {} : { "docker-content-digest": manifest.digest }),
     etag: `"${manifest.digest}"`,
   });
 }
@@ -54,12 +81,15 @@ export async function writeManifest(
   if (options.checkReferences) {
     checkReferences(target, manifest);
   }
+  if (options.immutableTags && target.tags.has(reference)) {
+    throw new RegistryError(400, "TAG_INVALID", `The tag ${reference} already exists and is immutable`);
+  }
   target.manifests.set(digest, { bytes, mediaType });
   if (!reference.includes(":")) {
     target.tags.set(reference, digest);
   }
   const subject = isRecord(manifest.subject) ? manifest.subject.digest : undefined;
-  return emptyReply(201, {
+  return emptyReply(options.writtenStatus, {
     location: `/v2/${repository}/manifests/${digest}`,
     "docker-content-digest": digest,
     ...(options.referrers && typeof subject === "string" ? { "oci-subject": subject } : {}),

@@ -20,6 +20,7 @@ export type ErrorCode =
   | "NAME_INVALID"
   | "NAME_UNKNOWN"
   | "SIZE_INVALID"
+  | "TAG_INVALID"
   | "UNAUTHORIZED"
   | "DENIED"
   | "UNSUPPORTED"

@@ -11,16 +11,19 @@ import { Exchange } from "./exchange.ts";
 import { FaultBook, type FaultRule } from "./faults.ts";
 import { Limits, type LimitOptions } from "./limits.ts";
 import { listReferrers, listTags } from "./listings.ts";
-import { deleteManifest, readManifest, writeManifest, type ManifestOptions } from "./manifests.ts";
+import { deleteManifest, PLAIN_MANIFESTS, readManifest, writeManifest, type ManifestOptions } from "./manifests.ts";
+import { PERSONALITIES, type Personality } from "./personalities.ts";
 import { Recorder } from "./recorder.ts";
 import { jsonReply, RegistryError, type Reply } from "./reply.ts";
 import { Storage } from "./storage.ts";
-import { Uploads, type OpenUpload, type UploadOptions } from "./uploads.ts";
+import { LENIENT_UPLOADS, Uploads, type OpenUpload, type UploadOptions } from "./uploads.ts";
 
 export type { FaultAction, FaultRule } from "./faults.ts";
 export type { RecordedRequest } from "./recorder.ts";
 
 export interface RegistryOptions extends Partial<UploadOptions>, Partial<ManifestOptions> {
+  /** Behaves like a well-known registry; every other option stands above it. */
+  personality?: Personality;
   /** Default 0: any free port. */
   port?: number;
   auth?: AuthOptions;
@@ -34,6 +37,14 @@ export interface RegistryOptions extends Partial<UploadOptions>, Partial<Manifes
   tagPageSize?: number;
   /** DELETE of manifests and blobs is answered, else 405. Default true. */
   deletes?: boolean;
+  /** A repository is there with the first push; else it must have been made. Default true. */
+  createsRepositories?: boolean;
+  /** POST needs a Content-Length, be it 0. */
+  demandsLength?: boolean;
+  /** A mount without `from` is refused. */
+  mountNeedsFrom?: boolean;
+  /** What a mount from a repository that is not there is answered with; the spec has 202. */
+  mountRefusal?: 401 | 403;
   /** Clock of tokens, signed paths and quotas, in milliseconds since the epoch. */
   now?: () => number;
 }
@@ -60,22 +71,12 @@ export interface TestRegistry extends AsyncDisposable {
 const NAME = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*)*";
 const ROUTE = new RegExp(`^/v2/(${NAME})/(?:(blobs/uploads|blobs|manifests|referrers)/([^/]*)|(tags/list))$`);
 
-export async function startRegistry(options: RegistryOptions = {}): Promise<TestRegistry> {
+export async function startRegistry(given: RegistryOptions = {}): Promise<TestRegistry> {
+  const options: RegistryOptions = { ...(given.personality && PERSONALITIES[given.personality]), ...given };
   const now = options.now ?? Date.now;
   const storage = new Storage();
-  const uploads = new Uploads(storage, {
-    mount: options.mount ?? "any",
-    singlePost: options.singlePost ?? true,
-    minChunkBytes: options.minChunkBytes ?? 0,
-    maxBodyBytes: options.maxBodyBytes ?? 0,
-    location: options.location ?? "relative",
-    discard: options.discard ?? false,
-  });
-  const manifestOptions: ManifestOptions = {
-    checkReferences: options.checkReferences ?? true,
-    maxManifestBytes: options.maxManifestBytes ?? 4 * 1024 * 1024,
-    referrers: options.referrers ?? false,
-  };
+  const uploads = new Uploads(storage, { ...LENIENT_UPLOADS, ...options });
+  const manifestOptions: ManifestOptions = { ...PLAIN_MANIFESTS, ...options };
   const authority = new Authority(options.auth ?? { type: "none" }, now);
   const limits = new Limits(options.limits ?? {}, now);
   const recorder = new Recorder();
@@ -102,11 +103,33 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
     const reference = decodeURIComponent(match[3] ?? "");
     authority.check(exchange, accessOf(method, repository, resource, url.searchParams.get("from")));
     const quotaHeaders = limits.admit(method, resource === "manifests", recorder.active);
+    checkManners(exchange, method, repository, resource);
     if (resource === "uploads" && exchange.fault?.type === "lose-upload") {
       uploads.lose(reference);
     }
     const reply = await operate(exchange, method, repository, resource, reference);
     return { ...reply, headers: { ...reply.headers, ...quotaHeaders } };
+  }
+
+  /** What some registries demand before they look at anything else. */
+  function checkManners(exchange: Exchange, method: string, repository: string, resource: string): void {
+    const isUpload = resource === "uploads" && method === "POST";
+    if (options.createsRepositories === false && isUpload && !storage.repositories.has(repository)) {
+      throw new RegistryError(404, "NAME_UNKNOWN", `The repository with name '${repository}' does not exist`);
+    }
+    if (options.demandsLength && isUpload && exchange.header("content-length") === undefined) {
+      throw new RegistryError(411, "SIZE_INVALID", "POST requests require a Content-Length");
+    }
+    const from = exchange.url.searchParams.get("from");
+    if (!isUpload || !exchange.url.searchParams.has("mount")) {
+      return;
+    }
+    if (options.mountNeedsFrom && from === null) {
+      throw new RegistryError(400, "NAME_INVALID", "from is missing");
+    }
+    if (options.mountRefusal !== undefined && from !== null && !storage.repositories.has(from)) {
+      throw new RegistryError(options.mountRefusal, "UNAUTHORIZED", `${from} may not be read`);
+    }
   }
 
   async function operate(
@@ -140,7 +163,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
         return uploads.cancel(repository, reference);
       case "GET manifests":
       case "HEAD manifests":
-        return readManifest(storage, repository, reference);
+        return readManifest(storage, method, repository, reference, manifestOptions);
       case "PUT manifests":
         return writeManifest(storage, exchange, repository, reference, manifestOptions);
       case "GET tags/list":

@@ -17,10 +17,41 @@ export interface UploadOptions {
   minChunkBytes: number;
   /** A body larger than this gets 413 (PUT, POST) or 416 (PATCH with Content-Range). 0: none. */
   maxBodyBytes: number;
+  /** A body larger than this gets 413, but only as the one body of a PUT or POST. 0: none. */
+  maxPutBytes: number;
+  /** A chunk (PATCH with Content-Range) larger than this gets 416 that names the limit in MiB. 0: none. */
+  maxChunkBytes: number;
+  /** The limit of chunks is told as `OCI-Chunk-Max-Length`. */
+  tellsMaxChunk: boolean;
+  /** Which uploads are taken: `put` in the closing PUT, `patch` without Content-Range, `chunks` with it. */
+  forms: readonly ("put" | "patch" | "chunks")[];
+  /** All chunks but the last must be equally large, as the parts of some object stores. */
+  equalChunks: boolean;
+  /** A PATCH without Content-Range is the whole blob: it is stored, answered 201, and the session is over. */
+  closesOnPatch: boolean;
+  /** `Range` stays at the end of the first chunk, whatever came after it. */
+  rangeStandsStill: boolean;
   location: "relative" | "absolute";
   /** Counts and hashes only: blobs can be sent but not read back. */
   discard: boolean;
 }
+
+/** An upload API that takes all that the spec has. */
+export const LENIENT_UPLOADS: UploadOptions = {
+  mount: "any",
+  singlePost: true,
+  minChunkBytes: 0,
+  maxBodyBytes: 0,
+  maxPutBytes: 0,
+  maxChunkBytes: 0,
+  tellsMaxChunk: false,
+  forms: ["put", "patch", "chunks"],
+  equalChunks: false,
+  closesOnPatch: false,
+  rangeStandsStill: false,
+  location: "relative",
+  discard: false,
+};
 
 export interface OpenUpload {
   id: string;
@@ -33,8 +64,9 @@ interface Session extends OpenUpload {
   pieces: Buffer[];
   /** A request is writing now: a second one would mix its bytes in. */
   busy: boolean;
-  /** The chunk before was below the minimum, so it must have been the last one. */
+  /** The chunk before was below the minimum, or smaller than the first, so it must have been the last one. */
   shortChunk: boolean;
+  firstChunkBytes: number;
 }
 
 export class Uploads {
@@ -78,10 +110,12 @@ export class Uploads {
       pieces: [],
       busy: false,
       shortChunk: false,
+      firstChunkBytes: 0,
     };
     this.#sessions.set(session.id, session);
     const digest = query.get("digest");
     if (digest !== null && this.#options.singlePost) {
+      this.#checkPut(Number(exchange.header("content-length") ?? 0));
       await this.#append(exchange, session);
       return this.#close(session, digest);
     }
@@ -91,8 +125,13 @@ export class Uploads {
   /** PATCH of a session: a chunk with Content-Range, or a stream without. */
   async append(exchange: Exchange, repository: string, id: string): Promise<Reply> {
     const session = this.#session(exchange, repository, id);
+    const isChunk = exchange.header("content-range") !== undefined;
+    this.#checkForm(isChunk ? "chunks" : "patch");
     this.#checkChunk(exchange, session);
     await this.#append(exchange, session);
+    if (this.#options.closesOnPatch && !isChunk) {
+      return this.#close(session, `sha256:${session.hash.copy().digest("hex")}`);
+    }
     return this.#accepted(exchange, session);
   }
 
@@ -104,6 +143,11 @@ export class Uploads {
       throw new RegistryError(400, "DIGEST_INVALID", "PUT needs the digest parameter");
     }
     this.#checkRange(exchange, session);
+    const bodyBytes = Number(exchange.header("content-length") ?? 0);
+    if (bodyBytes > 0 && session.offsetBytes === 0) {
+      this.#checkForm("put");
+    }
+    this.#checkPut(bodyBytes);
     await this.#append(exchange, session);
     return this.#close(session, digest);
   }
@@ -161,12 +205,34 @@ export class Uploads {
     return { lengthBytes: last - first + 1 };
   }
 
+  #checkForm(form: UploadOptions["forms"][number]): void {
+    if (!this.#options.forms.includes(form)) {
+      throw new RegistryError(
+        form === "patch" ? 405 : 400,
+        "UNSUPPORTED",
+        `uploads of the form "${form}" are not supported`,
+      );
+    }
+  }
+
+  #checkPut(bodyBytes: number): void {
+    const { maxPutBytes } = this.#options;
+    if (maxPutBytes > 0 && bodyBytes > maxPutBytes) {
+      throw new RegistryError(413, "SIZE_INVALID", "the body is too large");
+    }
+  }
+
   #checkChunk(exchange: Exchange, session: Session): void {
     const chunk = this.#checkRange(exchange, session);
     if (!chunk) {
       return;
     }
-    const { minChunkBytes, maxBodyBytes } = this.#options;
+    const { minChunkBytes, maxBodyBytes, maxChunkBytes, equalChunks } = this.#options;
+    if (maxChunkBytes > 0 && chunk.lengthBytes > maxChunkBytes) {
+      const limit = `${(maxChunkBytes / 1024 ** 2).toFixed(2)}MiB`;
+      const problem = `blob size exceeds the maximum permissible limit of ${limit}`;
+      throw new RegistryError(416, "RANGE_INVALID", problem, rangeOf(session));
+    }
     if (maxBodyBytes > 0 && chunk.lengthBytes > maxBodyBytes) {
       throw new RegistryError(416, "RANGE_INVALID", `a chunk may have ${maxBodyBytes} bytes`, rangeOf(session));
     }
@@ -178,7 +244,11 @@ export class Uploads {
         rangeOf(session),
       );
     }
-    session.shortChunk = chunk.lengthBytes < minChunkBytes;
+    session.firstChunkBytes ||= chunk.lengthBytes;
+    if (equalChunks && chunk.lengthBytes > session.firstChunkBytes) {
+      throw new RegistryError(400, "SIZE_INVALID", "all chunks but the last must be equally large", rangeOf(session));
+    }
+    session.shortChunk = chunk.lengthBytes < (equalChunks ? session.firstChunkBytes : minChunkBytes);
   }
 
   async #append(exchange: Exchange, session: Session): Promise<void> {
@@ -225,9 +295,12 @@ export class Uploads {
     const base = this.#options.location === "absolute" ? `http://${exchange.header("host")}` : "";
     return emptyReply(202, {
       location: base + path,
-      ...rangeOf(session),
+      ...(this.#options.rangeStandsStill && session.firstChunkBytes > 0
+        ? { range: `0-${session.firstChunkBytes - 1}` }
+        : rangeOf(session)),
       "docker-upload-uuid": session.id,
       ...(this.#options.minChunkBytes > 0 ? { "oci-chunk-min-length": String(this.#options.minChunkBytes) } : {}),
+      ...(this.#options.tellsMaxChunk ? { "oci-chunk-max-length": String(this.#options.maxChunkBytes) } : {}),
     });
   }
 }

@@ -1,0 +1,203 @@
+/** Registries that mean harm, against the client: a clear error, few requests, little memory, no credentials elsewhere. */
+import { gzipSync } from "node:zlib";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { readBounded } from "../../src/registry/body.ts";
+import { digestOf } from "../../src/registry/digest.ts";
+import type { Fetch, WireInit } from "../../src/registry/wire.ts";
+import { clientOf, json, never, refusal, serve, streamOf } from "../registry/support.ts";
+
+const MIB = 1024 ** 2;
+const MANIFEST = '{"schemaVersion":2,"layers":[]}';
+const BLOB = digestOf(new TextEncoder().encode("blob"));
+const LOGIN = { kind: "basic", username: "somebody", password: "a very secret word" } as const;
+
+describe("what never ends", () => {
+  const piece = Buffer.alloc(64 * 1024, " ");
+
+  it.each([
+    ["a manifest", "manifest_too_large", (host: string) => clientOf(host).registry.getManifest("a", "latest")],
+    ["a list of tags", "unsupported", (host: string) => clientOf(host).registry.listTags("a")],
+  ])("%s is left unread beyond its bound", async (_what, code, ask) => {
+    let sentBytes = 0;
+    await using registry = await serve((_seen, response) => {
+      const write = (): void => {
+        while (!response.destroyed) {
+          sentBytes += piece.length;
+          if (!response.write(piece)) {
+            response.once("drain", write);
+            return;
+          }
+        }
+      };
+      response.writeHead(200, { "content-type": "application/json" });
+      write();
+    });
+    expect(await refusal(ask(registry.host))).toMatchObject({ code, retryable: false });
+    expect(sentBytes).toBeLessThan(40 * MIB);
+    expect(registry.seen).toHaveLength(1);
+  });
+
+  it("a token answer is no token", async () => {
+    await using registry = await serve((seen, response) => {
+      if (seen.url.startsWith("/token")) {
+        response.write(`{"token":"${"x".repeat(MIB)}`);
+      } else {
+        json(response, 401, {}, { "www-authenticate": `Bearer realm="http://${registry.host}/token"` });
+      }
+    });
+    const detail = await refusal(clientOf(registry.host).registry.getManifest("a", "latest"));
+    expect(detail).toMatchObject({ code: "unauthorized", operation: "authorize" });
+    expect(detail.message.length).toBeLessThan(500);
+  });
+
+  it("a reason for a refusal is cut short", async () => {
+    await using registry = await serve((_seen, response) => {
+      response.writeHead(400).write("no ".repeat(MIB));
+    });
+    const detail = await refusal(clientOf(registry.host).registry.getManifest("a", "latest"));
+    expect(detail).toMatchObject({ status: 400 });
+    expect(detail.message.length).toBeLessThan(700);
+  });
+
+  it("redirects are followed ten times, all to one place", async () => {
+    await using registry = await serve((seen, response) => response.writeHead(307, { location: `${seen.url}x` }).end());
+    const detail = await refusal(clientOf(registry.host).registry.openBlob("a", BLOB, { signal: never }));
+    expect(detail).toMatchObject({ code: "unsupported", retryable: false });
+    expect(detail.message).toContain("redirected more than 10 times");
+    expect(registry.seen).toHaveLength(11);
+  });
+
+  it("challenges are answered once", async () => {
+    let tokens = 0;
+    await using registry = await serve((seen, response) =>
+      seen.url.startsWith("/token")
+        ? json(response, 200, { token: `t${tokens++}` })
+        : json(response, 401, {}, { "www-authenticate": `Bearer realm="http://${registry.host}/token"` }),
+    );
+    const detail = await refusal(clientOf(registry.host).registry.getManifest("a", "latest"));
+    expect(detail).toMatchObject({ code: "unauthorized", retryable: false });
+    expect(registry.seen.length).toBeLessThan(6);
+  });
+});
+
+describe("a drip of bytes", () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it("is given up after a minute, however often a byte comes", async () => {
+    vi.useFakeTimers();
+    const body = new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        await new Promise((wake) => setTimeout(wake, 1000));
+        controller.enqueue(new Uint8Array(1));
+      },
+    });
+    const reading = readBounded(new Response(body), MIB).catch((thrown: unknown) => thrown);
+    await vi.advanceTimersByTimeAsync(61_000);
+    expect(String(await reading)).toContain("60 s");
+  });
+});
+
+/** Addresses that a registry on the open network must not send its client to. */
+const FORBIDDEN = [
+  "http://cdn.example/x",
+  "https://127.0.0.1/x",
+  "https://localhost/x",
+  "https://2130706433/x",
+  "https://0x7f000001/x",
+  "https://10.1.2.3/x",
+  "https://192.168.0.1/x",
+  "https://169.254.169.254/latest/meta-data",
+  "https://metadata.google.internal/x",
+  "https://[::1]/x",
+  "https://[fe80::1]/x",
+  "https://[::ffff:169.254.169.254]/x",
+  "https://user:word@cdn.example/x",
+  "ftp://cdn.example/x",
+  "file:///etc/passwd",
+  "data:text/plain,x",
+];
+
+describe("an address inside", () => {
+  const settings = { hostname: "registry.example", tls: "enabled" as const };
+
+  it.each(FORBIDDEN)("%s is not followed from a redirect, a Location or a token realm", async (address) => {
+    const asked: string[] = [];
+    const answer =
+      (respond: (url: URL, init: WireInit) => Response): Fetch =>
+      async (url, init) => {
+        asked.push(url);
+        return respond(new URL(url), init);
+      };
+    const at = (respond: (url: URL, init: WireInit) => Response) =>
+      clientOf("registry.example", { settings, fetch: answer(respond), credential: LOGIN }).registry;
+
+    const redirecting = at(() => new Response(null, { status: 307, headers: { location: address } }));
+    expect(await refusal(redirecting.openBlob("a", BLOB, { signal: never }))).toMatchObject({ code: "denied" });
+    expect(await refusal(redirecting.getManifest("a", "latest"))).toMatchObject({ code: "denied" });
+
+    const locating = at(() => new Response(null, { status: 202, headers: { location: address } }));
+    expect(await refusal(locating.startUpload("a", { digest: BLOB, signal: never }))).toMatchObject({ code: "denied" });
+
+    const challenging = at(
+      () => new Response(null, { status: 401, headers: { "www-authenticate": `Bearer realm="${address}"` } }),
+    );
+    expect(await refusal(challenging.getManifest("a", "latest"))).toMatchObject({
+      code: expect.stringMatching(/denied|unsupported/),
+    });
+    expect(asked.filter((url) => !url.startsWith("https://registry.example/"))).toEqual([]);
+  });
+
+  it("credentials stay at home when a redirect or a Location leads elsewhere", async () => {
+    const elsewhere: string[] = [];
+    const { registry } = clientOf("registry.example", {
+      settings,
+      credential: LOGIN,
+      fetch: async (address, init) => {
+        const { hostname } = new URL(address);
+        if (hostname !== "registry.example") {
+          elsewhere.push(JSON.stringify(init.headers));
+          return new Response(init.method === "PUT" ? null : "blob", { status: init.method === "PUT" ? 201 : 200 });
+        }
+        if (init.headers["authorization"] === undefined) {
+          return new Response(null, { status: 401, headers: { "www-authenticate": "Basic" } });
+        }
+        const isPost = init.method === "POST";
+        return new Response(null, { status: isPost ? 202 : 307, headers: { location: "https://store.example/x" } });
+      },
+    });
+    await (await registry.openBlob("a", BLOB, { signal: never })).stream.cancel();
+    const started = await registry.startUpload("a", { digest: BLOB, signal: never });
+    if (started.mounted) {
+      throw new Error("nobody asked for a mount");
+    }
+    await registry.putBlob(started.upload, { digest: BLOB, sizeBytes: 4, body: streamOf("blob"), signal: never });
+    expect(elsewhere).toHaveLength(2);
+    expect(elsewhere.join()).not.toMatch(/authorization|c29tZWJvZHk/i);
+  });
+});
+
+describe("a lie", () => {
+  it.each<[string, Record<string, string>, string | Buffer, RegExp]>([
+    ["of a longer manifest", { "content-length": "999999999999" }, MANIFEST, /4 MiB|sent .* of/],
+    ["of a shorter manifest, under its digest", { "content-length": "5" }, MANIFEST.slice(0, 5), /digest/],
+    ["about the digest", { "docker-content-digest": `sha256:${"0".repeat(64)}` }, MANIFEST, /digest/],
+    ["of gzip that was not asked for", { "content-encoding": "gzip" }, gzipSync(MANIFEST), /encoded as gzip/],
+  ])("%s is found out", async (_what, headers, body, words) => {
+    const { registry, lines } = clientOf("registry.example", {
+      // Not through Node's fetch: unlike workerd's it would decode the body.
+      fetch: async () => new Response(new Uint8Array(Buffer.from(body)), { status: 200, headers }),
+    });
+    const digest = digestOf(new TextEncoder().encode(MANIFEST));
+    expect((await refusal(registry.getManifest("a", digest))).message).toMatch(words);
+    expect(lines.length).toBeLessThanOrEqual(6);
+  });
+
+  it("in a header of megabytes breaks off the answer", async () => {
+    await using registry = await serve((_seen, response) =>
+      response.writeHead(200, { "x-long": "x".repeat(2 * MIB) }).end(MANIFEST),
+    );
+    const detail = await refusal(clientOf(registry.host).registry.getManifest("a", "latest"));
+    expect(detail).toMatchObject({ code: "connection" });
+    expect(registry.seen.length).toBeLessThanOrEqual(6);
+  });
+});
