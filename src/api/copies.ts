@@ -22,7 +22,7 @@ import {
 } from "./schemas.ts";
 
 /** The index is one per tenant, and there is one tenant. */
-const INDEX_NAME = "default";
+export const INDEX_NAME = "default";
 
 const LOCATION = { Location: "Where the copy is: `/v1/copies/{id}`." };
 const NO_SUCH_COPY: Answer = { description: "There is no such copy.", schema: ProblemSchema };
@@ -109,6 +109,7 @@ async function create({ request, env }: Call): Promise<Response> {
     source: formatReference(copy.source),
     target: formatReference(copy.target),
     fingerprint: await fingerprintOf(copy),
+    hosts: [copy.source.host, copy.target.host],
   };
   const index = env.INDEX.getByName(INDEX_NAME);
   if (key === undefined) {

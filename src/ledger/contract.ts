@@ -1,4 +1,4 @@
-/** What others may ask of CopyIndex: the list of copies and the idempotency keys. */
+/** What others may ask of CopyIndex: the list of copies, the idempotency keys and the registry hosts. */
 import type { CopyState } from "../job/contract.ts";
 
 export interface CopyEntry {
@@ -9,6 +9,13 @@ export interface CopyEntry {
   /** Milliseconds since the epoch. */
   acceptedAtMs: number;
   doneAtMs: number | null;
+}
+
+/** A registry host that copies have named. Times in milliseconds since the epoch. */
+export interface HostEntry {
+  host: string;
+  firstUsedAtMs: number;
+  lastUsedAtMs: number;
 }
 
 export type RegisterAnswer =
@@ -25,9 +32,13 @@ export interface CopyIndexRpc {
     target: string;
     key?: string;
     fingerprint: string;
+    /** Registry hosts that the copy will talk to, as in references. */
+    hosts: string[];
   }): Promise<RegisterAnswer>;
   /** From CopyJob: its state has changed. */
   changed(id: string, state: CopyState): Promise<void>;
+  /** Every registry host that a registered copy has named, most recently used first. */
+  hosts(): Promise<HostEntry[]>;
   /** Newest first. `cursor` is what a page before has answered as `next`. */
   list(query: {
     state?: CopyState;

@@ -1,12 +1,12 @@
 /**
- * The list of copies and the idempotency keys: one Durable Object per tenant. It takes no part in a copy; the copy itself,
+ * The list of copies, the idempotency keys and the registry hosts in use: one Durable Object per tenant. It takes no part in a copy; the copy itself,
  * with all it knows, is its CopyJob.
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../env.ts";
 import { ENDED_STATES, type CopyState } from "../job/contract.ts";
 import { migrate } from "../storage/migrations.ts";
-import type { CopyEntry, CopyIndexRpc, RegisterAnswer } from "./contract.ts";
+import type { CopyEntry, CopyIndexRpc, HostEntry, RegisterAnswer } from "./contract.ts";
 import { STEPS } from "./schema.ts";
 
 /** As long as a client may reasonably go on repeating one request. */
@@ -15,6 +15,8 @@ const KEY_LIFE_MS = 24 * 60 * 60 * 1000;
 const ENTRY_LIFE_MS = 30 * 24 * 60 * 60 * 1000;
 /** Bounds the object's size (about 40 MB of rows), whatever a tenant does. */
 const MAX_ENTRIES = 100_000;
+/** Registry hosts that are remembered; far more than anybody uses, and few enough to be listed at once. */
+const MAX_HOSTS = 1_000;
 /** Old entries that one registration clears: more than one, so that a backlog shrinks, and few, so that it stays cheap. */
 const ENTRIES_CLEARED_AT_ONCE = 4;
 
@@ -76,6 +78,16 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
     return { copies: page.map(entryOf), next: rows.length > page.length && last ? String(last.n) : null };
   }
 
+  async hosts(): Promise<HostEntry[]> {
+    return this.#sql
+      .exec<{ host: string; first_used_at_ms: number; last_used_at_ms: number }>(
+        "SELECT host, first_used_at_ms, last_used_at_ms FROM hosts ORDER BY last_used_at_ms DESC, host LIMIT ?",
+        MAX_HOSTS,
+      )
+      .toArray()
+      .map((row) => ({ host: row.host, firstUsedAtMs: row.first_used_at_ms, lastUsedAtMs: row.last_used_at_ms }));
+  }
+
   /** Clears the keys whose time is over; rings again for the next one, and not at all when none is left. */
   override async alarm(): Promise<void> {
     this.#sql.exec("DELETE FROM idempotency_keys WHERE at_ms <= ?", Date.now() - KEY_LIFE_MS);
@@ -119,8 +131,25 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
       entry.target,
       now,
     );
+    this.#noteHosts(entry.hosts, now);
     this.#clearOldest(now);
     return { kind: "created", id: entry.id };
+  }
+
+  #noteHosts(hosts: string[], now: number): void {
+    for (const host of hosts) {
+      this.#sql.exec(
+        `INSERT INTO hosts (host, first_used_at_ms, last_used_at_ms) VALUES (?1, ?2, ?2)
+         ON CONFLICT (host) DO UPDATE SET last_used_at_ms = max(last_used_at_ms, ?2)`,
+        host,
+        now,
+      );
+    }
+    this.#sql.exec(
+      `DELETE FROM hosts WHERE (SELECT count(*) FROM hosts) > ?1
+       AND host IN (SELECT host FROM hosts ORDER BY last_used_at_ms DESC, host LIMIT -1 OFFSET ?1)`,
+      MAX_HOSTS,
+    );
   }
 
   /** Looks at the oldest few entries only, so it costs the same however long the list is. */

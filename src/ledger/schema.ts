@@ -19,4 +19,10 @@ export const STEPS: readonly string[] = [
      at_ms INTEGER NOT NULL
    ) WITHOUT ROWID;
    CREATE INDEX idempotency_keys_by_age ON idempotency_keys (at_ms);`,
+  `CREATE TABLE hosts (
+     host TEXT PRIMARY KEY,
+     first_used_at_ms INTEGER NOT NULL,
+     last_used_at_ms INTEGER NOT NULL
+   ) WITHOUT ROWID;
+   CREATE INDEX hosts_by_use ON hosts (last_used_at_ms);`,
 ];

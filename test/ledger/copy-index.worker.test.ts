@@ -12,7 +12,15 @@ function indexOf(name: string) {
 type Index = ReturnType<typeof indexOf>;
 
 function entry(id: string, key?: string, fingerprint = "same") {
-  return { id, source: `source/${id}`, target: `target/${id}`, fingerprint, ...(key === undefined ? {} : { key }) };
+  const hosts = ["source", "target"];
+  return {
+    id,
+    source: `source/${id}`,
+    target: `target/${id}`,
+    fingerprint,
+    hosts,
+    ...(key === undefined ? {} : { key }),
+  };
 }
 
 async function ids(index: Index, query: Partial<Parameters<Index["list"]>[0]> = {}): Promise<string[]> {
@@ -27,6 +35,38 @@ async function age(index: Index, ms: number): Promise<void> {
     storage.sql.exec("UPDATE copies SET accepted_at_ms = accepted_at_ms - ?", ms);
   });
 }
+
+describe("the registry hosts", () => {
+  test("are those that copies have named, the last one first, each once", async () => {
+    const index = indexOf("hosts");
+    await index.register({ ...entry("a"), hosts: ["old.example", "both.example"] });
+    await runInDurableObject(index, (_, { storage }) => {
+      storage.sql.exec("UPDATE hosts SET first_used_at_ms = 1000, last_used_at_ms = 1000");
+    });
+    await index.register({ ...entry("b"), hosts: ["both.example", "both.example"] });
+    const hosts = await index.hosts();
+    expect(hosts.map(({ host }) => host)).toEqual(["both.example", "old.example"]);
+    expect(hosts.map(({ firstUsedAtMs }) => firstUsedAtMs)).toEqual([1000, 1000]);
+    expect(hosts[0]?.lastUsedAtMs).toBeGreaterThan(1000);
+  });
+
+  test("are at most a thousand: the ones that were not used for longest go", async () => {
+    const index = indexOf("many-hosts");
+    await index.register(entry("first"));
+    await runInDurableObject(index, (_, { storage }) => {
+      storage.sql.exec(
+        `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1005)
+         INSERT INTO hosts SELECT 'host-' || i, i, i FROM n`,
+      );
+    });
+    await index.register({ ...entry("last"), hosts: ["newest"] });
+    const hosts = (await index.hosts()).map(({ host }) => host);
+    expect(hosts).toHaveLength(1_000);
+    expect(hosts[0]).toBe("newest");
+    expect(hosts).toContain("host-1005");
+    expect(hosts).not.toContain("host-8");
+  });
+});
 
 describe("the list", () => {
   test("is newest first and comes in pages without gap or repetition", async () => {
