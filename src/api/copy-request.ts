@@ -1,15 +1,18 @@
 /** From the body of `POST /v1/copies` to a copy that can be made. Everything that can be said before a registry is asked. */
-import { hostSettings, reachRefusal, type SettingsEnv } from "../config.ts";
+import type * as z from "zod";
+import { hostSettings, reachRefusal, settingsOf, type SettingsEnv } from "../config.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import { errorDetailOf } from "../registry/errors.ts";
 import { formatReference, parseReference, type Reference } from "../registry/reference.ts";
 import { invalidFields, type FieldError } from "./problem.ts";
+import type { CopyRequestSchema } from "./schemas.ts";
 
 /**
  * @throws Problem 422 with what is wrong with `source` and `target`, both at once.
- * @throws CopyError `configuration` when the settings of one of the hosts are wrong.
+ * @throws CopyError `configuration` when settings are wrong.
  */
-export function copyRequestOf(body: { source: string; target: string }, env: SettingsEnv): CopyRequest {
+export function copyRequestOf(body: z.output<typeof CopyRequestSchema>, env: SettingsEnv): CopyRequest {
+  settingsOf(env);
   const errors: FieldError[] = [];
   const source = referenceOf(body.source, "source", env, errors);
   const target = referenceOf(body.target, "target", env, errors);
@@ -20,7 +23,7 @@ export function copyRequestOf(body: { source: string; target: string }, env: Set
   if (errors.length > 0 || source === null || target === null) {
     throw invalidFields(errors);
   }
-  return { source, target };
+  return { source, target, ...(body.priority === "background" ? { background: true } : {}) };
 }
 
 /** Names what is asked for, whatever way it was written: equal requests have equal fingerprints. */

@@ -7,6 +7,7 @@ import {
   CopySchema,
   HealthSchema,
   ProblemSchema,
+  RegistryListSchema,
   RegistrySchema,
 } from "./schemas.ts";
 
@@ -18,6 +19,7 @@ NAMED.add(CopyRequestSchema, { id: "CopyRequest" });
 NAMED.add(CopySchema, { id: "Copy" });
 NAMED.add(CopyListSchema, { id: "CopyList" });
 NAMED.add(RegistrySchema, { id: "Registry" });
+NAMED.add(RegistryListSchema, { id: "RegistryList" });
 NAMED.add(ProblemSchema, { id: "Problem" });
 NAMED.add(HealthSchema, { id: "Health" });
 

@@ -1,30 +1,71 @@
-/** `/v1/registries/{host}`: how things stand at one registry host. */
+/** `/v1/registries`: which registry hosts are in use, how things stand at one of them, and forgetting what it taught. */
+import { settingsOf } from "../config.ts";
 import { registryHost } from "../config/host-name.ts";
-import type { Call, Operation } from "./operation.ts";
+import { INDEX_NAME } from "./copies.ts";
+import type { Answer, Call, Operation } from "./operation.ts";
 import { Problem } from "./problem.ts";
-import { ProblemSchema, RegistryPath, RegistrySchema } from "./schemas.ts";
+import { ProblemSchema, RegistryListSchema, RegistryPath, RegistrySchema } from "./schemas.ts";
+
+const NO_HOST: Answer = { description: "This is not the name of a host.", schema: ProblemSchema };
 
 export const REGISTRIES: readonly Operation[] = [
+  {
+    id: "listRegistries",
+    method: "GET",
+    path: "/v1/registries",
+    summary: "List the registry hosts in use",
+    description: "Every host that a copy has named, most recently used first, at most 1,000.",
+    answers: { 200: { description: "The hosts.", schema: RegistryListSchema } },
+    handle: list,
+  },
   {
     id: "getRegistry",
     method: "GET",
     path: "/v1/registries/{host}",
     summary: "See a registry host",
     description:
-      "Its queue, slots, backoff, quota and what was learned about it. A host that was never used is all zeros.",
+      "Its queue, slots, backoff, quota, settings and what was learned about it. A host that was never used is all zeros.",
     parameters: { path: RegistryPath },
-    answers: {
-      200: { description: "The host as it is.", schema: RegistrySchema },
-      404: { description: "This is not the name of a host.", schema: ProblemSchema },
-    },
+    answers: { 200: { description: "The host as it is.", schema: RegistrySchema }, 404: NO_HOST },
     handle: see,
+  },
+  {
+    id: "forgetRegistry",
+    method: "DELETE",
+    path: "/v1/registries/{host}/learned",
+    summary: "Forget what a registry host has taught",
+    description:
+      "Its limit starts anew, a pause ends, quota and mount candidates are forgotten. Copies under way go on.",
+    parameters: { path: RegistryPath },
+    answers: { 200: { description: "The host as it is then.", schema: RegistrySchema }, 404: NO_HOST },
+    handle: forget,
   },
 ];
 
-async function see({ path, env }: Call): Promise<Response> {
+async function list({ env }: Call): Promise<Response> {
+  const hosts = await env.INDEX.getByName(INDEX_NAME).hosts();
+  const registries = hosts.map(({ host, firstUsedAtMs, lastUsedAtMs }) => ({
+    host,
+    firstUsedAt: new Date(firstUsedAtMs).toISOString(),
+    lastUsedAt: new Date(lastUsedAtMs).toISOString(),
+  }));
+  return Response.json({ registries });
+}
+
+async function see(call: Call): Promise<Response> {
+  return Response.json(await registryOf(call).snapshot());
+}
+
+async function forget(call: Call): Promise<Response> {
+  return Response.json(await registryOf(call).forget());
+}
+
+/** @throws CopyError `configuration`: with wrong settings the host's object would not even start. */
+function registryOf({ path, env }: Call) {
   const host = registryHost(path["host"] ?? "");
   if (host === null) {
     throw new Problem("not-found", "This is not a registry host; write it as in a reference, such as docker.io.");
   }
-  return Response.json(await env.REGISTRIES.getByName(host).snapshot());
+  settingsOf(env);
+  return env.REGISTRIES.getByName(host);
 }

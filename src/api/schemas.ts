@@ -102,25 +102,65 @@ export const CopyListSchema = z
   .describe("A page of copies, newest first.");
 
 const ByKind = z.object({ head: Count, manifest: Count, query: Count, blob: Count });
+const ByOutcome = z.object({ ok: Count, throttled: Count, refused: Count, failed: Count, unused: Count });
 
 export const RegistrySchema = z
   .object({
     host: z.string(),
     waiting: ByKind.describe("Requests that wait for a slot, by kind."),
+    heldBack: Count.describe(
+      "Of those that wait: requests of background copies, while the quota is below its reserve.",
+    ),
     active: ByKind.describe("Slots that are taken, by kind."),
     lanes: z.object({ joined: Count, ordered: Count }),
     limit: z
       .object({ slots: z.number(), reason: z.string() })
       .describe("Requests at once that are allowed now, and why."),
     pause: z
-      .object({ until: z.string(), reason: z.string() })
+      .object({ until: Time, reason: z.string() })
       .nullable()
       .describe("Set while the host is left alone after a failure or because it asked for it."),
     quota: z
-      .object({ limit: z.number(), remaining: z.number(), windowSeconds: z.exactOptional(z.number()) })
+      .object({
+        limit: z.number(),
+        remaining: z.number(),
+        windowSeconds: z.exactOptional(z.number()),
+        seenAt: Time,
+        heldBackUntil: Time.nullable().describe("Until when background copies wait; null: they do not."),
+      })
       .nullable()
       .describe("What the host said last about its rate limit."),
-    grants: Count,
+    lastHour: z
+      .object({
+        grants: ByKind.describe("Slots given out, by kind of request."),
+        outcomes: ByOutcome.describe(
+          "What became of them: `ok`, `throttled` (429), `refused` (no connection), `failed` (5xx, a body that broke " +
+            "off), `unused`.",
+        ),
+      })
+      .describe("Counts of the last 60 minutes."),
+    learned: z
+      .object({
+        summary: z.array(z.string()).describe("What was learned, in sentences."),
+        concurrency: z.object({
+          limit: Count.describe("Requests at once that it is thought to bear, before any cap."),
+          refusedAt: Count.nullable().describe("Fewest requests at once that it has refused; null: none known."),
+          refused: z.boolean().describe("Whether it ever refused any."),
+        }),
+        backoff: z.object({ step: Count.describe("0 when all is well; each further step doubles the pause.") }),
+        mountCandidates: Count.describe("Blobs that may be mounted from a repository known to have them."),
+      })
+      .describe("What the host has taught by its answers. DELETE on `learned` forgets it."),
+    settings: z
+      .record(
+        z.string(),
+        z.object({
+          value: z.union([z.string(), z.number(), z.array(z.string())]),
+          isDefault: z.boolean().describe("Holds without any configuration."),
+          overridesLearned: z.boolean().describe("Stands above what was learned."),
+        }),
+      )
+      .describe("The settings in force, by the names they have in the configuration."),
     uploads: z
       .object({
         whole: z.enum(["put", "patch", "chunks"]).describe("How a blob goes that fits into one request."),
@@ -131,9 +171,20 @@ export const RegistrySchema = z
         reason: z.string().describe("Why this shape."),
       })
       .describe("In which shape blobs are sent there."),
-    outcomes: z.record(z.string(), z.number()).describe("Finished requests by what became of them."),
   })
   .describe("How things stand at one registry host.") satisfies z.ZodType<HostSnapshot>;
+
+export const RegistryListSchema = z
+  .object({
+    registries: z.array(
+      z.object({
+        host: z.string(),
+        firstUsedAt: Time.describe("When the first copy named it."),
+        lastUsedAt: Time.describe("When the last copy named it."),
+      }),
+    ),
+  })
+  .describe("The registry hosts that copies have named, most recently used first.");
 
 export const ProblemSchema = z
   .object({
@@ -166,6 +217,13 @@ export const CopyRequestSchema = z
         "What to copy: `host/repository:tag`, `host/repository@digest`, or both; without either the tag is `latest`.",
       ),
       target: referenceText(["registry.example.com/team/alpine:3.22"]).describe("Where to; read as `source` is."),
+      priority: z
+        .enum(["interactive", "normal", "background"], "must be one of interactive, normal, background")
+        .optional()
+        .describe(
+          "`background`: nobody waits for this copy; it waits while a registry's rate limit is down to the reserve that " +
+            "is configured. The others do not. `normal` unless given.",
+        ),
     },
     "must be a JSON object with source and target",
   )
@@ -173,7 +231,9 @@ export const CopyRequestSchema = z
 
 export const CopyPath = z.object({ id: z.string() });
 export const RegistryPath = z.object({
-  host: z.string().meta({ description: "Registry host as in a reference.", examples: ["docker.io"] }),
+  host: z
+    .string()
+    .meta({ description: "Registry host as in a reference, with its port if any.", examples: ["docker.io"] }),
 });
 
 export const CreateHeaders = z.object({

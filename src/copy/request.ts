@@ -4,4 +4,6 @@ import type { Reference } from "../registry/reference.ts";
 export interface CopyRequest {
   source: Reference;
   target: Reference;
+  /** Nobody waits for it: it leaves the reserve of a host's quota to others. */
+  background?: boolean;
 }

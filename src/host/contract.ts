@@ -2,7 +2,14 @@
  * What others may ask of a RegistryHost, and what it hands out. Everything here is plain data and crosses RPC.
  */
 import type { ErrorDetail } from "../registry/errors.ts";
-import type { Authorization, AuthorizationRequest, Outcome, Quota, RequestKind } from "../registry/gate.ts";
+import type {
+  Authorization,
+  AuthorizationRequest,
+  Outcome,
+  OutcomeClass,
+  Quota,
+  RequestKind,
+} from "../registry/gate.ts";
 import type { UploadShape } from "../registry/upload-shape.ts";
 
 /** A queue message: "send a lane to this host". Which blob it moves is decided when it asks. */
@@ -25,6 +32,8 @@ export interface BlobOffer {
   mayExist: boolean;
   /** First arrival, milliseconds since the epoch; survives every retry. */
   since: number;
+  /** Nobody waits for this copy: it leaves the reserve of a host's quota to others. Missing: somebody does. */
+  background?: boolean;
 }
 
 /** One blob handed to a lane, with a slot at both ends. */
@@ -84,6 +93,8 @@ export interface SmallRequest {
   kind: Exclude<RequestKind, "blob">;
   bytes: number;
   job: string;
+  /** As of a {@link BlobOffer}. */
+  background?: boolean;
 }
 
 /** Who joins: a lane that takes transfers, or a job with small requests only. */
@@ -91,7 +102,7 @@ export interface Joiner {
   name: string;
   /** Transfers it will run at once; 0 for a job. */
   width: number;
-  /** Leases of transfers that it still holds from a session that broke. */
+  /** Leases that it still holds from a session that broke. Others of a job are free again when it joins anew. */
   held: string[];
 }
 
@@ -122,25 +133,62 @@ export interface LoanRequest {
   bytes: number;
   jobBytesLeft: number;
   since: number;
+  /** As of a {@link BlobOffer}. */
+  background?: boolean;
   /** The borrower holds a slot of its own for this one and must not be left waiting behind a younger holder. */
   starving: boolean;
 }
 
-/** `refused`: the source is to be left alone for longer than anyone should wait. */
-export type LoanAnswer = { lease: string } | { queued: true } | { refused: ErrorDetail };
+/**
+ * `refused`: the source is to be left alone for longer than anyone should wait. `heldBack`: it waits for the source's quota,
+ * which may take hours, so nothing is to be kept for it meanwhile.
+ */
+export type LoanAnswer = { lease: string } | { queued: true; heldBack?: boolean } | { refused: ErrorDetail };
 
+/** How things stand at one host. Times are RFC 3339 strings. */
 export interface HostSnapshot {
   host: string;
+  /** Requests that wait for a slot, those held back included. */
   waiting: Record<RequestKind, number>;
+  /** Of those that wait: requests of background copies, held back because the quota is low. */
+  heldBack: number;
   active: Record<RequestKind, number>;
   lanes: { joined: number; ordered: number };
   limit: { slots: number; reason: string };
   pause: { until: string; reason: string } | null;
-  quota: Quota | null;
-  grants: number;
+  /** What the host last said of its rate limit, and until when background copies leave the rest of it to others. */
+  quota: (Quota & { seenAt: string; heldBackUntil: string | null }) | null;
+  lastHour: { grants: Record<RequestKind, number>; outcomes: Record<OutcomeClass, number> };
+  learned: LearnedProfile;
   /** In which shape blobs are sent there, and why. */
   uploads: UploadShape;
-  outcomes: Record<string, number>;
+  settings: Record<string, SettingInForce>;
+}
+
+/** What a host has taught by its answers; forgotten on request. */
+export interface LearnedProfile {
+  /** The same in sentences. */
+  summary: string[];
+  concurrency: {
+    /** Requests at once that it is thought to bear, before any cap. */
+    limit: number;
+    /** Fewest requests at once that it has refused; null: none known. */
+    refusedAt: number | null;
+    /** Whether it ever refused any. */
+    refused: boolean;
+  };
+  /** Steps of the pause after a failure: 0 when all is well, each further one doubles it. */
+  backoff: { step: number };
+  /** Blobs whose repository is remembered, so that they can be mounted from there. */
+  mountCandidates: number;
+}
+
+export interface SettingInForce {
+  value: string | number | string[];
+  /** It is what holds without any configuration. */
+  isDefault: boolean;
+  /** It stands above what was learned. */
+  overridesLearned: boolean;
 }
 
 /** The RPC surface of RegistryHost. */
@@ -158,4 +206,6 @@ export interface RegistryHostRpc {
   /** As a target: the source has a slot for this offer now. False: pass it on. */
   lent(id: string, lease: string): Promise<boolean>;
   snapshot(): Promise<HostSnapshot>;
+  /** Forgets what the host has taught: concurrency, pause, quota, mount candidates. Leases and offers stay. */
+  forget(): Promise<HostSnapshot>;
 }

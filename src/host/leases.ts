@@ -80,6 +80,15 @@ export class Leases {
     return this.#byId.get(this.#byLoan.get(loanId) ?? "");
   }
 
+  /** When the first lease runs out, unless it is renewed; undefined: there is none. */
+  nextExpiryMs(): number | undefined {
+    let first: number | undefined;
+    for (const { expiresAtMs } of this.#byId.values()) {
+      first = first === undefined ? expiresAtMs : Math.min(first, expiresAtMs);
+    }
+    return first;
+  }
+
   expired(now: number): Lease[] {
     return [...this.#byId.values()].filter((lease) => lease.expiresAtMs <= now);
   }

@@ -1,18 +1,20 @@
 /**
- * What this host lets through now: concurrency that adapts, backoff, rate, quota. The one place that every outcome
- * passes; the parts know nothing of each other.
+ * What this host lets through now: concurrency that adapts, backoff, rate, quota. The one place that every grant and every
+ * outcome passes; the parts know nothing of each other.
  */
 import { Backoff, type BackoffState } from "./backoff.ts";
 import { Concurrency, type ConcurrencyState } from "./concurrency.ts";
+import { OutcomeLog, type Counts, type Minute } from "./outcomes.ts";
+import { heldBackUntil, seenQuota, type SeenQuota } from "./quota.ts";
 import { Rate } from "./rate.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
-import type { Outcome, OutcomeClass, Quota } from "../registry/gate.ts";
+import type { Outcome, RequestKind } from "../registry/gate.ts";
 
 /** What of it is worth keeping over a restart. */
 export interface LimitsState {
   backoff: BackoffState;
   concurrency: ConcurrencyState;
-  quota: Quota | null;
+  quota: SeenQuota | null;
 }
 
 export interface LimitsSettings {
@@ -21,6 +23,8 @@ export interface LimitsSettings {
   reqConcurrent: number;
   /** 0: no cap. */
   reqPerSec: number;
+  /** Requests of the host's quota that background copies leave to others; 0: none. */
+  quotaReserve: number;
 }
 
 /** The circumstances of an outcome. */
@@ -36,72 +40,120 @@ export interface OutcomeContext {
 }
 
 export class Limits {
-  readonly concurrency: Concurrency;
-  readonly backoff: Backoff;
-  readonly outcomes: Record<OutcomeClass, number> = { ok: 0, throttled: 0, refused: 0, failed: 0, unused: 0 };
-  quota: Quota | null;
+  #settings: LimitsSettings;
+  #concurrency: Concurrency;
+  #backoff: Backoff;
+  #quota: SeenQuota | null;
   #rate: Rate;
-  #host: string;
+  #log: OutcomeLog;
 
-  constructor(settings: LimitsSettings, state?: LimitsState) {
-    this.#host = settings.host;
-    this.concurrency = new Concurrency({ cap: settings.reqConcurrent }, state?.concurrency);
-    this.backoff = new Backoff(state?.backoff);
-    this.quota = state?.quota ?? null;
+  /** @param minutes The counts of the last hour, as they were kept. */
+  constructor(settings: LimitsSettings, state?: LimitsState, minutes: readonly Minute[] = []) {
+    this.#settings = settings;
+    this.#concurrency = new Concurrency({ cap: settings.reqConcurrent }, state?.concurrency);
+    this.#backoff = new Backoff(state?.backoff);
+    this.#quota = state?.quota ?? null;
     this.#rate = new Rate(settings.reqPerSec);
+    this.#log = new OutcomeLog(minutes);
   }
 
   snapshot(): LimitsState {
-    return { backoff: this.backoff.snapshot(), concurrency: this.concurrency.snapshot(), quota: this.quota };
+    return { backoff: this.#backoff.snapshot(), concurrency: this.#concurrency.snapshot(), quota: this.#quota };
+  }
+
+  /** Forgets what the host has taught, as if it were met for the first time. The counts are history and stay. */
+  forget(): void {
+    this.#concurrency = new Concurrency({ cap: this.#settings.reqConcurrent });
+    this.#backoff = new Backoff();
+    this.#quota = null;
+  }
+
+  /** Requests at once that are allowed now, and why, as a sentence. */
+  get limit(): { slots: number; reason: string } {
+    return { slots: this.#concurrency.limit, reason: this.#concurrency.reason };
   }
 
   get blobSlots(): number {
-    return this.concurrency.blobSlots();
+    return this.#concurrency.blobSlots();
   }
 
   get pausedUntilMs(): number {
-    return this.backoff.pausedUntil();
+    return this.#backoff.pausedUntil();
+  }
+
+  /** Why the host is paused, as half a sentence; "" when nothing is the matter. */
+  get pauseReason(): string {
+    return this.#backoff.reason;
+  }
+
+  get quota(): SeenQuota | null {
+    return this.#quota;
+  }
+
+  lastHour(now: number): Counts {
+    return this.#log.lastHour(now);
+  }
+
+  /** The counts that are to be written down. */
+  takeChangedMinutes(): Minute[] {
+    return this.#log.takeChanged();
   }
 
   /** When the next request may go, as far as pause and rate are concerned. */
   opensAtMs(now: number): number {
-    return Math.max(now, this.backoff.pausedUntil(), this.#rate.opensAtMs());
+    return Math.max(now, this.#backoff.pausedUntil(), this.#rate.opensAtMs());
+  }
+
+  /** Until when background requests are held back to keep the reserve of the quota; undefined: they may go. */
+  heldBackUntilMs(now: number): number | undefined {
+    return heldBackUntil(this.#quota, this.#settings.quotaReserve, now);
+  }
+
+  /** What a background copy is told that waits for the quota, as a sentence. */
+  heldBackNotice(untilMs: number): string {
+    const { host, quotaReserve } = this.#settings;
+    const left = `${this.#quota?.remaining ?? 0} of ${this.#quota?.limit ?? 0}`;
+    return (
+      `${host} has ${left} requests left of its rate limit, and ${quotaReserve} are kept back (quota_reserve): this ` +
+      `background copy waits until ${new Date(untilMs).toISOString()}, or until the registry shows that there are more.`
+    );
   }
 
   admitsBlob(used: number, now: number): boolean {
-    return used < this.concurrency.blobSlots() && this.#admits(used, now);
+    return used < this.#concurrency.blobSlots() && this.#admits(used, now);
   }
 
   admitsSmall(used: number, now: number): boolean {
-    return used < this.concurrency.totalSlots() && this.#admits(used, now);
+    return used < this.#concurrency.totalSlots() && this.#admits(used, now);
   }
 
-  granted(now: number): void {
+  granted(kind: RequestKind, now: number): void {
     this.#rate.reserve(now);
+    this.#log.granted(kind, now);
   }
 
   outcome(outcome: Outcome, { wanted, ...booking }: OutcomeContext, now: number, random: number): void {
-    this.outcomes[outcome.class] += 1;
-    this.quota = outcome.quota ?? this.quota;
+    this.#log.booked(outcome.class, now);
+    this.#quota = seenQuota(this.#quota, outcome.quota, now);
     switch (outcome.class) {
       case "ok":
-        this.backoff.succeeded(now);
-        this.concurrency.succeeded(now, wanted, booking);
+        this.#backoff.succeeded(now);
+        this.#concurrency.succeeded(now, wanted, booking);
         break;
       case "throttled":
-        this.backoff.throttled(now, outcome.retryAfterMs, random, booking.startedAt);
-        this.concurrency.refused(now, booking);
+        this.#backoff.throttled(now, outcome.retryAfterMs, random, booking.startedAt);
+        this.#concurrency.refused(now, booking);
         break;
       case "refused":
-        this.backoff.failed(now, random, booking.startedAt);
+        this.#failed(outcome, booking.startedAt, now, random);
         // A host that does not take even one connection is down, or has closed an idle one: that says nothing of how
         // many it would bear.
         if (booking.active > 1) {
-          this.concurrency.refused(now, booking);
+          this.#concurrency.refused(now, booking);
         }
         break;
       case "failed":
-        this.backoff.failed(now, random, booking.startedAt);
+        this.#failed(outcome, booking.startedAt, now, random);
         break;
       case "unused":
         break;
@@ -110,24 +162,34 @@ export class Limits {
 
   /** Until when the host wants to be left alone, if that is longer than anyone should wait. */
   givesUpUntil(now: number): number | undefined {
-    return this.backoff.givesUpUntil(now);
+    return this.#backoff.givesUpUntil(now);
   }
 
   gaveUp(retryAtMs: number): ErrorDetail {
+    const { host } = this.#settings;
     const at = new Date(retryAtMs).toISOString();
     return {
       code: "rate_limited",
       side: "target",
-      host: this.#host,
+      host,
       operation: "wait for the registry",
       status: 429,
       retryAt: retryAtMs,
       retryable: false,
-      message: `${this.#host} asks to be left alone until ${at}. Try the copy again then.`,
+      message: `${host} asks to be left alone until ${at}. Try the copy again then.`,
     };
   }
 
+  /** A host in trouble (503) may say itself when it will be back: then that counts, and not our own guess. */
+  #failed({ retryAfterMs }: Outcome, startedAt: number, now: number, random: number): void {
+    if (retryAfterMs !== undefined && retryAfterMs > 0) {
+      this.#backoff.throttled(now, retryAfterMs, random, startedAt);
+    } else {
+      this.#backoff.failed(now, random, startedAt);
+    }
+  }
+
   #admits(used: number, now: number): boolean {
-    return this.opensAtMs(now) <= now && !(this.backoff.trial && used > 0);
+    return this.opensAtMs(now) <= now && !(this.#backoff.trial && used > 0);
   }
 }

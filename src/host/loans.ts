@@ -2,11 +2,14 @@
 import type { LoanAnswer, LoanRequest } from "./contract.ts";
 import { LEASE_MS } from "./leases.ts";
 import type { SchedulerPort } from "./port.ts";
+import type { Entry } from "./queue.ts";
 import type { Slots } from "./slots.ts";
 import type { Outcome } from "../registry/gate.ts";
 
 export class Loans {
+  /** By the name under which they wait. */
   #waiting = new Map<string, LoanRequest>();
+  #waitingByJob = new Map<string, number>();
   /** The loan that is being asked for right now: granted, it is the answer to that very call. */
   #asked: { id: string; lease?: string } | undefined;
   #slots: Slots;
@@ -31,27 +34,28 @@ export class Loans {
     if (retryAtMs !== undefined) {
       return { refused: { ...this.#slots.limits.gaveUp(retryAtMs), side: "source" } };
     }
-    const { id, bytes, job, since, jobBytesLeft } = request;
-    const asked: { id: string; lease?: string } = { id };
+    const asked: { id: string; lease?: string } = { id: request.id };
     this.#asked = asked;
-    this.#waiting.set(id, request);
-    this.#slots.setJobBytesLeft(job, jobBytesLeft);
-    this.#slots.wait({ id, kind: "blob", bytes, job, since }, "slot");
+    this.#wait(request);
     dispatch();
     this.#asked = undefined;
-    return asked.lease === undefined ? { queued: true } : { lease: asked.lease };
+    if (asked.lease !== undefined) {
+      return { lease: asked.lease };
+    }
+    const heldBack = request.background === true && this.#slots.heldBackUntilMs(now) !== undefined;
+    return heldBack ? { queued: true, heldBack } : { queued: true };
   }
 
   /** False: this is not a loan. */
-  start(id: string, now: number): boolean {
-    const loan = this.#waiting.get(id);
+  start(entryId: string, now: number): boolean {
+    const loan = this.#waiting.get(entryId);
     if (loan === undefined) {
       return false;
     }
-    this.#waiting.delete(id);
-    const { bytes, job, since, borrower } = loan;
+    this.#forget(loan);
+    const { id, job, borrower } = loan;
     const use = { type: "loan", job, loanId: id, borrower } as const;
-    const lease = this.#slots.grant({ id, kind: "blob", bytes, job, since }, use, `host:${borrower}`, now);
+    const lease = this.#slots.grant(entryOf(loan), use, `host:${borrower}`, now);
     if (this.#asked?.id === id) {
       this.#asked.lease = lease.id;
     } else {
@@ -61,8 +65,10 @@ export class Loans {
   }
 
   giveBack(id: string, outcome: Outcome, now: number): void {
-    this.#slots.stopWaiting(id);
-    this.#waiting.delete(id);
+    const loan = this.#waiting.get(entryName(id));
+    if (loan !== undefined) {
+      this.#forget(loan);
+    }
     const lease = this.#slots.leases.ofLoan(id);
     if (lease !== undefined) {
       this.#slots.free(lease.id);
@@ -89,9 +95,41 @@ export class Loans {
 
   /** Their borrowers ask again before long, and are told then. */
   dropAll(): void {
-    for (const id of this.#waiting.keys()) {
-      this.#slots.stopWaiting(id);
+    for (const loan of this.#waiting.values()) {
+      this.#forget(loan);
     }
-    this.#waiting.clear();
   }
+
+  #wait(loan: LoanRequest): void {
+    const entry = entryOf(loan);
+    if (!this.#waiting.has(entry.id)) {
+      this.#waitingByJob.set(entry.job, (this.#waitingByJob.get(entry.job) ?? 0) + 1);
+    }
+    this.#waiting.set(entry.id, loan);
+    this.#slots.wait(entry, "slot", loan.background === true ? loan.job : undefined);
+    this.#slots.setJobBytesLeft(entry.job, loan.jobBytesLeft);
+  }
+
+  /** Ends the waiting of a loan, and with the last of its job what is known of that job. */
+  #forget(loan: LoanRequest): void {
+    const { id, job } = entryOf(loan);
+    this.#slots.stopWaiting(id);
+    this.#waiting.delete(id);
+    const others = (this.#waitingByJob.get(job) ?? 1) - 1;
+    if (others > 0) {
+      this.#waitingByJob.set(job, others);
+    } else {
+      this.#waitingByJob.delete(job);
+      this.#slots.setJobBytesLeft(job, 0);
+    }
+  }
+}
+
+/** A host may be source and target at once, even for one job: loans wait under names that no offer has. */
+function entryName(name: string): string {
+  return `loan:${name}`;
+}
+
+function entryOf({ id, bytes, job, since }: LoanRequest): Entry {
+  return { id: entryName(id), kind: "blob", bytes, job: entryName(job), since };
 }

@@ -28,11 +28,16 @@ export interface OfferState {
   holding: boolean;
   /** Names the present loan at the source: a slot given back is never taken for the next one. */
   round: number;
+  /** It waits for the quota of its source, which may take hours: no lane is kept for it. */
+  heldBack: boolean;
   /** When the source was last asked, milliseconds since the epoch. */
   askedAtMs: number;
   /** What a try before this one found out: the blob may be there although the registry said it failed. */
   mayExist: boolean;
   settlement?: Settlement;
+  /** How often the job was told of the settlement, and when last, milliseconds since the epoch. */
+  tells: number;
+  toldAtMs: number;
 }
 
 export class Offers {
@@ -42,6 +47,7 @@ export class Offers {
   #sameBlob = new Map<string, string[]>();
   #bytesLeftByJob = new Map<string, number>();
   #bytesLeft = 0;
+  #heldBack = 0;
   #idsByPhase: Record<Phase, Set<string>> = {
     waiting: new Set(),
     parked: new Set(),
@@ -65,9 +71,12 @@ export class Offers {
       throttles: 0,
       damages: 0,
       holding: false,
+      heldBack: false,
       round: 1,
       askedAtMs: 0,
       mayExist: offer.mayExist || attempts > 0,
+      tells: 0,
+      toldAtMs: 0,
     };
     this.#byId.set(offer.id, state);
     this.#sameBlob.set(blobKey(offer), [...same, offer.id]);
@@ -103,6 +112,16 @@ export class Offers {
     this.#idsByPhase[state.phase].delete(state.offer.id);
     this.#idsByPhase[phase].add(state.offer.id);
     state.phase = phase;
+    this.setHeldBack(state, false);
+  }
+
+  setHeldBack(state: OfferState, heldBack: boolean): void {
+    this.#heldBack += Number(heldBack) - Number(state.heldBack);
+    state.heldBack = heldBack;
+  }
+
+  get heldBack(): number {
+    return this.#heldBack;
   }
 
   /** Ends an offer; answers the offers of the same blob that were parked behind it. */
@@ -128,6 +147,7 @@ export class Offers {
     }
     this.#byId.delete(id);
     this.#idsByPhase[state.phase].delete(id);
+    this.setHeldBack(state, false);
     const ids = this.#idsByJob.get(state.job);
     ids?.delete(id);
     if (ids?.size === 0) {

@@ -8,6 +8,9 @@ import type { CopyJob } from "../job/copy-job.ts";
 import type { Outcome } from "../registry/gate.ts";
 import type { RegistryHost } from "./registry-host.ts";
 
+/** A host's object that restarts is back within seconds; a slot that cannot be given back runs out by itself in a minute. */
+const GIVE_BACK_TRIES = 6;
+const GIVE_BACK_PAUSE_MS = 200;
 /** Messages one `sendBatch` may hold. */
 const ORDERS_PER_BATCH = 100;
 
@@ -29,6 +32,7 @@ export class Outbox {
   #returns = new Map<string, { id: string; outcome: Outcome }[]>();
   #settlements = new Map<string, Settlement[]>();
   #progress = new Map<string, { id: string; bytes: number }[]>();
+  #warnings = new Map<string, string[]>();
 
   constructor(env: Env, host: string, answers: OutboxAnswers, waitUntil: (promise: Promise<unknown>) => void) {
     this.#env = env;
@@ -49,6 +53,11 @@ export class Outbox {
 
   settle(job: string, settlement: Settlement): void {
     push(this.#settlements, job, settlement);
+    this.#flushSoon();
+  }
+
+  warn(job: string, message: string): void {
+    push(this.#warnings, job, message);
     this.#flushSoon();
   }
 
@@ -93,7 +102,7 @@ export class Outbox {
       this.#send(orders.slice(from, from + ORDERS_PER_BATCH));
     }
     for (const [sourceHost, returns] of drain(this.#returns)) {
-      this.#call(sourceHost, (registry) => registry.giveBack(returns));
+      this.#giveBack(sourceHost, returns, 1);
     }
     for (const [job, settlements] of drain(this.#settlements)) {
       this.#tell(job, async (stub) => {
@@ -101,9 +110,26 @@ export class Outbox {
         this.#answers.acknowledged(settlements.map((settlement) => settlement.id));
       });
     }
+    for (const [job, messages] of drain(this.#warnings)) {
+      this.#tell(job, (stub) => stub.warned(messages));
+    }
     for (const [job, progress] of drain(this.#progress)) {
       this.#tell(job, (stub) => stub.progressed(progress));
     }
+  }
+
+  /** Giving back twice does no harm, so it is repeated until it was heard. */
+  #giveBack(sourceHost: string, returns: { id: string; outcome: Outcome }[], tries: number): void {
+    this.#call(
+      sourceHost,
+      (registry) => registry.giveBack(returns),
+      () => {
+        if (tries < GIVE_BACK_TRIES) {
+          const pauseMs = GIVE_BACK_PAUSE_MS * 2 ** (tries - 1);
+          this.#waitUntil(sleep(pauseMs).then(() => this.#giveBack(sourceHost, returns, tries + 1)));
+        }
+      },
+    );
   }
 
   /** An order that is not sent is missed: the host sends for another lane before long. */
@@ -145,6 +171,10 @@ export class Outbox {
       JSON.stringify({ msg: event, host: this.#host, error: error instanceof Error ? error.message : String(error) }),
     );
   }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {

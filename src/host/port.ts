@@ -31,6 +31,8 @@ export interface SchedulerPort {
   lend(borrower: string, loanId: string, lease: string): void;
   /** Tells a job; `acknowledged` follows when it knows. */
   settle(job: string, settlement: Settlement): void;
+  /** Tells a background job that it waits for this host's quota. */
+  heldBack(job: string): void;
 
   /** Answers a waiting `next`. */
   hand(seat: string, transfer: Transfer | null): void;

@@ -3,7 +3,7 @@
  * step of the scheduler, its rows written in the same breath; what leaves goes through the outbox afterwards.
  */
 import { DurableObject } from "cloudflare:workers";
-import { hostSettings, mayReach } from "../config.ts";
+import { hostSettings, mayReach, queueSettings } from "../config.ts";
 import type { Env } from "../env.ts";
 import { CopyError } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest, Outcome } from "../registry/gate.ts";
@@ -23,6 +23,8 @@ import { keychainOf } from "./keychain.ts";
 import { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { MAX_WAIT_MS, POLICIES } from "./policy.ts";
+import { learnedProfile, settingsInForce } from "./profile.ts";
+import type { SeenQuota } from "./quota.ts";
 import { HostScheduler } from "./scheduler.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { HostStore } from "./store.ts";
@@ -30,8 +32,6 @@ import { UploadManners } from "./upload-manners.ts";
 
 /** The watchdog's round while anything is going on: it re-sends what was lost and writes down what was learned. */
 const ALARM_MS = 20_000;
-/** A job that could not be told of an end is told again after this. */
-const TELL_AGAIN_MS = 5_000;
 
 interface Waiter<T> {
   resolve: (value: T) => void;
@@ -52,19 +52,18 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timerAtMs = Infinity;
   #alarmAtMs = 0;
-  #toldAtMs = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#host = ctx.id.name ?? "";
-    const { reqConcurrent, reqPerSec } = hostSettings(env, this.#host);
+    const { policy, maxWaitMs } = queueSettings(env);
+    const now = Date.now();
     this.#store = new HostStore(ctx.storage);
-    this.#limits = new Limits({ host: this.#host, reqConcurrent, reqPerSec }, this.#store.limits());
+    this.#limits = new Limits(hostSettings(env, this.#host), this.#store.limits(), this.#store.minutes(now));
     this.#uploads = new UploadManners(hostSettings(env, this.#host), this.#store.uploadLesson());
     this.#outbox = this.#newOutbox();
-    const settings = { host: this.#host, maxWaitMs: MAX_WAIT_MS, policy: POLICIES.drayage };
+    const settings = { host: this.#host, maxWaitMs: maxWaitMs ?? MAX_WAIT_MS, policy: POLICIES[policy] };
     this.#scheduler = new HostScheduler(settings, this.#limits, this.#newPort());
-    const now = Date.now();
     this.#scheduler.restore(this.#store.offers(), this.#store.leases(now), now);
     this.#arm(now);
   }
@@ -109,21 +108,31 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   }
 
   async snapshot(): Promise<HostSnapshot> {
-    const pausedUntilMs = this.#limits.pausedUntilMs;
-    const { concurrency, backoff, quota, outcomes } = this.#limits;
+    const now = Date.now();
+    const { limit, pausedUntilMs, pauseReason, quota } = this.#limits;
     return {
       host: this.#host,
-      waiting: this.#scheduler.waiting(),
+      ...this.#scheduler.waiting(),
       active: this.#scheduler.active(),
       lanes: this.#scheduler.lanes(),
-      limit: { slots: concurrency.limit, reason: concurrency.reason },
-      pause:
-        pausedUntilMs > Date.now() ? { until: new Date(pausedUntilMs).toISOString(), reason: backoff.reason } : null,
-      quota,
-      grants: this.#scheduler.grants,
-      uploads: this.#uploads.shape(Date.now()),
-      outcomes: { ...outcomes },
+      limit,
+      pause: pausedUntilMs > now ? { until: timeText(pausedUntilMs), reason: pauseReason } : null,
+      quota: quota === null ? null : quotaView(quota, this.#limits.heldBackUntilMs(now)),
+      lastHour: this.#limits.lastHour(now),
+      learned: learnedProfile(this.#limits.snapshot(), this.#store.knownCount()),
+      uploads: this.#uploads.shape(now),
+      settings: settingsInForce(hostSettings(this.env, this.#host), queueSettings(this.env)),
     };
+  }
+
+  async forget(): Promise<HostSnapshot> {
+    this.#step((now) => {
+      this.#limits.forget();
+      this.#store.forgetLearned();
+      this.#uploads.forget();
+      this.#scheduler.tick(now);
+    });
+    return this.snapshot();
   }
 
   override async alarm(): Promise<void> {
@@ -131,8 +140,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     this.#step((now) => {
       this.#scheduler.tick(now);
       this.#store.putLimits(this.#limits.snapshot());
+      this.#store.putMinutes(this.#limits.takeChangedMinutes(), now);
       this.#store.trimKnown();
-      this.#tellAgain(now);
     });
   }
 
@@ -168,16 +177,6 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     if (this.#alarmAtMs <= now && this.#scheduler.busy) {
       this.#alarmAtMs = now + ALARM_MS;
       this.ctx.waitUntil(this.ctx.storage.setAlarm(this.#alarmAtMs));
-    }
-  }
-
-  #tellAgain(now: number): void {
-    if (this.#toldAtMs + TELL_AGAIN_MS > now) {
-      return;
-    }
-    this.#toldAtMs = now;
-    for (const { job, settlement } of this.#scheduler.unacknowledged()) {
-      this.#outbox.settle(job, settlement);
     }
   }
 
@@ -279,6 +278,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       keep: (sourceHost, loanIds) => outbox.keep(sourceHost, loanIds),
       lend: (borrower, loanId, lease) => outbox.lend(borrower, loanId, lease),
       settle: (job, settlement) => outbox.settle(job, settlement),
+      heldBack: (job) => outbox.warn(job, this.#limits.heldBackNotice(this.#limits.heldBackUntilMs(Date.now()) ?? 0)),
       hand: (seat, transfer) =>
         answer(this.#seats, seat, transfer && { ...transfer, shape: this.#uploads.shape(Date.now()) }),
       admit: (requestId, lease) => answer(this.#requests, requestId, lease),
@@ -288,6 +288,15 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       },
     };
   }
+}
+
+function timeText(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
+
+function quotaView({ seenAtMs, ...quota }: SeenQuota, heldBackUntilMs: number | undefined): HostSnapshot["quota"] {
+  const heldBackUntil = heldBackUntilMs === undefined ? null : timeText(heldBackUntilMs);
+  return { ...quota, seenAt: timeText(seenAtMs), heldBackUntil };
 }
 
 function answer<T>(waiters: Map<string, Waiter<T>>, id: string, value: T): void {

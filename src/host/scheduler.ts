@@ -8,15 +8,7 @@
  * source takes a slot kept in this way from a younger offer to give it to an older one. So the oldest offer of all always
  * gets both ends, and no circle of holders can stand.
  */
-import type {
-  BlobOffer,
-  LoanAnswer,
-  LoanRequest,
-  Progress,
-  Settlement,
-  SmallRequest,
-  TransferReport,
-} from "./contract.ts";
+import type { BlobOffer, LoanAnswer, LoanRequest, Progress, SmallRequest, TransferReport } from "./contract.ts";
 import { LEASE_MS, type Lease } from "./leases.ts";
 import type { Limits } from "./limits.ts";
 import { Loans } from "./loans.ts";
@@ -66,7 +58,7 @@ export class HostScheduler {
   // --- jobs -----------------------------------------------------------------------------------------------------------
 
   offer(job: string, offers: BlobOffer[], now: number): void {
-    this.#transfers.offer(job, offers);
+    this.#transfers.offer(job, offers, now);
     this.#dispatch(now);
   }
 
@@ -81,16 +73,14 @@ export class HostScheduler {
     this.#transfers.acknowledged(ids);
   }
 
-  unacknowledged(): { job: string; settlement: Settlement }[] {
-    return this.#transfers.unacknowledged();
-  }
-
   // --- sessions -------------------------------------------------------------------------------------------------------
 
   /** A lane or a job has come, or a lane has come back for the leases it still holds. */
   join(session: string, name: string, isLane: boolean, held: string[], now: number): void {
     if (isLane) {
       this.#seats.joined(session, name);
+    } else {
+      this.#smalls.joined(name, held);
     }
     for (const id of held) {
       const lease = this.#slots.leases.get(id);
@@ -99,6 +89,7 @@ export class HostScheduler {
         lease.expiresAtMs = now + LEASE_MS;
       }
     }
+    this.#dispatch(now);
   }
 
   /** The caller's invocation has ended, however it ended: nothing it held is held any more. */
@@ -108,7 +99,7 @@ export class HostScheduler {
     }
     this.#smalls.leave(session);
     for (const lease of this.#slots.leases.ofHolder(session)) {
-      this.#transfers.lost(lease);
+      this.#transfers.lost(lease, now);
     }
     this.#slots.leases.forgetHolder(session);
     this.#dispatch(now);
@@ -158,7 +149,8 @@ export class HostScheduler {
   // --- other hosts, this one being the source -------------------------------------------------------------------------
 
   borrow(request: LoanRequest, now: number): LoanAnswer {
-    if (request.starving) {
+    const waitsForQuota = request.background === true && this.#slots.limits.heldBackUntilMs(now) !== undefined;
+    if (request.starving && !waitsForQuota) {
       this.#transfers.endHoldsYoungerThan(request);
     }
     return this.#loans.borrow(request, now, () => this.#dispatch(now));
@@ -195,7 +187,7 @@ export class HostScheduler {
 
   tick(now: number): void {
     for (const lease of this.#slots.leases.expired(now)) {
-      this.#transfers.lost(lease);
+      this.#transfers.lost(lease, now);
     }
     this.#transfers.tick(now);
     const retryAtMs = this.#slots.limits.givesUpUntil(now);
@@ -203,7 +195,7 @@ export class HostScheduler {
       const error = this.#slots.limits.gaveUp(retryAtMs);
       this.#smalls.refuseAll(error);
       this.#loans.dropAll();
-      this.#transfers.failWaiting(error);
+      this.#transfers.failWaiting(error, now);
     }
     this.#dispatch(now);
   }
@@ -218,6 +210,14 @@ export class HostScheduler {
     if (this.busy) {
       due.push(now + REASK_MS);
     }
+    const heldBackUntilMs = this.#slots.heldBackUntilMs(now);
+    if (heldBackUntilMs !== undefined) {
+      due.push(heldBackUntilMs);
+    }
+    const expiresAtMs = this.#slots.leases.nextExpiryMs();
+    if (expiresAtMs !== undefined) {
+      due.push(Math.max(now, expiresAtMs));
+    }
     if (this.#seats.free > 0 && this.#transfers.pending === 0) {
       due.push(this.#seats.nextDueAtMs(now));
     }
@@ -226,9 +226,11 @@ export class HostScheduler {
 
   // --- seen from outside ----------------------------------------------------------------------------------------------
 
-  waiting(): Record<RequestKind, number> {
-    const counts = this.#slots.queue.countByKind();
-    return { ...counts, blob: counts.blob + this.#transfers.waitingElsewhere };
+  /** What waits by kind, and how much of it is held back for the quota, here or at its source. */
+  waiting(): { waiting: Record<RequestKind, number>; heldBack: number } {
+    const { waiting, heldBack } = this.#slots.waiting();
+    const { waitingElsewhere, heldBackElsewhere } = this.#transfers;
+    return { waiting: { ...waiting, blob: waiting.blob + waitingElsewhere }, heldBack: heldBack + heldBackElsewhere };
   }
 
   active(): Record<RequestKind, number> {
@@ -243,18 +245,17 @@ export class HostScheduler {
     return { joined: this.#seats.joinedCount, ordered: this.#seats.orderedCount };
   }
 
-  get grants(): number {
-    return this.#slots.grants;
-  }
-
+  /** Whether anything is to come, were it only the answer of a job that was told of an end. */
   get busy(): boolean {
-    return this.#transfers.unsettled > 0 || this.#slots.leases.size > 0 || this.#slots.queue.size > 0;
+    const { unsettled, unacknowledged } = this.#transfers;
+    return unsettled > 0 || unacknowledged > 0 || this.#slots.leases.size > 0 || !this.#slots.idle;
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------
 
   /** Grants all that may be granted now, and sends for lanes, or home. */
   #dispatch(now: number): void {
+    this.#slots.heedQuota(now);
     for (;;) {
       const situation = {
         lanes: this.#seats.free > this.#slots.reserved.size,

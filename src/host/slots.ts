@@ -8,7 +8,17 @@ import type { Limits } from "./limits.ts";
 import { nextSmall, type Policy } from "./policy.ts";
 import type { SchedulerPort } from "./port.ts";
 import { isSmall, WaitingQueue, type Entry } from "./queue.ts";
-import type { Outcome } from "../registry/gate.ts";
+import type { Outcome, RequestKind } from "../registry/gate.ts";
+
+/** What an entry needs to go: a loan and a small request a slot, an offer also a lane to move it. */
+export type Needs = "slot" | "slot and lane";
+
+interface Background {
+  entry: Entry;
+  needs: Needs;
+  /** The copy that nobody waits for. */
+  job: string;
+}
 
 export class Slots {
   readonly leases = new Leases();
@@ -17,26 +27,89 @@ export class Slots {
   readonly queue = new WaitingQueue();
   /** The part of it that needs no lane of this host: small requests and loans. */
   readonly #lendable = new WaitingQueue();
+  /** What waits for background copies. While the host's quota is low it is held back: in neither of the queues. */
+  readonly #background = new Map<string, Background>();
+  #holdsBack = false;
+  #heldOffers = 0;
+  readonly #toldJobs = new Set<string>();
   /** Offers whose slot is kept while their source is asked, or while they wait there. */
   readonly reserved = new Set<string>();
   readonly #port: SchedulerPort;
-  grants = 0;
 
   constructor(limits: Limits, port: SchedulerPort) {
     this.limits = limits;
     this.#port = port;
   }
 
-  wait(entry: Entry, needs: "slot" | "slot and lane"): void {
-    this.queue.add(entry);
-    if (needs === "slot") {
-      this.#lendable.add(entry);
+  /** @param backgroundJob The copy it is for, when nobody waits for that. */
+  wait(entry: Entry, needs: Needs, backgroundJob?: string): void {
+    if (backgroundJob !== undefined && !this.#background.has(entry.id)) {
+      this.#background.set(entry.id, { entry, needs, job: backgroundJob });
+      if (this.#holdsBack) {
+        this.#heldOffers += needs === "slot and lane" ? 1 : 0;
+        this.#tell(backgroundJob);
+      }
+    }
+    if (!(this.#holdsBack && this.#background.has(entry.id))) {
+      this.#enqueue(entry, needs);
     }
   }
 
   stopWaiting(id: string): void {
     this.queue.remove(id);
     this.#lendable.remove(id);
+    const background = this.#background.get(id);
+    if (background !== undefined) {
+      this.#background.delete(id);
+      this.#heldOffers -= this.#holdsBack && background.needs === "slot and lane" ? 1 : 0;
+    }
+  }
+
+  /** Offers that are held back, and need no lane for now. */
+  get heldOffers(): number {
+    return this.#heldOffers;
+  }
+
+  /** Whether anything waits, held back or not. */
+  get idle(): boolean {
+    return this.queue.size === 0 && (!this.#holdsBack || this.#background.size === 0);
+  }
+
+  /** What waits and may go as soon as there is room, and what is held back, by kind. */
+  waiting(): { waiting: Record<RequestKind, number>; heldBack: number } {
+    const waiting = this.queue.countByKind();
+    if (this.#holdsBack) {
+      for (const { entry } of this.#background.values()) {
+        waiting[entry.kind] += 1;
+      }
+    }
+    return { waiting, heldBack: this.#holdsBack ? this.#background.size : 0 };
+  }
+
+  /** When what is held back may go; undefined: nothing is held back. */
+  heldBackUntilMs(now: number): number | undefined {
+    return this.#holdsBack && this.#background.size > 0 ? (this.limits.heldBackUntilMs(now) ?? now) : undefined;
+  }
+
+  /** Holds back what waits for background copies, or lets it go on, as the host's quota demands now. */
+  heedQuota(now: number): void {
+    const holdsBack = this.limits.heldBackUntilMs(now) !== undefined;
+    if (holdsBack === this.#holdsBack) {
+      return;
+    }
+    this.#holdsBack = holdsBack;
+    this.#heldOffers = 0;
+    this.#toldJobs.clear();
+    for (const { entry, needs, job } of this.#background.values()) {
+      if (holdsBack) {
+        this.queue.remove(entry.id);
+        this.#lendable.remove(entry.id);
+        this.#heldOffers += needs === "slot and lane" ? 1 : 0;
+        this.#tell(job);
+      } else {
+        this.#enqueue(entry, needs);
+      }
+    }
   }
 
   setJobBytesLeft(job: string, bytes: number): void {
@@ -55,7 +128,8 @@ export class Slots {
 
   /**
    * Who gets the next slot; undefined: nobody may, or nobody waits.
-   * @param lanes Whether a lane is free to move a blob into this host.
+   * @param situation `lanes`: whether a lane is free to move a blob into this host. `bytesLeft`: of the blobs that come in
+   * and of those that wait for a way out; what is on its way out is added here.
    */
   next(
     policy: Policy,
@@ -69,11 +143,13 @@ export class Slots {
     if (queue.size === 0) {
       return undefined;
     }
+    const active = [...this.leases.values()];
+    const lentBytes = active.reduce((sum, { use, bytes }) => sum + (use.type === "loan" ? bytes : 0), 0);
     return policy(queue, {
       now,
       slots: this.limits.blobSlots,
-      active: [...this.leases.values()],
-      bytesLeft: situation.bytesLeft,
+      active,
+      bytesLeft: situation.bytesLeft + lentBytes,
       maxWaitMs: situation.maxWaitMs,
     });
   }
@@ -94,8 +170,7 @@ export class Slots {
     };
     this.leases.add(lease);
     this.#port.putLease(lease);
-    this.limits.granted(now);
-    this.grants += 1;
+    this.limits.granted(kind, now);
     return lease;
   }
 
@@ -121,6 +196,21 @@ export class Slots {
   /** Blob slots that are free, whether or not the host is paused. */
   get freeBlobSlots(): number {
     return Math.max(0, this.limits.blobSlots - this.#used);
+  }
+
+  #enqueue(entry: Entry, needs: Needs): void {
+    this.queue.add(entry);
+    if (needs === "slot") {
+      this.#lendable.add(entry);
+    }
+  }
+
+  /** Each copy is told once in a time of holding back. */
+  #tell(job: string): void {
+    if (!this.#toldJobs.has(job)) {
+      this.#toldJobs.add(job);
+      this.#port.heldBack(job);
+    }
   }
 
   get #used(): number {

@@ -27,13 +27,26 @@ export class SmallRequests {
 
   /** The request's own id names its lease, so that asking twice for it cannot take two slots. */
   ask(session: string, request: SmallRequest, now: number): void {
-    const { id, kind, bytes, job } = request;
-    if (this.#slots.leases.get(id) !== undefined) {
+    const { id, kind, bytes, job, background } = request;
+    const lease = this.#slots.leases.get(id);
+    if (lease !== undefined) {
+      // It asks again because its session broke: the slot must not end with that one.
+      this.#slots.leases.moveTo(lease, session);
       this.#port.admit(id, id);
       return;
     }
     this.#waiting.set(id, { session, request });
-    this.#slots.wait({ id, kind, bytes, job, since: now }, "slot");
+    this.#slots.wait({ id, kind, bytes, job, since: now }, "slot", background === true ? job : undefined);
+  }
+
+  /** A job that has come anew: of its last stay it holds what it says, and nothing else. */
+  joined(job: string, held: string[]): void {
+    for (const lease of this.#slots.leases.values()) {
+      const isForgotten = lease.use.type === "small" && lease.use.job === job && lease.holder === "";
+      if (isForgotten && !held.includes(lease.id)) {
+        this.#slots.free(lease.id);
+      }
+    }
   }
 
   /** False: this is not a small request. */
@@ -50,8 +63,9 @@ export class SmallRequests {
   }
 
   release(leaseId: string, outcome: Outcome, now: number): void {
-    const lease = this.#slots.free(leaseId);
-    if (lease !== undefined) {
+    const lease = this.#slots.leases.get(leaseId);
+    if (lease?.use.type === "small") {
+      this.#slots.free(leaseId);
       this.#slots.outcome(outcome, lease, now);
     }
   }

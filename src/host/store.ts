@@ -3,6 +3,7 @@ import type { BlobOffer } from "./contract.ts";
 import type { Lease } from "./leases.ts";
 import { LEASE_MS, REJOIN_MS } from "./leases.ts";
 import type { LimitsState } from "./limits.ts";
+import { oldestMinute, type Minute } from "./outcomes.ts";
 import type { Lesson } from "./upload-manners.ts";
 import { migrate } from "../storage/migrations.ts";
 
@@ -19,6 +20,9 @@ const STEPS = [
                        PRIMARY KEY (digest, repository)) WITHOUT ROWID;
    CREATE INDEX known_by_age ON known (at_ms);
    CREATE TABLE learned (key TEXT PRIMARY KEY, value TEXT NOT NULL);`,
+  // A quota without the time at which it was seen says nothing.
+  `CREATE TABLE minutes (minute INTEGER PRIMARY KEY, counts TEXT NOT NULL);
+   UPDATE learned SET value = json_set(value, '$.quota', json('null')) WHERE key = 'limits';`,
 ];
 
 export class HostStore {
@@ -99,6 +103,11 @@ export class HostStore {
       .map((row) => row.repository);
   }
 
+  /** Blobs of which a repository is known; each counts once, however many have it. */
+  knownCount(): number {
+    return this.#sql.exec<{ count: number }>("SELECT count(DISTINCT digest) AS count FROM known").one().count;
+  }
+
   trimKnown(): void {
     this.#sql.exec(
       "DELETE FROM known WHERE at_ms < (SELECT at_ms FROM known ORDER BY at_ms DESC LIMIT 1 OFFSET ?)",
@@ -108,6 +117,28 @@ export class HostStore {
 
   putLimits(state: LimitsState): void {
     this.#sql.exec("INSERT OR REPLACE INTO learned (key, value) VALUES ('limits', ?)", JSON.stringify(state));
+  }
+
+  /** Forgets the limits and the candidates for a mount. */
+  forgetLearned(): void {
+    this.#sql.exec("DELETE FROM learned");
+    this.#sql.exec("DELETE FROM known");
+  }
+
+  /** Counts of the last hour. */
+  minutes(now: number): Minute[] {
+    return this.#sql
+      .exec<{ counts: string }>("SELECT counts FROM minutes WHERE minute >= ?", oldestMinute(now))
+      .toArray()
+      .map((row) => readMinute(row.counts));
+  }
+
+  putMinutes(minutes: Minute[], now: number): void {
+    for (const minute of minutes) {
+      const { minute: at } = minute;
+      this.#sql.exec("INSERT OR REPLACE INTO minutes (minute, counts) VALUES (?, ?)", at, JSON.stringify(minute));
+    }
+    this.#sql.exec("DELETE FROM minutes WHERE minute < ?", oldestMinute(now));
   }
 
   limits(): LimitsState | undefined {
@@ -135,6 +166,11 @@ function readOffer(json: string): BlobOffer {
 function readLease(json: string): Lease {
   const lease: Lease = JSON.parse(json);
   return lease;
+}
+
+function readMinute(json: string): Minute {
+  const minute: Minute = JSON.parse(json);
+  return minute;
 }
 
 function readLimits(json: string): LimitsState {

@@ -24,6 +24,13 @@ export const MAX_READINGS = 3;
 export const REASK_MS = 15_000;
 /** A source's object that could not be reached is asked again after this. */
 const ASK_RETRY_MS = 2_000;
+/** A job that could not be told of an end is told again after this, and after twice as long each further time. */
+export const TELL_AGAIN_MS = 5_000;
+/**
+ * Then the end is forgotten: it has been told for ten minutes. A job that is still there offers again what it misses; the
+ * blob is found where it was put.
+ */
+export const MAX_TELLS = 8;
 /** How often borrowed slots are kept alive; a third of their lease, so that two calls may be lost. */
 const KEEP_MS = LEASE_MS / 3;
 
@@ -76,7 +83,7 @@ export class Transfers {
     }
   }
 
-  offer(job: string, offers: BlobOffer[]): void {
+  offer(job: string, offers: BlobOffer[], now: number): void {
     const added = offers.flatMap((offer) => this.#offers.add(job, offer) ?? []);
     this.#port.putOffers(
       job,
@@ -89,9 +96,10 @@ export class Transfers {
     }
     // A job that offers again has missed what it was told: tell it once more.
     for (const { id } of offers) {
-      const settlement = this.#offers.get(id)?.settlement;
-      if (settlement !== undefined) {
-        this.#port.settle(job, settlement);
+      const state = this.#offers.get(id);
+      if (state?.phase === "settled") {
+        state.tells = 0;
+        this.#tell(state, now);
       }
     }
     this.#slots.setJobBytesLeft(job, this.#offers.jobBytesLeft(job));
@@ -116,6 +124,7 @@ export class Transfers {
       }
     }
     this.#port.deleteOffers(states.map((state) => state.offer.id));
+    this.#slots.setJobBytesLeft(job, 0);
   }
 
   acknowledged(ids: string[]): void {
@@ -125,10 +134,9 @@ export class Transfers {
     this.#port.deleteOffers(ids);
   }
 
-  unacknowledged(): { job: string; settlement: Settlement }[] {
-    return this.#offers
-      .inPhase("settled")
-      .flatMap(({ job, settlement }) => (settlement === undefined ? [] : [{ job, settlement }]));
+  /** Ends that their jobs do not know of yet. */
+  get unacknowledged(): number {
+    return this.#offers.count("settled");
   }
 
   report(report: TransferReport, now: number): void {
@@ -136,7 +144,7 @@ export class Transfers {
     if (lease?.use.type !== "transfer") {
       return;
     }
-    const { offerId, sourceHost, loanId, job } = lease.use;
+    const { offerId, sourceHost, loanId } = lease.use;
     this.#slots.free(lease.id);
     this.#slots.outcome(report.target, lease, now);
     if (loanId === null) {
@@ -147,12 +155,11 @@ export class Transfers {
     const state = this.#offers.get(offerId);
     if (state?.phase === "running") {
       this.#ended(state, report, now);
-      this.#slots.setJobBytesLeft(job, this.#offers.jobBytesLeft(job));
     }
   }
 
   /** A lease whose holder is gone: its work goes back into the queue. */
-  lost(lease: Lease): void {
+  lost(lease: Lease, now: number): void {
     this.#slots.free(lease.id);
     if (lease.use.type !== "transfer") {
       return;
@@ -164,7 +171,7 @@ export class Transfers {
     const state = this.#offers.get(offerId);
     if (state?.phase === "running") {
       // A blob that kills its lanes must not do so for ever.
-      this.#retry(state, this.#lanesLost());
+      this.#retry(state, this.#lanesLost(), now);
     }
   }
 
@@ -201,10 +208,16 @@ export class Transfers {
       }
     } else if ("refused" in answer) {
       this.#slots.reserved.delete(id);
-      this.#settle(state, { outcome: "failed", error: answer.refused });
-    } else if (state.phase === "asking") {
-      this.#offers.move(state, "queued");
-      state.holding = this.#mayHold(state, now);
+      this.#settle(state, { outcome: "failed", error: answer.refused }, now);
+    } else {
+      const heldBack = answer.heldBack === true;
+      if (state.phase === "asking") {
+        this.#offers.move(state, "queued");
+        state.holding = !heldBack && this.#mayHold(state, now);
+      } else if (heldBack) {
+        state.holding = false;
+      }
+      this.#offers.setHeldBack(state, heldBack);
       if (!state.holding) {
         this.#slots.reserved.delete(id);
       }
@@ -245,18 +258,19 @@ export class Transfers {
       this.#keptAtMs = now;
       this.#keepBorrowed();
     }
+    this.#tellAgain(now);
   }
 
-  failWaiting(error: ErrorDetail): void {
+  failWaiting(error: ErrorDetail, now: number): void {
     for (const state of this.#offers.inPhase("waiting")) {
       this.#slots.stopWaiting(state.offer.id);
-      this.#settle(state, { outcome: "failed", error });
+      this.#settle(state, { outcome: "failed", error }, now);
     }
   }
 
   /** Offers that may soon need a lane. */
   get pending(): number {
-    return this.#offers.count("waiting") + this.#offers.count("queued") + this.#offers.count("asking");
+    return this.#waiting + this.#queued + this.#offers.count("asking");
   }
 
   /**
@@ -265,12 +279,16 @@ export class Transfers {
    */
   get startable(): number {
     const soon = this.#offers.count("running") + LANE_WIDTH;
-    return this.#offers.count("waiting") + Math.min(this.#offers.count("queued"), soon);
+    return this.#waiting + Math.min(this.#queued, soon);
   }
 
   /** Offers that wait, but not in this host's queue. */
   get waitingElsewhere(): number {
     return this.#offers.count("queued") + this.#offers.count("parked");
+  }
+
+  get heldBackElsewhere(): number {
+    return this.#offers.heldBack;
   }
 
   get unsettled(): number {
@@ -281,9 +299,19 @@ export class Transfers {
     return this.#offers.bytesLeft;
   }
 
+  /** Offers that a lane could take on at once. */
+  get #waiting(): number {
+    return this.#offers.count("waiting") - this.#slots.heldOffers;
+  }
+
+  /** Offers whose turn at their source may come any time. */
+  get #queued(): number {
+    return this.#offers.count("queued") - this.#offers.heldBack;
+  }
+
   #ask(state: OfferState, now: number): void {
     state.askedAtMs = now;
-    const { sizeBytes, since, sourceHost } = state.offer;
+    const { sizeBytes, since, sourceHost, background } = state.offer;
     this.#port.borrow(sourceHost, {
       id: this.#loanIdOf(state),
       borrower: this.#host,
@@ -291,6 +319,7 @@ export class Transfers {
       bytes: sizeBytes,
       jobBytesLeft: this.#offers.jobBytesLeft(state.job),
       since,
+      ...(background === true ? { background } : {}),
       starving: this.#starving(state, now),
     });
   }
@@ -335,17 +364,17 @@ export class Transfers {
     if (result.kind === "returned") {
       this.#wait(state);
     } else if (result.kind === "failed") {
-      this.#retry(state, result.error, { requests, warnings });
+      this.#retry(state, result.error, now, { requests, warnings });
     } else {
       const { targetRepository, digest } = state.offer;
       this.#port.putKnown(targetRepository, digest, now);
       const firstByte = firstByteAt === undefined ? {} : { firstByteAt };
-      this.#settle(state, { outcome: result.kind, bytes: report.bytes, requests, warnings, ...firstByte });
+      this.#settle(state, { outcome: result.kind, bytes: report.bytes, requests, warnings, ...firstByte }, now);
     }
   }
 
   /** Once more, under its old age, or the end. What was said to have failed may be there all the same. */
-  #retry(state: OfferState, error: ErrorDetail, spent: Partial<Settlement> = {}): void {
+  #retry(state: OfferState, error: ErrorDetail, now: number, spent: Partial<Settlement> = {}): void {
     const throttled = error.code === "rate_limited";
     state.attempts += throttled ? 0 : 1;
     state.throttles += throttled ? 1 : 0;
@@ -357,16 +386,17 @@ export class Transfers {
       this.#port.putAttempts(state.offer.id, state.attempts);
       this.#wait(state);
     } else {
-      this.#settle(state, { ...spent, outcome: "failed", error: afterTries(error, state, isDamaged) });
+      this.#settle(state, { ...spent, outcome: "failed", error: afterTries(error, state, isDamaged) }, now);
     }
   }
 
-  #settle(state: OfferState, end: Partial<Settlement> & Pick<Settlement, "outcome">): void {
+  #settle(state: OfferState, end: Partial<Settlement> & Pick<Settlement, "outcome">, now: number): void {
     const { id, digest } = state.offer;
     const nothing = { bytes: 0, requests: { source: 0, target: 0 }, warnings: [] };
     const settlement: Settlement = { id, digest, ...nothing, ...end };
     const behind = this.#offers.settle(state, settlement);
-    this.#port.settle(state.job, settlement);
+    this.#slots.setJobBytesLeft(state.job, this.#offers.jobBytesLeft(state.job));
+    this.#tell(state, now);
     const [next] = behind;
     if (next === undefined) {
       return;
@@ -375,7 +405,33 @@ export class Transfers {
       // Its job may have another source for the blob: let it try.
       this.#wait(next);
     } else {
-      this.#settle(next, { outcome: "present" });
+      this.#settle(next, { outcome: "present" }, now);
+    }
+  }
+
+  #tell(state: OfferState, now: number): void {
+    const { job, settlement } = state;
+    if (settlement !== undefined) {
+      state.tells += 1;
+      state.toldAtMs = now;
+      this.#port.settle(job, settlement);
+    }
+  }
+
+  #tellAgain(now: number): void {
+    const forgotten: string[] = [];
+    for (const state of this.#offers.inPhase("settled")) {
+      if (state.toldAtMs + TELL_AGAIN_MS * 2 ** (state.tells - 1) > now) {
+        continue;
+      }
+      if (state.tells < MAX_TELLS) {
+        this.#tell(state, now);
+      } else {
+        forgotten.push(state.offer.id);
+      }
+    }
+    if (forgotten.length > 0) {
+      this.acknowledged(forgotten);
     }
   }
 
@@ -383,8 +439,9 @@ export class Transfers {
   #wait(state: OfferState): void {
     state.round += 1;
     this.#offers.move(state, "waiting");
-    const { id, sizeBytes, since } = state.offer;
-    this.#slots.wait({ id, kind: "blob", bytes: sizeBytes, job: state.job, since }, "slot and lane");
+    const { id, sizeBytes, since, background } = state.offer;
+    const entry = { id, kind: "blob", bytes: sizeBytes, job: state.job, since } as const;
+    this.#slots.wait(entry, "slot and lane", background === true ? state.job : undefined);
   }
 
   #keepBorrowed(): void {

@@ -64,6 +64,8 @@ export interface CopyJobRpc {
   events(lastSeq: number): Promise<ReadableStream<Uint8Array> | null>;
   /** From RegistryHost: offers that have come to an end. Idempotent. */
   settled(settlements: Settlement[]): Promise<void>;
+  /** From RegistryHost: what those who follow the copy should know. Each text is kept once. */
+  warned(messages: string[]): Promise<void>;
   /** From RegistryHost: bytes so far, by offer id. */
   progressed(progress: { id: string; bytes: number }[]): Promise<void>;
 }

@@ -125,6 +125,13 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     }
   }
 
+  async warned(messages: string[]): Promise<void> {
+    const record = this.#ledger.record();
+    if (record !== null && !ENDED_STATES.includes(record.state)) {
+      this.#events.warn(messages);
+    }
+  }
+
   async progressed(progress: { id: string; bytes: number }[]): Promise<void> {
     const running = this.#running;
     if (running === null) {

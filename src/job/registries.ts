@@ -35,7 +35,7 @@ export function openRegistries(options: RegistriesOptions): OpenRegistries {
   };
   const budget = new ConnectionBudget();
   const open = (host: string, side: "source" | "target"): Registry => {
-    const gate = gates.get(host) ?? newGate(env, job, host);
+    const gate = gates.get(host) ?? newGate(env, job, host, request.background === true);
     gates.set(host, gate);
     return createRegistry({
       settings: hostSettings(env, host),
@@ -60,10 +60,11 @@ export function openRegistries(options: RegistriesOptions): OpenRegistries {
   };
 }
 
-function newGate(env: Env, job: string, host: string): SessionGate {
+function newGate(env: Env, job: string, host: string, background: boolean): SessionGate {
   const gate = new SessionGate({
     job,
-    join: () => env.REGISTRIES.getByName(host).join({ name: job, width: 0, held: [] }),
+    background,
+    join: (held) => env.REGISTRIES.getByName(host).join({ name: job, width: 0, held }),
     newId: () => crypto.randomUUID(),
     pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   });

@@ -187,6 +187,7 @@ export class CopyRun {
       sourceRepository: request.source.repository,
       mayExist,
       since: sinceMs,
+      ...(request.background === true ? { background: true } : {}),
     }));
     for (let from = 0; from < offers.length && !this.#stopped; from += OFFERS_PER_CALL) {
       await this.#parts.sendOffers(offers.slice(from, from + OFFERS_PER_CALL));

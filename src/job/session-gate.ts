@@ -11,8 +11,13 @@ export type JobSession = Pick<HostSession, "acquire" | "release" | "authorize"> 
 
 export interface SessionGateOptions {
   job: string;
-  /** Joins the host through a new stub: a stub that threw once is broken. */
-  join: () => Promise<JobSession>;
+  /** Nobody waits for the copy. */
+  background: boolean;
+  /**
+   * Joins the host through a new stub: a stub that threw once is broken.
+   * @param held Slots held since before, which stay this job's.
+   */
+  join: (held: string[]) => Promise<JobSession>;
   newId: () => string;
   /** Waits before a further try; milliseconds. */
   pause: (ms: number) => Promise<void>;
@@ -24,6 +29,7 @@ const FIRST_PAUSE_MS = 50;
 
 export class SessionGate implements Gate {
   readonly #options: SessionGateOptions;
+  readonly #held = new Set<string>();
   #session: Promise<JobSession> | null = null;
   #closed = false;
 
@@ -39,26 +45,24 @@ export class SessionGate implements Gate {
   }
 
   async acquire(kind: RequestKind, bytes: number): Promise<Slot> {
-    const request: SmallRequest = { id: this.#options.newId(), kind: smallKind(kind), bytes, job: this.#options.job };
+    const { job, background, newId } = this.#options;
+    const request: SmallRequest = { id: newId(), kind: smallKind(kind), bytes, job, ...(background && { background }) };
     // Asking again under the same id cannot take two slots.
-    const { session, answer: lease } = await this.#ask((joined) => joined.acquire(request));
-    let held = true;
+    const lease = await this.#ask((joined) => joined.acquire(request));
+    this.#held.add(lease);
     return {
       release: (outcome: Outcome) => {
-        if (!held) {
-          return;
+        if (this.#held.delete(lease)) {
+          this.#ask((joined) => joined.release(lease, outcome)).catch(() => {
+            // Out of reach: the slot is free when this job joins anew, or runs out by itself.
+          });
         }
-        held = false;
-        session.release(lease, outcome).catch(() => {
-          // The session broke, and with it every slot it held.
-        });
       },
     };
   }
 
   async authorize(request: AuthorizationRequest): Promise<Authorization | null> {
-    const { answer } = await this.#ask((session) => session.authorize(request));
-    return answer;
+    return this.#ask((session) => session.authorize(request));
   }
 
   /** Leaves the host: all slots are free again. */
@@ -67,12 +71,11 @@ export class SessionGate implements Gate {
     this.#drop(this.#session);
   }
 
-  async #ask<T>(call: (session: JobSession) => Promise<T>): Promise<{ session: JobSession; answer: T }> {
+  async #ask<T>(call: (session: JobSession) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries += 1) {
       const joined = this.#join();
       try {
-        const session = await joined;
-        return { session, answer: await call(session) };
+        return await call(await joined);
       } catch (error) {
         // A refusal of the host is an answer; everything else means that the session is broken.
         if (isRefusal(error) || this.#closed || tries === MAX_JOINS) {
@@ -88,7 +91,7 @@ export class SessionGate implements Gate {
     if (this.#closed) {
       return Promise.reject(new Error("The copy has left this registry host."));
     }
-    this.#session ??= this.#options.join();
+    this.#session ??= this.#options.join([...this.#held]);
     return this.#session;
   }
 

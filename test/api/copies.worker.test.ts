@@ -270,23 +270,6 @@ describe("GET /v1/copies", () => {
   });
 });
 
-describe("GET /v1/registries/{host}", () => {
-  test.each([
-    ["ghcr.io", "ghcr.io"],
-    ["index.docker.io", "docker.io"],
-    ["127.0.0.1:5001", "127.0.0.1:5001"],
-    ["LOCALHOST%3A5000", "localhost:5000"],
-  ])("%s is the registry host %s", async (path, host) => {
-    const answer = await api(`/v1/registries/${path}`);
-    expect(answer.status).toBe(200);
-    expect(await answer.json()).toMatchObject({ host });
-  });
-
-  test.each(["a_b%20c", "ghcr.io:99999", "%00"])("%s is none: 404", async (path) => {
-    expect((await api(`/v1/registries/${path}`)).status).toBe(404);
-  });
-});
-
 function idsIn(events: string): string[] {
   return [...events.matchAll(/^id: ?(\d+)$/gm)].map(([, id]) => id ?? "");
 }

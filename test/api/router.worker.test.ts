@@ -21,7 +21,13 @@ describe("the door", () => {
     ["a wrong token", "wrong"],
     ["the hash instead of the token", "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"],
   ])("%s: 401, on every address that is not open", async (_, token) => {
-    for (const path of ["/v1/copies", "/v1/copies/cp_0", "/v1/copies/cp_0/events", "/v1/registries/docker.io"]) {
+    for (const path of [
+      "/v1/copies",
+      "/v1/copies/cp_0",
+      "/v1/copies/cp_0/events",
+      "/v1/registries",
+      "/v1/registries/docker.io",
+    ]) {
       const answer = await api(path, { token });
       expect(answer.status).toBe(401);
       expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer /);
@@ -96,6 +102,8 @@ describe("addresses and methods", () => {
     ["PATCH", "/v1/copies/cp_0", "DELETE, GET, HEAD"],
     ["POST", "/healthz", "GET, HEAD"],
     ["DELETE", "/v1/registries/docker.io", "GET, HEAD"],
+    ["POST", "/v1/registries", "GET, HEAD"],
+    ["GET", "/v1/registries/docker.io/learned", "DELETE"],
   ])("%s %s: 405 with Allow: %s", async (method, path, allow) => {
     const answer = await api(path, { method });
     expect(answer.status).toBe(405);

@@ -3,7 +3,7 @@
  * clock: every call takes a random time, lanes die, calls get lost. Checks at every grant that no host has more under
  * way than it may.
  */
-import type { BlobOffer, LoanAnswer, Transfer } from "../../src/host/contract.ts";
+import type { BlobOffer, LoanAnswer, Settlement, Transfer } from "../../src/host/contract.ts";
 import { Limits } from "../../src/host/limits.ts";
 import { POLICIES, type PolicyName } from "../../src/host/policy.ts";
 import type { SchedulerPort } from "../../src/host/port.ts";
@@ -54,6 +54,7 @@ const MOST_CALL_MS = 50;
 export class Model {
   now = 0;
   readonly ended = new Map<string, Ended>();
+  readonly #settled = new Map<string, Settlement>();
   /** Longest wait between a blob's offer and its first start. */
   worstWaitMs = 0;
   readonly violations: string[] = [];
@@ -72,7 +73,7 @@ export class Model {
   constructor(options: ModelOptions) {
     this.#options = options;
     for (const [host, cap] of Object.entries(options.hosts)) {
-      const limits = new Limits({ host, reqConcurrent: cap, reqPerSec: 0 });
+      const limits = new Limits({ host, reqConcurrent: cap, reqPerSec: 0, quotaReserve: 0 });
       const settings = { host, maxWaitMs: options.maxWaitMs ?? 60_000, policy: POLICIES[options.policy ?? "drayage"] };
       this.#hosts.set(host, {
         scheduler: new HostScheduler(settings, limits, this.#port(host)),
@@ -144,14 +145,22 @@ export class Model {
           const taken = this.#step(borrower, (other) => other.lent(id, this.now));
           this.#call(() => this.#step(host, (me) => me.lentAnswered(id, taken, this.now)));
         }),
-      settle: (job, { id, outcome }) => {
-        if (this.ended.has(id)) {
+      settle: (job, settlement) => {
+        const { id, outcome } = settlement;
+        // The same end may be told again, to a job that has not acknowledged it.
+        if ((this.#settled.get(id) ?? settlement) !== settlement) {
           this.violations.push(`${id} was settled twice`);
         }
+        if (this.ended.has(id)) {
+          this.#call(() => this.#step(host, (me) => me.acknowledged([id])));
+          return;
+        }
+        this.#settled.set(id, settlement);
         this.ended.set(id, { id, job, outcome, atMs: this.now, waitedMs: this.now - (this.#offered.get(id) ?? 0) });
         this.#call(() => this.#step(host, (me) => me.acknowledged([id])));
       },
       hand: (seat, transfer) => this.#hand(host, seat, transfer),
+      heldBack: () => undefined,
       admit: () => undefined,
       refuse: () => undefined,
     };

@@ -13,9 +13,13 @@ class Host {
   /** Errors of the next calls, in order; null: the call succeeds. */
   readonly script: (Error | null)[] = [];
 
-  join = async (): Promise<JobSession> => {
+  /** What each joining said is still held. */
+  readonly held: string[][] = [];
+
+  join = async (held: string[]): Promise<JobSession> => {
     const name = `s${this.joined.length + 1}`;
     this.joined.push(name);
+    this.held.push(held);
     return {
       acquire: async (request) => {
         this.asked.push(request);
@@ -47,11 +51,17 @@ function gateTo(host: Host): { gate: SessionGate; pauses: number[] } {
   let ids = 0;
   const gate = new SessionGate({
     job: "j1",
+    background: false,
     join: host.join,
     newId: () => `r${(ids += 1)}`,
     pause: async (ms) => void pauses.push(ms),
   });
   return { gate, pauses };
+}
+
+/** Lets everything through that was sent without waiting for its answer. */
+function sent(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function refusal(): CopyError {
@@ -73,6 +83,7 @@ test("one session serves all requests, and a slot is given back once", async () 
   await gate.acquire("manifest", 400);
   slot.release({ class: "ok" });
   slot.release({ class: "failed" });
+  await sent();
   expect(host.joined).toEqual(["s1"]);
   expect(host.asked.map(({ kind, bytes, job }) => [kind, bytes, job])).toEqual([
     ["head", 0, "j1"],
@@ -87,6 +98,7 @@ test("a broken session is left and joined anew, and the request keeps its id", a
   const { gate, pauses } = gateTo(host);
   const slot = await gate.acquire("query", 0);
   slot.release({ class: "ok" });
+  await sent();
   expect(host.joined).toEqual(["s1", "s2", "s3"]);
   expect(host.disposed).toEqual(["s1", "s2"]);
   expect(host.asked.map(({ id }) => id)).toEqual(["r1", "r1", "r1"]);
@@ -110,14 +122,44 @@ test("a refusal of the host is an answer, not a broken session", async () => {
   expect(host.joined).toEqual(["s1"]);
 });
 
-test("a release that fails harms nobody", async () => {
+test("a slot whose session broke is given back through the next one, which is told what else is still held", async () => {
   const host = new Host();
   const { gate } = gateTo(host);
   const slot = await gate.acquire("head", 0);
+  await gate.acquire("manifest", 0);
   host.script.push(new Error("session broke"));
   slot.release({ class: "ok" });
+  await sent();
+  expect(host.released).toEqual([
+    ["s1/r1", "ok"],
+    ["s1/r1", "ok"],
+  ]);
+  expect(host.held).toEqual([[], ["s1/r2"]]);
+});
+
+test("a slot that cannot be given back harms nobody", async () => {
+  const host = new Host();
+  const { gate } = gateTo(host);
+  const slot = await gate.acquire("head", 0);
+  host.script.push(...Array.from({ length: 10 }, () => new Error("still broken")));
+  slot.release({ class: "ok" });
+  await sent();
+  host.script.length = 0;
   await gate.acquire("head", 0);
-  expect(host.released).toHaveLength(1);
+  expect(host.asked).toHaveLength(2);
+});
+
+test("what nobody waits for says so with every request", async () => {
+  const host = new Host();
+  const gate = new SessionGate({
+    job: "j1",
+    background: true,
+    join: host.join,
+    newId: () => "r1",
+    pause: async () => undefined,
+  });
+  await gate.acquire("head", 0);
+  expect(host.asked[0]?.background).toBe(true);
 });
 
 test("tokens come through the session", async () => {

@@ -1,0 +1,210 @@
+/**
+ * One real scheduler whose port writes down what it is told: rows as a store would keep them, calls as others would get
+ * them. Nothing answers by itself; a test plays jobs, lanes and the other hosts, and the clock.
+ */
+import type {
+  BlobOffer,
+  LoanRequest,
+  Settlement,
+  SmallRequest,
+  Transfer,
+  TransferReport,
+} from "../../src/host/contract.ts";
+import { LEASE_MS, REJOIN_MS, type Lease } from "../../src/host/leases.ts";
+import { Limits, type LimitsSettings } from "../../src/host/limits.ts";
+import { POLICIES, type PolicyName } from "../../src/host/policy.ts";
+import type { SchedulerPort } from "../../src/host/port.ts";
+import { HostScheduler } from "../../src/host/scheduler.ts";
+import type { ErrorDetail } from "../../src/registry/errors.ts";
+import type { Outcome } from "../../src/registry/gate.ts";
+
+export interface RecordedOptions extends Partial<LimitsSettings> {
+  policy?: PolicyName;
+  maxWaitMs?: number;
+  random?: () => number;
+  startMs?: number;
+}
+
+export class RecordedHost {
+  now: number;
+  limits: Limits;
+  scheduler: HostScheduler;
+  readonly host: string;
+
+  /** Rows. */
+  readonly offers = new Map<string, { job: string; offer: BlobOffer; attempts: number }>();
+  readonly leases = new Map<string, Lease>();
+  /** Answers to those who wait, in their order. */
+  readonly admitted: string[] = [];
+  readonly refused: { id: string; error: ErrorDetail }[] = [];
+  readonly handed: { seat: string; transfer: Transfer | null }[] = [];
+  /** Calls to others, in their order. */
+  readonly ordered: string[] = [];
+  readonly asked: { source: string; request: LoanRequest }[] = [];
+  readonly givenBack: { source: string; id: string; outcome: Outcome }[] = [];
+  readonly kept: { source: string; ids: string[] }[] = [];
+  readonly lent: { borrower: string; id: string; lease: string }[] = [];
+  readonly settled: Settlement[] = [];
+  readonly toldHeldBack: string[] = [];
+
+  readonly #options: RecordedOptions;
+  #ids = 0;
+
+  constructor(options: RecordedOptions = {}) {
+    this.#options = options;
+    this.host = options.host ?? "here";
+    this.now = options.startMs ?? 1_000_000_000;
+    this.limits = this.#newLimits();
+    this.scheduler = this.#newScheduler();
+  }
+
+  // --- a test's hands -------------------------------------------------------------------------------------------------
+
+  /** Passes time; the scheduler is woken whenever it has asked for it. */
+  pass(ms: number): void {
+    const untilMs = this.now + ms;
+    for (;;) {
+      const dueAtMs = this.scheduler.nextTickAtMs(this.now);
+      if (dueAtMs === undefined || dueAtMs > untilMs) {
+        break;
+      }
+      this.now = Math.max(dueAtMs, this.now + 1);
+      this.scheduler.tick(this.now);
+    }
+    this.now = Math.max(this.now, untilMs);
+  }
+
+  /** A restart: all that is left is what was written down. */
+  restart(): void {
+    this.limits = this.#newLimits();
+    this.scheduler = this.#newScheduler();
+    const leases = [...this.leases.values()].map((lease) => {
+      const graceMs = lease.use.type === "loan" ? LEASE_MS : REJOIN_MS;
+      return { ...lease, holder: "", expiresAtMs: this.now + graceMs };
+    });
+    this.scheduler.restore([...this.offers.values()], leases, this.now);
+  }
+
+  /** A job joins under its own name, which is its session's too. */
+  joinJob(name: string, held: string[] = []): void {
+    this.scheduler.join(name, name, false, held, this.now);
+  }
+
+  /** A lane joins and takes that many seats, named after it. */
+  joinLane(name: string, seats: number, held: string[] = []): void {
+    this.scheduler.join(name, name, true, held, this.now);
+    for (let i = 0; i < seats; i++) {
+      this.seat(name);
+    }
+  }
+
+  seat(session: string): void {
+    this.scheduler.seat(session, `${session}#${++this.#ids}`, this.now);
+  }
+
+  request(id: string, more: Partial<SmallRequest> & { session?: string } = {}): void {
+    const { session = "j", ...rest } = more;
+    this.scheduler.request(session, { id, kind: "head", bytes: 0, job: session, ...rest }, this.now);
+  }
+
+  release(lease: string, outcome: Outcome = { class: "ok" }): void {
+    this.scheduler.release(lease, outcome, this.now);
+  }
+
+  offer(name: string, more: Partial<BlobOffer> & { job?: string } = {}): BlobOffer {
+    const { job = "j", ...rest } = more;
+    const offer: BlobOffer = {
+      id: `${job}/app@${name}`,
+      digest: name,
+      sizeBytes: 1_000,
+      targetRepository: "app",
+      sourceHost: this.host,
+      sourceRepository: "base",
+      mayExist: false,
+      since: this.now,
+      ...rest,
+    };
+    this.scheduler.offer(job, [offer], this.now);
+    return offer;
+  }
+
+  borrow(id: string, more: Partial<LoanRequest> = {}): ReturnType<HostScheduler["borrow"]> {
+    const request = { id, borrower: "there", job: "k", bytes: 1_000, jobBytesLeft: 1_000, since: this.now };
+    return this.scheduler.borrow({ ...request, starving: false, ...more }, this.now);
+  }
+
+  report(transfer: Transfer, more: Partial<TransferReport> = {}): void {
+    this.scheduler.report(
+      {
+        lease: transfer.lease,
+        result: { kind: "copied" },
+        bytes: transfer.offer.sizeBytes,
+        target: { class: "ok" },
+        source: { class: "ok" },
+        requests: { source: 1, target: 2 },
+        warnings: [],
+        ...more,
+      },
+      this.now,
+    );
+  }
+
+  /** Transfers that lanes were given so far. */
+  get transfers(): Transfer[] {
+    return this.handed.flatMap(({ transfer }) => transfer ?? []);
+  }
+
+  /** Lanes' seats that were sent home so far. */
+  get sentHome(): string[] {
+    return this.handed.filter(({ transfer }) => transfer === null).map(({ seat }) => seat);
+  }
+
+  // --- inside ---------------------------------------------------------------------------------------------------------
+
+  #newLimits(): Limits {
+    const { reqConcurrent = 0, reqPerSec = 0, quotaReserve = 0 } = this.#options;
+    return new Limits({ host: this.host, reqConcurrent, reqPerSec, quotaReserve });
+  }
+
+  #newScheduler(): HostScheduler {
+    const { policy = "drayage", maxWaitMs = 600_000 } = this.#options;
+    return new HostScheduler({ host: this.host, maxWaitMs, policy: POLICIES[policy] }, this.limits, this.#port());
+  }
+
+  #port(): SchedulerPort {
+    return {
+      newId: () => `n${++this.#ids}`,
+      random: this.#options.random ?? (() => 0),
+      putOffers: (job, offers) => {
+        for (const offer of offers) {
+          this.offers.set(offer.id, { job, offer, attempts: 0 });
+        }
+      },
+      putAttempts: (id, attempts) => {
+        const row = this.offers.get(id);
+        if (row !== undefined) {
+          row.attempts = attempts;
+        }
+      },
+      deleteOffers: (ids) => {
+        for (const id of ids) {
+          this.offers.delete(id);
+        }
+      },
+      putLease: (lease) => this.leases.set(lease.id, { ...lease }),
+      deleteLease: (id) => this.leases.delete(id),
+      putKnown: () => undefined,
+      known: () => [],
+      order: (lane) => this.ordered.push(lane),
+      borrow: (source, request) => this.asked.push({ source, request }),
+      giveBack: (source, id, outcome) => this.givenBack.push({ source, id, outcome }),
+      keep: (source, ids) => this.kept.push({ source, ids }),
+      lend: (borrower, id, lease) => this.lent.push({ borrower, id, lease }),
+      settle: (_job, settlement) => this.settled.push(settlement),
+      heldBack: (job) => this.toldHeldBack.push(job),
+      hand: (seat, transfer) => this.handed.push({ seat, transfer }),
+      admit: (id) => this.admitted.push(id),
+      refuse: (id, error) => this.refused.push({ id, error }),
+    };
+  }
+}
