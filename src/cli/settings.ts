@@ -1,6 +1,6 @@
 /**
- * The command's own settings: the configuration file and the options that say the same. Host settings are handed to the
- * Worker as they are: it alone knows their fields and refuses unknown ones.
+ * The command's own settings: the configuration file and the options that say the same. What the Worker's settings hold is
+ * handed to it as it is: it alone knows their fields and values, and refuses wrong ones.
  */
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -12,6 +12,8 @@ import { UsageError } from "./failure.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+const SETTINGS: readonly string[] = ["hosts", "queue_policy", "max_wait_seconds"];
+
 /** Where the configuration file is looked for when no option names one. */
 export function defaultConfigFile(env: Environment, home = homedir()): string {
   return join(env["XDG_CONFIG_HOME"] || join(home, ".config"), "drayage", "config.toml");
@@ -22,15 +24,25 @@ export function defaultStateFolder(env: Environment, home = homedir()): string {
   return join(env["XDG_STATE_HOME"] || join(home, ".local", "state"), "drayage");
 }
 
+/** What a configuration file says, as the Worker's settings of the same names take it. */
+export interface FileSettings {
+  /** Keyed by registry host. */
+  hosts: Record<string, unknown>;
+  /** Which of the requests that wait for a registry goes next; undefined: not said. */
+  queuePolicy?: unknown;
+  /** Who has waited longer than this goes first; undefined: not said. */
+  maxWaitSeconds?: unknown;
+}
+
 /**
- * The host settings of a configuration file, keyed by host; `file` undefined: the default one, which may be missing.
+ * The settings of a configuration file; `file` undefined: the default one, which may be missing.
  * @throws UsageError that names the file, and the line where its syntax is wrong.
  */
-export function readHosts(file: string | undefined, env: Environment, home = homedir()): Record<string, unknown> {
+export function readSettings(file: string | undefined, env: Environment, home = homedir()): FileSettings {
   const path = file ?? defaultConfigFile(env, home);
   const text = readOptional(path, "--config", file === undefined);
   if (text === null) {
-    return {};
+    return { hosts: {} };
   }
   let settings: Record<string, unknown>;
   try {
@@ -43,20 +55,23 @@ export function readHosts(file: string | undefined, env: Environment, home = hom
     throw new UsageError("--config", `${path}, line ${error.line}, column ${error.column}: ${reason}`);
   }
   for (const key of Object.keys(settings)) {
-    if (key !== "hosts") {
-      throw new UsageError("--config", `${path}: unknown setting "${key}"; host settings stand under [hosts."HOST"]`);
+    if (!SETTINGS.includes(key)) {
+      throw new UsageError(
+        "--config",
+        `${path}: unknown setting "${key}"; there are queue_policy, max_wait_seconds and, by host, [hosts."HOST"]`,
+      );
     }
   }
-  const hosts = settings["hosts"] ?? {};
+  const { hosts = {}, queue_policy: queuePolicy, max_wait_seconds: maxWaitSeconds } = settings;
   if (!isTable(hosts)) {
     throw new UsageError("--config", `${path}: "hosts" must be a table: [hosts."registry.example.com"]`);
   }
-  return hosts;
+  return { hosts, queuePolicy, maxWaitSeconds };
 }
 
 /** Adds the hosts of `--plain-http` to the settings; it wins over the file. */
-export function withPlainHttp(hosts: Record<string, unknown>, plain: readonly string[]): Record<string, unknown> {
-  const result = { ...hosts };
+export function withPlainHttp(settings: FileSettings, plain: readonly string[]): FileSettings {
+  const result = { ...settings.hosts };
   for (const name of plain) {
     if (!/^[A-Za-z0-9.-]+(:\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](:\d{1,5})?$/.test(name)) {
       throw new UsageError(
@@ -68,7 +83,7 @@ export function withPlainHttp(hosts: Record<string, unknown>, plain: readonly st
     const known = result[host];
     result[host] = { ...(isTable(known) ? known : {}), tls: "disabled" };
   }
-  return result;
+  return { ...settings, hosts: result };
 }
 
 /** The certificates of `--ca FILE`. @throws UsageError when there is none in it. */

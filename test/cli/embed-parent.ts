@@ -4,7 +4,7 @@ import { startEmbedded } from "../../src/cli/embed/embed.ts";
 const embedded = await startEmbedded({
   stateFolder: null,
   listen: "127.0.0.1:0",
-  hosts: {},
+  settings: { hosts: {} },
   tokenHashes: [],
   trustedCertificates: [],
   credentials: () => Promise.resolve(null),

@@ -22,7 +22,7 @@ function start(changes: Partial<EmbedOptions> = {}): Promise<Embedded> {
   return startEmbedded({
     stateFolder: null,
     listen: "127.0.0.1:0",
-    hosts: {},
+    settings: { hosts: {} },
     tokenHashes: [],
     trustedCertificates: [],
     credentials: () => Promise.resolve(null),

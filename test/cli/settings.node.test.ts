@@ -2,12 +2,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { hostSettings, queueSettings } from "../../src/config.ts";
+import { workerVars } from "../../src/cli/embed/embed.ts";
 import { UsageError, exitStatusOf } from "../../src/cli/failure.ts";
 import {
   defaultConfigFile,
   defaultStateFolder,
   readCertificates,
-  readHosts,
+  readSettings,
   withPlainHttp,
 } from "../../src/cli/settings.ts";
 
@@ -23,12 +25,38 @@ function file(content: string): string {
 describe("the configuration file", () => {
   test("gives the Worker its host settings untouched", () => {
     const path = file('[hosts."a.example"]\ntls = "disabled"\nanything = 3\n');
-    expect(readHosts(path, {})).toEqual({ "a.example": { tls: "disabled", anything: 3 } });
+    expect(readSettings(path, {}).hosts).toEqual({ "a.example": { tls: "disabled", anything: 3 } });
+  });
+
+  test.each([
+    ["said", 'queue_policy = "fifo"\nmax_wait_seconds = 30\n', { QUEUE_POLICY: "fifo", MAX_WAIT_SECONDS: "30" }],
+    [
+      "wrong, which the Worker tells",
+      "queue_policy = 1\nmax_wait_seconds = true\n",
+      { QUEUE_POLICY: "1", MAX_WAIT_SECONDS: "true" },
+    ],
+    ["not said", "", {}],
+  ])("gives the Worker the queue's settings when they are %s", (_name, content, vars) => {
+    const settings = readSettings(file(content), {});
+    expect(workerVars({ settings, tokenHashes: ["sha256:0"] })).toEqual({
+      HOSTS: "{}",
+      TOKENS: '["sha256:0"]',
+      LOCAL: "true",
+      ...vars,
+    });
+  });
+
+  test("may give a host a reserve of its quota, which reaches the Worker", () => {
+    const settings = readSettings(file('max_wait_seconds = 5\n[hosts."a.example"]\nquota_reserve = 20\n'), {});
+    const vars = workerVars({ settings: withPlainHttp(settings, ["b.example"]), tokenHashes: [] });
+    expect(hostSettings(vars, "a.example").quotaReserve).toBe(20);
+    expect(hostSettings(vars, "b.example").tls).toBe("disabled");
+    expect(queueSettings(vars)).toEqual({ policy: "drayage", maxWaitMs: 5_000 });
   });
 
   test("may be missing where nobody named it, and not where somebody did", () => {
-    expect(readHosts(undefined, { XDG_CONFIG_HOME: join(folder, "none") })).toEqual({});
-    expect(() => readHosts(join(folder, "none"), {})).toThrow(/none cannot be read \(ENOENT\)/);
+    expect(readSettings(undefined, { XDG_CONFIG_HOME: join(folder, "none") })).toEqual({ hosts: {} });
+    expect(() => readSettings(join(folder, "none"), {})).toThrow(/none cannot be read \(ENOENT\)/);
   });
 
   test.each([
@@ -37,8 +65,8 @@ describe("the configuration file", () => {
     ["hosts that are no table", "hosts = 1\n", /"hosts" must be a table/],
   ])("is refused for %s", (_name, content, words) => {
     const path = file(content);
-    expect(() => readHosts(path, {})).toThrow(UsageError);
-    expect(() => readHosts(path, {})).toThrow(words);
+    expect(() => readSettings(path, {})).toThrow(UsageError);
+    expect(() => readSettings(path, {})).toThrow(words);
   });
 
   test("and the state lie where XDG says", () => {
@@ -52,14 +80,14 @@ describe("the configuration file", () => {
 describe("--plain-http", () => {
   test("joins what the file says of the host", () => {
     const hosts = { "a.example:5000": { req_concurrent: 3, tls: "enabled" } };
-    expect(withPlainHttp(hosts, ["a.example:5000", "b.example"])).toEqual({
+    expect(withPlainHttp({ hosts }, ["a.example:5000", "b.example"]).hosts).toEqual({
       "a.example:5000": { req_concurrent: 3, tls: "disabled" },
       "b.example": { tls: "disabled" },
     });
   });
 
   test.each(["http://a.example", "a.example/app", "a b", ""])("refuses %j, which is no host", (name) => {
-    expect(() => withPlainHttp({}, [name])).toThrow(UsageError);
+    expect(() => withPlainHttp({ hosts: {} }, [name])).toThrow(UsageError);
   });
 });
 

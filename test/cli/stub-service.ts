@@ -103,7 +103,7 @@ export class StubService {
     this.#embedded = await startEmbedded({
       stateFolder: this.stateFolder,
       listen: "127.0.0.1:0",
-      hosts: { recorder: `http://127.0.0.1:${port}/` },
+      settings: { hosts: { recorder: `http://127.0.0.1:${port}/` } },
       tokenHashes: [],
       trustedCertificates: [],
       credentials: () => Promise.resolve({ kind: "basic", username: "u", password: "p" }),

@@ -116,6 +116,18 @@ describe("beginning", () => {
       expect(bench.offers).toEqual([]);
     }));
 
+  test.each([undefined, true])("in the background (%s): every blob that is offered says so", (background) =>
+    inJob({ ...BASE_REQUEST, ...(background === true ? { background } : {}) }, async (bench) => {
+      bench.source.keep(image("a", "b"), MANIFEST, "v1");
+      const run = bench.run();
+      const end = run.toEnd();
+      await calm();
+      expect(bench.offers.map((offer) => offer.background)).toEqual([background, background]);
+      bench.settle(run, "ab");
+      await end;
+    }),
+  );
+
   test("a new repository: its blobs go out without a look at the target", () =>
     inJob(undefined, async (bench) => {
       const { digest } = bench.source.keep(image("a", "b", "b"), MANIFEST, "v1");

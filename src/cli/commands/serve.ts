@@ -5,7 +5,7 @@ import { userCredentials } from "../credentials/lookup.ts";
 import { problemText } from "../display/problem-text.ts";
 import { startEmbedded, type Embedded } from "../embed/embed.ts";
 import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf } from "../failure.ts";
-import { defaultStateFolder, readCertificates, readHosts, withPlainHttp } from "../settings.ts";
+import { defaultStateFolder, readCertificates, readSettings, withPlainHttp } from "../settings.ts";
 import { openStateFolder, type StateFolder } from "../state-folder.ts";
 import { tokenHash } from "../token.ts";
 import { onStopSignal, type CommandIo } from "./io.ts";
@@ -28,14 +28,14 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
   let state: StateFolder | null = null;
   let service: Embedded | null = null;
   try {
-    const hosts = withPlainHttp(readHosts(options.config, io.env), options.plainHttp);
+    const settings = withPlainHttp(readSettings(options.config, io.env), options.plainHttp);
     const trustedCertificates = readCertificates(options.ca);
     state = await openStateFolder(options.state ?? defaultStateFolder(io.env));
     await checkPort(options.host, options.port);
     const starting = startEmbedded({
       stateFolder: state.storage,
       listen: `${bracketed(options.host)}:${options.port}`,
-      hosts,
+      settings,
       tokenHashes: [tokenHash(state.token)],
       trustedCertificates,
       credentials: userCredentials(io.env),

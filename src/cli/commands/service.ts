@@ -3,7 +3,7 @@ import { warmUp, type ServiceAddress } from "../client.ts";
 import { userCredentials } from "../credentials/lookup.ts";
 import { startEmbedded, type Embedded } from "../embed/embed.ts";
 import { UsageError } from "../failure.ts";
-import { defaultStateFolder, readCertificates, readHosts, withPlainHttp } from "../settings.ts";
+import { defaultStateFolder, readCertificates, readSettings, withPlainHttp } from "../settings.ts";
 import { tokenOfServe } from "../state-folder.ts";
 import { newToken, tokenHash } from "../token.ts";
 import type { CommandIo } from "./io.ts";
@@ -58,7 +58,7 @@ async function openEmbedded(options: ServiceOptions, io: CommandIo): Promise<Ser
   const starting = startEmbedded({
     stateFolder: null,
     listen: "127.0.0.1:0",
-    hosts: withPlainHttp(readHosts(options.config, io.env), options.plainHttp),
+    settings: withPlainHttp(readSettings(options.config, io.env), options.plainHttp),
     tokenHashes: [tokenHash(token)],
     trustedCertificates: readCertificates(options.ca),
     credentials: userCredentials(io.env),

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { serveCredentials } from "../credentials/server.ts";
 import type { CredentialLookup } from "../credentials/lookup.ts";
 import { loadArtifact, type Artifact } from "./artifact.ts";
+import type { FileSettings } from "../settings.ts";
 import { configText } from "./config-text.ts";
 import { startWorkerd } from "./workerd-process.ts";
 
@@ -17,8 +18,7 @@ export interface EmbedOptions {
   stateFolder: string | null;
   /** `address:port`; port 0 picks a free one. */
   listen: string;
-  /** Host settings as the Worker takes them, keyed by registry host. */
-  hosts: Record<string, unknown>;
+  settings: FileSettings;
   /** `sha256:<hex>` of every token that may use the API. */
   tokenHashes: string[];
   trustedCertificates: string[];
@@ -70,7 +70,7 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
       credentialsSocket,
       brokerSocket,
       trustedCertificates: options.trustedCertificates,
-      vars: { HOSTS: JSON.stringify(options.hosts), TOKENS: JSON.stringify(options.tokenHashes), LOCAL: "true" },
+      vars: workerVars(options),
     }),
     { mode: 0o600 },
   );
@@ -104,6 +104,18 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
     credentials.close();
     throw error;
   }
+}
+
+/** The Worker's environment as text; what is not set is not there. Anything else than text goes as JSON. */
+export function workerVars({
+  settings,
+  tokenHashes,
+}: Pick<EmbedOptions, "settings" | "tokenHashes">): Record<string, string> {
+  const { hosts, queuePolicy, maxWaitSeconds } = settings;
+  const vars = { HOSTS: hosts, TOKENS: tokenHashes, QUEUE_POLICY: queuePolicy, MAX_WAIT_SECONDS: maxWaitSeconds };
+  const given = Object.entries(vars).filter(([, value]) => value !== undefined);
+  const texts = given.map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]);
+  return { ...Object.fromEntries(texts), LOCAL: "true" };
 }
 
 async function wake(socketPath: string): Promise<void> {
