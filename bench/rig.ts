@@ -7,7 +7,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "nod
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { z } from "zod";
+import * as z from "zod";
 import { PeakMemory, childrenNamed } from "./peak.ts";
 import type { Run } from "./report.ts";
 
@@ -40,6 +40,21 @@ const Recorded = z.looseObject({
   watch: z.object({ cpu: z.number() }).optional(),
   a: z.object({ reqSrc: z.number(), reqDst: z.number(), firstBlobGetMs: z.number().nullable() }),
 });
+
+const FaultRecord = z.looseObject({
+  case: z.string(),
+  tool: z.string(),
+  code: z.number().nullable(),
+  wall: z.number(),
+  copied: z.boolean(),
+  silentBad: z.boolean(),
+  req: z.number(),
+  srcBytes: z.number(),
+  err: z.string().optional(),
+});
+
+/** One tool's copy under one fault: how it ended, its time in seconds, what it asked of both registries, bytes read. */
+export type FaultRun = z.infer<typeof FaultRecord>;
 
 export interface Measurement {
   /** `loop` or `RTT_MS:MBIT[:MBIT_PER_FLOW]`. */
@@ -119,6 +134,30 @@ export class Rig {
   #filled(set: string): boolean {
     const repository = join(this.#env["STORE"] ?? "", "src/docker/registry/v2/repositories/bench", set);
     return existsSync(join(this.state, "sets", `${set}.json`)) && existsSync(repository);
+  }
+
+  /** Runs each command through the rig's proxies under every fault (or those named), one after another. */
+  async faults(commands: Readonly<Record<string, string>>, cases: string | undefined): Promise<FaultRun[]> {
+    const file = join(this.state, `faults-${process.pid}.jsonl`);
+    rmSync(file, { force: true });
+    const args = ["--tools", "", "--out", file, ...(cases === undefined ? [] : ["--cases", cases])];
+    for (const [name, command] of Object.entries(commands)) {
+      args.push("--cmd", `${name}=${command}`);
+    }
+    const child = spawn(process.execPath, [join(this.#folder, "faults.mjs"), ...args], {
+      env: this.#env,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    const status = await new Promise<number | null>((settle, reject) => {
+      child.once("error", reject);
+      child.once("close", settle);
+    });
+    if (status !== 0) {
+      throw new RigError(`the rig's faults.mjs ended with status ${status}`);
+    }
+    const lines = readFileSync(file, "utf8").trim().split("\n");
+    rmSync(file);
+    return lines.map((line) => FaultRecord.parse(JSON.parse(line)));
   }
 
   /** Takes the slow network down, in case an earlier run was broken off. */
