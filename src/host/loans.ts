@@ -125,11 +125,16 @@ export class Loans {
   }
 }
 
+/** The id of the offer that a loan is for: a loan's own names the try as well. */
+export function offerOfLoan(loanId: string): string {
+  return loanId.slice(0, loanId.lastIndexOf("#"));
+}
+
 /** A host may be source and target at once, even for one job: loans wait under names that no offer has. */
 function entryName(name: string): string {
   return `loan:${name}`;
 }
 
 function entryOf({ id, bytes, job, since }: LoanRequest): Entry {
-  return { id: entryName(id), kind: "blob", bytes, job: entryName(job), since };
+  return { id: entryName(id), kind: "blob", bytes, job: entryName(job), since, tie: offerOfLoan(id) };
 }

@@ -2,7 +2,7 @@
  * What waits for a slot at one host, kept in every order that a policy may ask for.
  *
  * It knows nothing of registries, limits or time, and decides nothing: see policy.ts. Changes cost O(log n), questions
- * O(1). Every order is total (equals go by `since`, then by order of insertion), so the same history gives the same answers.
+ * O(1). Every order is total (equals go by `since`, then `tie`, then order of insertion), so the same history gives the same answers.
  */
 import type { RequestKind } from "../registry/gate.ts";
 import { IndexedHeap, NOWHERE } from "./heap.ts";
@@ -18,6 +18,11 @@ export interface Entry {
   job: string;
   /** First arrival in milliseconds since the epoch; survives every retry. */
   since: number;
+  /**
+   * Decides between entries of one age that both have it, as the offers of blobs do: of two blobs that wait for each
+   * other's hosts, the same one must be first at both.
+   */
+  tie?: string;
 }
 
 /** Whether a request counts as small: everything but blobs, up to 4 MiB. */
@@ -49,7 +54,16 @@ const BLOBS_BY_SIZE = 2;
 const JOB_BLOBS = 3;
 const JOBS = 0;
 
-const byAge = (left: Waiter, right: Waiter): number => left.entry.since - right.entry.since || left.order - right.order;
+const byAge = (left: Waiter, right: Waiter): number =>
+  left.entry.since - right.entry.since || byTie(left.entry.tie, right.entry.tie) || left.order - right.order;
+
+/** Entries with a tie go before those without, so that the order is total. */
+function byTie(left: string | undefined, right: string | undefined): number {
+  if (left === right) {
+    return 0;
+  }
+  return left !== undefined && (right === undefined || left < right) ? -1 : 1;
+}
 
 const byKind = (left: Waiter, right: Waiter): number =>
   KIND_RANK[left.entry.kind] - KIND_RANK[right.entry.kind] || byAge(left, right);

@@ -145,13 +145,15 @@ export class Slots {
     }
     const active = [...this.leases.values()];
     const lentBytes = active.reduce((sum, { use, bytes }) => sum + (use.type === "loan" ? bytes : 0), 0);
-    return policy(queue, {
+    const entry = policy(queue, {
       now,
       slots: this.limits.blobSlots,
       active,
       bytesLeft: situation.bytesLeft + lentBytes,
       maxWaitMs: situation.maxWaitMs,
     });
+    // Whatever a policy answers, somebody who waits goes: nothing may stand still, or be granted that does not wait.
+    return entry !== undefined && queue.has(entry.id) ? entry : queue.oldest();
   }
 
   grant(entry: Entry, use: LeaseUse, holder: string, now: number, id = this.#port.newId()): Lease {

@@ -4,6 +4,7 @@
  */
 import type { BlobOffer, LoanAnswer, Settlement, TransferReport } from "./contract.ts";
 import { LEASE_MS, type Lease } from "./leases.ts";
+import { offerOfLoan } from "./loans.ts";
 import { Offers, type OfferState } from "./offers.ts";
 import type { SchedulerPort } from "./port.ts";
 import { LANE_WIDTH, type Seats } from "./seats.ts";
@@ -440,7 +441,7 @@ export class Transfers {
     state.round += 1;
     this.#offers.move(state, "waiting");
     const { id, sizeBytes, since, background } = state.offer;
-    const entry = { id, kind: "blob", bytes: sizeBytes, job: state.job, since } as const;
+    const entry = { id, kind: "blob", bytes: sizeBytes, job: state.job, since, tie: id } as const;
     this.#slots.wait(entry, "slot and lane", background === true ? state.job : undefined);
   }
 
@@ -482,7 +483,7 @@ export class Transfers {
 
   /** Undefined when the loan is not the offer's present one. */
   #offerOfLoan(loanId: string): OfferState | undefined {
-    const state = this.#offers.get(loanId.slice(0, loanId.lastIndexOf("#")));
+    const state = this.#offers.get(offerOfLoan(loanId));
     return state !== undefined && this.#loanIdOf(state) === loanId ? state : undefined;
   }
 

@@ -202,3 +202,19 @@ describe("bytes that a job has left", () => {
     expect(queue.leastLeft()?.id).toBe("a");
   });
 });
+
+test("of equal age the one with the lesser tie is the oldest, whatever came first; without ties the first to come", () => {
+  const oldestOf = (...ties: (string | undefined)[]): string | undefined => {
+    const queue = new WaitingQueue();
+    ties.forEach((tie, i) => {
+      queue.add({ id: `e${i}`, kind: "blob", bytes: 1, job: "j", since: 5, ...(tie === undefined ? {} : { tie }) });
+    });
+    return queue.oldest()?.id;
+  };
+  expect([oldestOf("b", "a"), oldestOf("a", "b"), oldestOf(undefined, "z"), oldestOf(undefined, undefined)]).toEqual([
+    "e1",
+    "e0",
+    "e1",
+    "e0",
+  ]);
+});

@@ -12,18 +12,21 @@ import type {
 } from "../../src/host/contract.ts";
 import { LEASE_MS, REJOIN_MS, type Lease } from "../../src/host/leases.ts";
 import { Limits, type LimitsSettings } from "../../src/host/limits.ts";
-import { POLICIES, type PolicyName } from "../../src/host/policy.ts";
+import { POLICIES, type Policy, type PolicyName } from "../../src/host/policy.ts";
 import type { SchedulerPort } from "../../src/host/port.ts";
 import { HostScheduler } from "../../src/host/scheduler.ts";
 import type { ErrorDetail } from "../../src/registry/errors.ts";
 import type { Outcome } from "../../src/registry/gate.ts";
 
 export interface RecordedOptions extends Partial<LimitsSettings> {
-  policy?: PolicyName;
+  policy?: PolicyName | Policy;
   maxWaitMs?: number;
   random?: () => number;
   startMs?: number;
 }
+
+/** Far more than any history needs. */
+const MOST_WAKE_UPS = 100_000;
 
 export class RecordedHost {
   now: number;
@@ -49,6 +52,8 @@ export class RecordedHost {
 
   readonly #options: RecordedOptions;
   #ids = 0;
+  #timerAtMs = Infinity;
+  #wakeUps = 0;
 
   constructor(options: RecordedOptions = {}) {
     this.#options = options;
@@ -60,22 +65,33 @@ export class RecordedHost {
 
   // --- a test's hands -------------------------------------------------------------------------------------------------
 
-  /** Passes time; the scheduler is woken whenever it has asked for it. */
+  /** Passes time; the scheduler is woken when it has asked for it: as its object does, a timer is only ever moved forward. */
   pass(ms: number): void {
     const untilMs = this.now + ms;
     for (;;) {
       const dueAtMs = this.scheduler.nextTickAtMs(this.now);
-      if (dueAtMs === undefined || dueAtMs > untilMs) {
+      if (dueAtMs === undefined) {
+        this.#timerAtMs = Infinity;
+      } else if (dueAtMs < this.#timerAtMs || this.#timerAtMs < this.now) {
+        this.#timerAtMs = dueAtMs;
+      }
+      if (this.#timerAtMs > untilMs) {
         break;
       }
-      this.now = Math.max(dueAtMs, this.now + 1);
+      this.now = Math.max(this.#timerAtMs, this.now);
+      this.#timerAtMs = Infinity;
       this.scheduler.tick(this.now);
+      this.#wakeUps += 1;
+      if (this.#wakeUps > MOST_WAKE_UPS) {
+        throw new Error("the scheduler asks to be woken without end");
+      }
     }
-    this.now = Math.max(this.now, untilMs);
+    this.now = untilMs;
   }
 
   /** A restart: all that is left is what was written down. */
   restart(): void {
+    this.#timerAtMs = Infinity;
     this.limits = this.#newLimits();
     this.scheduler = this.#newScheduler();
     const leases = [...this.leases.values()].map((lease) => {
@@ -168,7 +184,8 @@ export class RecordedHost {
 
   #newScheduler(): HostScheduler {
     const { policy = "drayage", maxWaitMs = 600_000 } = this.#options;
-    return new HostScheduler({ host: this.host, maxWaitMs, policy: POLICIES[policy] }, this.limits, this.#port());
+    const settings = { host: this.host, maxWaitMs, policy: typeof policy === "string" ? POLICIES[policy] : policy };
+    return new HostScheduler(settings, this.limits, this.#port());
   }
 
   #port(): SchedulerPort {
@@ -206,5 +223,28 @@ export class RecordedHost {
       admit: (id) => this.admitted.push(id),
       refuse: (id, error) => this.refused.push({ id, error }),
     };
+  }
+}
+
+/** Carries the calls between hosts, in order and without loss, until there are none left. */
+export function carryCalls(...hosts: RecordedHost[]): void {
+  const named = (name: string): RecordedHost | undefined => hosts.find(({ host }) => host === name);
+  for (let carried = true; carried;) {
+    carried = false;
+    for (const host of hosts) {
+      const { scheduler, now } = host;
+      for (const { source, request } of host.asked.splice(0)) {
+        scheduler.borrowed(request.id, named(source)?.scheduler.borrow(request, now), now);
+        carried = true;
+      }
+      for (const { borrower, id } of host.lent.splice(0)) {
+        scheduler.lentAnswered(id, named(borrower)?.scheduler.lent(id, now) ?? false, now);
+        carried = true;
+      }
+      for (const { source, id, outcome } of host.givenBack.splice(0)) {
+        named(source)?.scheduler.giveBack(id, outcome, now);
+        carried = true;
+      }
+    }
   }
 }

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import type { Policy } from "../../src/host/policy.ts";
+import { LANE_PATIENCE_MS } from "../../src/host/seats.ts";
 import { MAX_TELLS, TELL_AGAIN_MS } from "../../src/host/transfers.ts";
-import { RecordedHost } from "./recorded-host.ts";
+import { carryCalls, RecordedHost } from "./recorded-host.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -189,5 +191,317 @@ describe("the end of a blob", () => {
     host.offer("a");
     expect(host.settled).toHaveLength(2);
     expect(host.transfers).toHaveLength(1);
+  });
+});
+
+describe("who gets a slot", () => {
+  /** One slot in all, taken by "first". */
+  function fullHost(options: ConstructorParameters<typeof RecordedHost>[0] = {}): RecordedHost {
+    const host = new RecordedHost({ reqConcurrent: 1, ...options });
+    host.request("first");
+    expect(host.admitted).toEqual(["first"]);
+    host.admitted.length = 0;
+    return host;
+  }
+
+  test("a host that is not in use grants at once, without any configuration", () => {
+    const host = new RecordedHost();
+    host.request("a");
+    host.joinLane("lane", 1);
+    host.offer("b");
+    expect(host.admitted).toEqual(["a"]);
+    expect(host.transfers).toHaveLength(1);
+    expect(host.borrow("c")).toHaveProperty("lease");
+  });
+
+  test.each([1, 2, 5])("of %i slots, one request more waits until one is given back", (slots) => {
+    const host = new RecordedHost({ reqConcurrent: slots });
+    const ids = Array.from({ length: slots + 1 }, (_, i) => `r${i}`);
+    ids.forEach((id) => host.request(id));
+    expect(host.admitted).toEqual(ids.slice(0, slots));
+    host.pass(30_000);
+    expect(host.admitted).toEqual(ids.slice(0, slots));
+    host.release("r0");
+    expect(host.admitted).toEqual(ids);
+  });
+
+  test("a slot given back goes by the policy's order, not by arrival", () => {
+    const host = fullHost();
+    host.request("query", { kind: "query" });
+    host.request("manifest", { kind: "manifest" });
+    host.request("head", { kind: "head" });
+    for (const id of ["first", "head", "manifest"]) {
+      host.release(id);
+    }
+    expect(host.admitted).toEqual(["head", "manifest", "query"]);
+  });
+
+  test("a wait that is broken off ends with an error and holds nothing", () => {
+    const host = fullHost();
+    host.request("gone", { session: "k" });
+    host.scheduler.leave("k", host.now);
+    expect(host.refused).toMatchObject([{ id: "gone", error: { code: "cancelled" } }]);
+    host.release("first");
+    expect(host.admitted).toEqual([]);
+    expect([...host.leases.keys()]).toEqual([]);
+    host.request("next");
+    expect(host.admitted).toEqual(["next"]);
+  });
+
+  test("another host that asks while all is taken hears so at once, without an error, and keeps its place", () => {
+    const host = fullHost();
+    expect(host.borrow("loan")).toEqual({ queued: true });
+    expect(host.borrow("loan")).toEqual({ queued: true });
+    expect(host.leases.size).toBe(1);
+    host.release("first");
+    expect(host.lent).toMatchObject([{ borrower: "there", id: "loan" }]);
+  });
+
+  test.each([
+    ["first", "a", ["b", "c"]],
+    ["middle", "b", ["a", "c"]],
+    ["last", "c", ["a", "b"]],
+  ])("when the %s of three that wait leaves, the others are served", (_name, gone, served) => {
+    const host = fullHost();
+    ["a", "b", "c"].forEach((id) => host.request(id, { session: id }));
+    host.scheduler.leave(gone, host.now);
+    host.release("first");
+    host.release(served[0] ?? "");
+    expect(host.admitted).toEqual(served);
+  });
+
+  test("a caller that leaves just as its slot comes passes it on", () => {
+    const host = fullHost();
+    host.request("a", { session: "a" });
+    host.request("b", { session: "b" });
+    host.release("first");
+    expect(host.admitted).toEqual(["a"]);
+    host.scheduler.leave("a", host.now);
+    expect(host.admitted).toEqual(["a", "b"]);
+  });
+
+  test("a slot that comes for a loan whose borrower has no use for it any more is passed on", () => {
+    const host = fullHost();
+    host.borrow("gone");
+    host.request("next", { kind: "query" });
+    host.release("first");
+    host.release("next");
+    expect(host.lent.map(({ id }) => id)).toEqual(["gone"]);
+    host.request("after");
+    expect(host.admitted).toEqual(["next"]);
+    host.scheduler.lentAnswered("gone", false, host.now);
+    expect(host.admitted).toEqual(["next", "after"]);
+  });
+
+  test.each<[string, Policy]>([
+    ["names nobody", () => undefined],
+    ["names somebody who does not wait", () => ({ id: "stranger", kind: "head", bytes: 0, job: "x", since: 0 })],
+  ])("a policy that %s: the oldest goes", (_name, policy) => {
+    const host = fullHost({ policy });
+    host.request("a");
+    host.pass(1);
+    host.request("b");
+    host.release("first");
+    host.release("a");
+    expect(host.admitted).toEqual(["a", "b"]);
+    expect([...host.leases.keys()]).toEqual(["b"]);
+  });
+
+  test("giving a slot back twice frees one", () => {
+    const host = new RecordedHost({ reqConcurrent: 2 });
+    ["a", "b", "c", "d"].forEach((id) => host.request(id));
+    host.release("a");
+    host.release("a");
+    expect(host.admitted).toEqual(["a", "b", "c"]);
+  });
+
+  test("so does reporting a transfer twice, or giving a loan back twice", () => {
+    const host = new RecordedHost({ reqConcurrent: 2 });
+    host.joinLane("lane", 1);
+    host.offer("blob", { sourceHost: "there" });
+    host.scheduler.borrowed(host.asked[0]?.request.id ?? "", { lease: "x" }, host.now);
+    host.borrow("loan");
+    ["a", "b", "c", "d"].forEach((id) => host.request(id));
+    const [transfer] = host.transfers;
+    expect(transfer).toBeDefined();
+    if (transfer !== undefined) {
+      host.report(transfer);
+      host.report(transfer);
+    }
+    expect(host.admitted).toEqual(["a"]);
+    expect(host.givenBack).toHaveLength(1);
+    host.scheduler.giveBack("loan", { class: "ok" }, host.now);
+    host.scheduler.giveBack("loan", { class: "ok" }, host.now);
+    expect(host.admitted).toEqual(["a", "b"]);
+  });
+});
+
+describe("a transfer that needs two hosts", () => {
+  /** Two hosts with one slot each, and a lane at either with seats enough. */
+  function pair(maxWaitMs?: number): { a: RecordedHost; b: RecordedHost } {
+    const options = { reqConcurrent: 1, ...(maxWaitMs === undefined ? {} : { maxWaitMs }) };
+    const a = new RecordedHost({ ...options, host: "a" });
+    const b = new RecordedHost({ ...options, host: "b" });
+    a.joinLane("lane-a", 5);
+    b.joinLane("lane-b", 5);
+    return { a, b };
+  }
+
+  test("within one host needs one slot, once", () => {
+    const { a } = pair();
+    a.offer("blob");
+    expect(a.transfers).toHaveLength(1);
+    expect(a.asked).toEqual([]);
+    expect(a.leases.size).toBe(1);
+  });
+
+  test("takes one at each, shuts others out meanwhile, and gives both back", () => {
+    const { a, b } = pair();
+    b.offer("blob", { sourceHost: "a" });
+    carryCalls(a, b);
+    a.request("at-a");
+    b.request("at-b");
+    expect([a.leases.size, b.leases.size, a.admitted, b.admitted]).toEqual([1, 1, [], []]);
+    for (const transfer of b.transfers) {
+      b.report(transfer);
+    }
+    carryCalls(a, b);
+    expect([a.admitted, b.admitted]).toEqual([["at-a"], ["at-b"]]);
+  });
+
+  test.each([
+    ["at the source", ["a"]],
+    ["at the target", ["b"]],
+    ["at both, the source first", ["a", "b"]],
+    ["at both, the target first", ["b", "a"]],
+  ])("that finds no slot %s starts when the last is free, and holds none until then", (_name, blocked) => {
+    const { a, b } = pair();
+    const hosts = [a, b];
+    hosts.filter(({ host }) => blocked.includes(host)).forEach((host) => host.request("block"));
+    b.offer("blob", { sourceHost: "a" });
+    carryCalls(a, b);
+    for (const name of blocked) {
+      expect(b.transfers).toEqual([]);
+      for (const other of hosts.filter(({ host }) => !blocked.includes(host))) {
+        other.request("passes");
+        expect(other.admitted).toEqual(["passes"]);
+        other.release("passes");
+        other.admitted.length = 0;
+        carryCalls(a, b);
+      }
+      hosts.find(({ host }) => host === name)?.release("block");
+      carryCalls(a, b);
+    }
+    expect(b.transfers).toHaveLength(1);
+    expect([a.leases.size, b.leases.size]).toEqual([1, 1]);
+  });
+
+  test.each([
+    ["at the source", ["a"]],
+    ["at the target", ["b"]],
+    ["at both", ["a", "b"]],
+  ])("that is withdrawn while it waits %s leaves both free for the next", (_name, blocked) => {
+    const { a, b } = pair();
+    const full = [a, b].filter(({ host }) => blocked.includes(host));
+    full.forEach((host) => host.request("block"));
+    b.offer("blob", { sourceHost: "a" });
+    b.offer("next", { job: "other", sourceHost: "a" });
+    carryCalls(a, b);
+    b.scheduler.withdraw("j", b.now);
+    carryCalls(a, b);
+    full.forEach((host) => host.release("block"));
+    carryCalls(a, b);
+    expect(b.transfers.map(({ offer }) => offer.digest)).toEqual(["next"]);
+    expect([a.leases.size, b.leases.size]).toEqual([1, 1]);
+    expect(a.scheduler.waiting().waiting.blob).toBe(0);
+  });
+
+  test("that is withdrawn while its source's slot is on its way to it passes the slot on", () => {
+    const { a, b } = pair();
+    a.request("block");
+    b.offer("blob", { sourceHost: "a" });
+    carryCalls(a, b);
+    a.request("next", { kind: "query" });
+    a.release("block");
+    a.release("next");
+    expect(a.lent).toHaveLength(1);
+    b.scheduler.withdraw("j", b.now);
+    carryCalls(a, b);
+    expect(b.transfers).toEqual([]);
+    expect(a.leases.size).toBe(0);
+  });
+
+  test("from A to B and from B to A at once: each goes, none waits for the other for ever", () => {
+    const { a, b } = pair(1_000);
+    for (let i = 0; i < 10; i++) {
+      a.offer(`to-a-${i}`, { job: `a${i}`, sourceHost: "b" });
+      b.offer(`to-b-${i}`, { job: `b${i}`, sourceHost: "a" });
+    }
+    const done = new Set<string>();
+    // Less time than it takes until anybody asks again: a circle of two that keep slots for each other would last longer.
+    for (let round = 0; round < 100; round++) {
+      carryCalls(a, b);
+      for (const host of [a, b]) {
+        expect(host.leases.size).toBeLessThanOrEqual(1);
+        for (const { transfer } of host.handed.splice(0)) {
+          if (transfer !== null) {
+            expect(done).not.toContain(transfer.offer.id);
+            done.add(transfer.offer.id);
+            host.report(transfer);
+            host.seat(`lane-${host.host}`);
+          }
+        }
+        host.ordered.splice(0).forEach((lane) => host.joinLane(lane, 5));
+        host.scheduler.acknowledged(host.settled.splice(0).map(({ id }) => id));
+        host.pass(100);
+      }
+    }
+    expect(done.size).toBe(20);
+    expect([a.leases.size, b.leases.size]).toEqual([0, 0]);
+  });
+});
+
+describe("a lane at a host that pauses", () => {
+  /** A lane with one transfer under way and one seat free is told by the host to leave it alone for a while. */
+  function paused(retryAfterMs: number): RecordedHost {
+    const host = new RecordedHost();
+    host.joinLane("lane", 2);
+    host.offer("blob");
+    host.offer("waits", { job: "k", sizeBytes: 1 });
+    const [first, second] = host.transfers;
+    expect([first, second].map((transfer) => transfer?.attempt)).toEqual([1, 1]);
+    host.seat("lane");
+    for (const transfer of [first, second]) {
+      if (transfer !== undefined) {
+        host.report(transfer, { result: { kind: "returned" }, bytes: 0, target: { class: "failed", retryAfterMs } });
+      }
+    }
+    host.handed.length = 0;
+    return host;
+  }
+
+  test("for no longer than it will wait goes on when the pause is over", () => {
+    const host = paused(LANE_PATIENCE_MS);
+    host.pass(LANE_PATIENCE_MS - 1);
+    expect(host.handed).toEqual([]);
+    host.pass(1);
+    expect([host.transfers.length, host.sentHome]).toEqual([1, []]);
+  });
+
+  test("for longer is sent home; another is sent for when the pause is over and gets the blobs, at no cost", () => {
+    const pauseMs = 4 * LANE_PATIENCE_MS;
+    const host = paused(pauseMs);
+    host.seat("lane");
+    expect(host.sentHome.length).toBeGreaterThan(0);
+    expect(host.transfers).toEqual([]);
+    host.scheduler.leave("lane", host.now);
+    host.ordered.length = 0;
+    host.pass(pauseMs - 1);
+    expect(host.ordered).toEqual([]);
+    host.pass(1);
+    expect(host.ordered).toHaveLength(1);
+    host.joinLane(host.ordered[0] ?? "", 5);
+    expect(host.transfers.map(({ attempt }) => attempt)).toEqual([1, 1]);
+    expect([...host.offers.values()].map(({ attempts }) => attempts)).toEqual([0, 0]);
   });
 });
