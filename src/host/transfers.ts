@@ -66,7 +66,13 @@ export class Transfers {
   }
 
   restore(offers: { job: string; offer: BlobOffer; attempts: number }[]): void {
-    for (const { job, offer, attempts } of offers) {
+    const leased = new Set(
+      [...this.#slots.leases.values()].map(({ use }) => (use.type === "transfer" ? use.offerId : "")),
+    );
+    // Of offers of one blob the one under way comes first: the others wait for its end.
+    const isUnderWay = ({ offer }: { offer: BlobOffer }): boolean => leased.has(offer.id);
+    const inOrder = [...offers.filter(isUnderWay), ...offers.filter((each) => !isUnderWay(each))];
+    for (const { job, offer, attempts } of inOrder) {
       this.#offers.add(job, offer, attempts);
     }
     for (const lease of this.#slots.leases.values()) {
@@ -115,8 +121,10 @@ export class Transfers {
         this.#slots.reserved.delete(id);
         this.#port.giveBack(sourceHost, this.#loanIdOf(state), UNUSED);
       }
-      for (const freed of this.#offers.remove(id)) {
-        this.#wait(freed);
+      // One of those behind it goes on; the others wait for the end of that one.
+      const [next] = this.#offers.remove(id);
+      if (next !== undefined) {
+        this.#wait(next);
       }
     }
     for (const lease of this.#slots.leases.values()) {
@@ -128,11 +136,13 @@ export class Transfers {
     this.#slots.setJobBytesLeft(job, 0);
   }
 
+  /** An answer that comes late may name an offer that has begun anew since: that one has not ended. */
   acknowledged(ids: string[]): void {
-    for (const id of ids) {
+    const ended = ids.filter((id) => this.#offers.get(id)?.phase === "settled");
+    for (const id of ended) {
       this.#offers.remove(id);
     }
-    this.#port.deleteOffers(ids);
+    this.#port.deleteOffers(ended);
   }
 
   /** Ends that their jobs do not know of yet. */

@@ -505,3 +505,30 @@ describe("a lane at a host that pauses", () => {
     expect([...host.offers.values()].map(({ attempts }) => attempts)).toEqual([0, 0]);
   });
 });
+
+describe("the same blob for several jobs", () => {
+  test("moves once also after the first of them has gone: one of the others goes on, the rest wait for it", () => {
+    const host = new RecordedHost({ reqConcurrent: 4 });
+    ["a", "b", "c"].forEach((job) => host.offer("blob", { job }));
+    host.scheduler.withdraw("a", host.now);
+    host.joinLane("lane", 4);
+    expect(host.transfers.map(({ job }) => job)).toEqual(["b"]);
+    for (const transfer of host.transfers) {
+      host.report(transfer);
+    }
+    expect(host.settled.map(({ id, outcome }) => [id, outcome])).toEqual([
+      ["b/app@blob", "copied"],
+      ["c/app@blob", "present"],
+    ]);
+  });
+
+  test("an answer from before a restart does not end an offer that has begun anew", () => {
+    const host = new RecordedHost({ reqConcurrent: 1 });
+    const { id } = host.offer("blob", { sourceHost: "there" });
+    host.joinLane("lane", 1);
+    host.scheduler.acknowledged([id]);
+    expect(host.offers.size).toBe(1);
+    host.scheduler.borrowed(host.asked[0]?.request.id ?? "", { lease: "x" }, host.now);
+    expect(host.transfers).toHaveLength(1);
+  });
+});
