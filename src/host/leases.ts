@@ -89,6 +89,17 @@ export class Leases {
     return first;
   }
 
+  /** Slots at sources that transfers into this host hold: their loans, by source host. */
+  borrowed(): Map<string, string[]> {
+    const bySource = new Map<string, string[]>();
+    for (const { use } of this.#byId.values()) {
+      if (use.type === "transfer" && use.loanId !== null) {
+        bySource.set(use.sourceHost, [...(bySource.get(use.sourceHost) ?? []), use.loanId]);
+      }
+    }
+    return bySource;
+  }
+
   expired(now: number): Lease[] {
     return [...this.#byId.values()].filter((lease) => lease.expiresAtMs <= now);
   }

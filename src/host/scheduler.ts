@@ -70,7 +70,7 @@ export class HostScheduler {
 
   /** The job knows how these offers ended. */
   acknowledged(ids: string[]): void {
-    this.#transfers.acknowledged(ids);
+    this.#transfers.endings.acknowledged(ids);
   }
 
   // --- sessions -------------------------------------------------------------------------------------------------------
@@ -247,8 +247,8 @@ export class HostScheduler {
 
   /** Whether anything is to come, were it only the answer of a job that was told of an end. */
   get busy(): boolean {
-    const { unsettled, unacknowledged } = this.#transfers;
-    return unsettled > 0 || unacknowledged > 0 || this.#slots.leases.size > 0 || !this.#slots.idle;
+    const { unsettled, endings } = this.#transfers;
+    return unsettled > 0 || endings.unacknowledged > 0 || this.#slots.leases.size > 0 || !this.#slots.idle;
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------

@@ -3,35 +3,21 @@
  * which a lane has. See scheduler.ts for the rule that keeps both ends free of deadlock and starvation.
  */
 import type { BlobOffer, LoanAnswer, Settlement, TransferReport } from "./contract.ts";
+import { Endings, type End } from "./endings.ts";
 import { LEASE_MS, type Lease } from "./leases.ts";
 import { offerOfLoan } from "./loans.ts";
 import { Offers, type OfferState } from "./offers.ts";
 import type { SchedulerPort } from "./port.ts";
 import { LANE_WIDTH, type Seats } from "./seats.ts";
 import type { Slots } from "./slots.ts";
+import { countFailure, lanesLost } from "./tries.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import type { Outcome } from "../registry/gate.ts";
 
-/** A blob that has failed so often, for reasons of its own, fails its copy. */
-export const MAX_ATTEMPTS = 6;
-/** 429s are the host's way of pacing, so they count less; but not nothing, else a copy could go on for ever. */
-export const MAX_THROTTLES = 50;
-/**
- * A blob that arrives with other bytes than its digest says is read so often in all: damage on the way heals with the
- * next try, damage at the registry never.
- */
-export const MAX_READINGS = 3;
 /** A source that was asked so long ago may have been restarted and have forgotten: ask again. */
 export const REASK_MS = 15_000;
 /** A source's object that could not be reached is asked again after this. */
 const ASK_RETRY_MS = 2_000;
-/** A job that could not be told of an end is told again after this, and after twice as long each further time. */
-export const TELL_AGAIN_MS = 5_000;
-/**
- * Then the end is forgotten: it has been told for ten minutes. A job that is still there offers again what it misses; the
- * blob is found where it was put.
- */
-export const MAX_TELLS = 8;
 /** How often borrowed slots are kept alive; a third of their lease, so that two calls may be lost. */
 const KEEP_MS = LEASE_MS / 3;
 
@@ -52,6 +38,7 @@ export class Transfers {
   #seats: Seats;
   #port: SchedulerPort;
   #offers = new Offers();
+  readonly endings: Endings;
   /** Makes the names of loans unlike those of this object's lives before a restart. */
   #life: string;
   #keptAtMs = 0;
@@ -62,6 +49,7 @@ export class Transfers {
     this.#slots = slots;
     this.#seats = seats;
     this.#port = port;
+    this.endings = new Endings(this.#offers, slots, port);
     this.#life = port.newId();
   }
 
@@ -106,7 +94,7 @@ export class Transfers {
       const state = this.#offers.get(id);
       if (state?.phase === "settled") {
         state.tells = 0;
-        this.#tell(state, now);
+        this.endings.tell(state, now);
       }
     }
     this.#slots.setJobBytesLeft(job, this.#offers.jobBytesLeft(job));
@@ -134,20 +122,6 @@ export class Transfers {
     }
     this.#port.deleteOffers(states.map((state) => state.offer.id));
     this.#slots.setJobBytesLeft(job, 0);
-  }
-
-  /** An answer that comes late may name an offer that has begun anew since: that one has not ended. */
-  acknowledged(ids: string[]): void {
-    const ended = ids.filter((id) => this.#offers.get(id)?.phase === "settled");
-    for (const id of ended) {
-      this.#offers.remove(id);
-    }
-    this.#port.deleteOffers(ended);
-  }
-
-  /** Ends that their jobs do not know of yet. */
-  get unacknowledged(): number {
-    return this.#offers.count("settled");
   }
 
   report(report: TransferReport, now: number): void {
@@ -182,7 +156,7 @@ export class Transfers {
     const state = this.#offers.get(offerId);
     if (state?.phase === "running") {
       // A blob that kills its lanes must not do so for ever.
-      this.#retry(state, this.#lanesLost(), now);
+      this.#retry(state, lanesLost(this.#host), now);
     }
   }
 
@@ -267,9 +241,11 @@ export class Transfers {
     }
     if (this.#keptAtMs + KEEP_MS <= now) {
       this.#keptAtMs = now;
-      this.#keepBorrowed();
+      for (const [sourceHost, loanIds] of this.#slots.leases.borrowed()) {
+        this.#port.keep(sourceHost, loanIds);
+      }
     }
-    this.#tellAgain(now);
+    this.endings.tick(now);
   }
 
   failWaiting(error: ErrorDetail, now: number): void {
@@ -386,63 +362,20 @@ export class Transfers {
 
   /** Once more, under its old age, or the end. What was said to have failed may be there all the same. */
   #retry(state: OfferState, error: ErrorDetail, now: number, spent: Partial<Settlement> = {}): void {
-    const throttled = error.code === "rate_limited";
-    state.attempts += throttled ? 0 : 1;
-    state.throttles += throttled ? 1 : 0;
     state.mayExist = true;
-    const isDamaged = error.code === "digest_mismatch" || error.code === "size_mismatch";
-    state.damages += isDamaged ? 1 : 0;
-    const isLast = state.attempts >= MAX_ATTEMPTS || state.throttles >= MAX_THROTTLES || state.damages >= MAX_READINGS;
-    if (error.retryable && !isLast) {
+    const verdict = countFailure(state, error);
+    if (verdict === undefined) {
       this.#port.putAttempts(state.offer.id, state.attempts);
       this.#wait(state);
     } else {
-      this.#settle(state, { ...spent, outcome: "failed", error: afterTries(error, state, isDamaged) }, now);
+      this.#settle(state, { ...spent, outcome: "failed", error: verdict }, now);
     }
   }
 
-  #settle(state: OfferState, end: Partial<Settlement> & Pick<Settlement, "outcome">, now: number): void {
-    const { id, digest } = state.offer;
-    const nothing = { bytes: 0, requests: { source: 0, target: 0 }, warnings: [] };
-    const settlement: Settlement = { id, digest, ...nothing, ...end };
-    const behind = this.#offers.settle(state, settlement);
-    this.#slots.setJobBytesLeft(state.job, this.#offers.jobBytesLeft(state.job));
-    this.#tell(state, now);
-    const [next] = behind;
-    if (next === undefined) {
-      return;
-    }
-    if (end.outcome === "failed") {
-      // Its job may have another source for the blob: let it try.
+  #settle(state: OfferState, end: End, now: number): void {
+    const next = this.endings.settle(state, end, now);
+    if (next !== undefined) {
       this.#wait(next);
-    } else {
-      this.#settle(next, { outcome: "present" }, now);
-    }
-  }
-
-  #tell(state: OfferState, now: number): void {
-    const { job, settlement } = state;
-    if (settlement !== undefined) {
-      state.tells += 1;
-      state.toldAtMs = now;
-      this.#port.settle(job, settlement);
-    }
-  }
-
-  #tellAgain(now: number): void {
-    const forgotten: string[] = [];
-    for (const state of this.#offers.inPhase("settled")) {
-      if (state.toldAtMs + TELL_AGAIN_MS * 2 ** (state.tells - 1) > now) {
-        continue;
-      }
-      if (state.tells < MAX_TELLS) {
-        this.#tell(state, now);
-      } else {
-        forgotten.push(state.offer.id);
-      }
-    }
-    if (forgotten.length > 0) {
-      this.acknowledged(forgotten);
     }
   }
 
@@ -453,18 +386,6 @@ export class Transfers {
     const { id, sizeBytes, since, background } = state.offer;
     const entry = { id, kind: "blob", bytes: sizeBytes, job: state.job, since, tie: id } as const;
     this.#slots.wait(entry, "slot and lane", background === true ? state.job : undefined);
-  }
-
-  #keepBorrowed(): void {
-    const bySource = new Map<string, string[]>();
-    for (const { use } of this.#slots.leases.values()) {
-      if (use.type === "transfer" && use.loanId !== null) {
-        bySource.set(use.sourceHost, [...(bySource.get(use.sourceHost) ?? []), use.loanId]);
-      }
-    }
-    for (const [sourceHost, ids] of bySource) {
-      this.#port.keep(sourceHost, ids);
-    }
   }
 
   #starving(state: OfferState, now: number): boolean {
@@ -515,24 +436,6 @@ export class Transfers {
     state.holding = false;
     this.#slots.reserved.delete(state.offer.id);
   }
-
-  #lanesLost(): ErrorDetail {
-    return {
-      code: "internal",
-      side: "service",
-      host: this.#host,
-      operation: "copy blob",
-      retryable: true,
-      message: `The transfer was cut off ${MAX_ATTEMPTS} times by the end of the Worker that ran it. Try the copy again.`,
-    };
-  }
-}
-
-/** The error of the last try as the copy's: a person should know that it was not the first. */
-function afterTries(error: ErrorDetail, { attempts, throttles }: OfferState, isDamaged: boolean): ErrorDetail {
-  const tries = attempts + throttles;
-  const message = tries < 2 ? error.message : `${error.message}; tried ${tries} times`;
-  return { ...error, message, retryable: error.retryable && !isDamaged };
 }
 
 function older(a: { since: number; id: string }, b: { since: number; id: string }): boolean {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Policy } from "../../src/host/policy.ts";
 import { LANE_PATIENCE_MS } from "../../src/host/seats.ts";
-import { MAX_TELLS, TELL_AGAIN_MS } from "../../src/host/transfers.ts";
+import { MAX_TELLS, TELL_AGAIN_MS } from "../../src/host/endings.ts";
 import { carryCalls, RecordedHost } from "./recorded-host.ts";
 
 const HOUR_MS = 3_600_000;
