@@ -1,4 +1,5 @@
 /** `/v1/copies`: make, see, list, cancel and follow copies. Parses, asks the object in charge, answers. */
+import { INDEX_NAME } from "../ledger/contract.ts";
 import { ENDED_STATES, type CopyView } from "../job/contract.ts";
 import type { CopyEntry } from "../ledger/contract.ts";
 import { formatReference } from "../registry/reference.ts";
@@ -22,7 +23,6 @@ import {
 } from "./schemas.ts";
 
 /** The index is one per tenant, and there is one tenant. */
-export const INDEX_NAME = "default";
 
 const LOCATION = { Location: "Where the copy is: `/v1/copies/{id}`." };
 const NO_SUCH_COPY: Answer = { description: "There is no such copy.", schema: ProblemSchema };

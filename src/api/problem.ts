@@ -2,6 +2,7 @@
  * What the API answers when it cannot do what was asked: problem details (RFC 9457). The one place that turns an error into
  * an HTTP status. Never shows a stack or the words of an error that nobody wrote for a reader.
  */
+import { writeLine } from "../log.ts";
 import { errorDetailOf, type ErrorCode } from "../registry/errors.ts";
 
 /** Every kind of problem; its name is the last part of `type`. */
@@ -125,6 +126,6 @@ function isPassing(thrown: unknown): boolean {
 
 function logUnexpected(thrown: unknown): void {
   const error = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-  // oxlint-disable-next-line no-console -- the one line that tells the operator what the caller is not told
-  console.error(JSON.stringify({ message: "request failed unexpectedly", error }));
+  // What the caller is not told, the operator is.
+  writeLine({ msg: "request failed unexpectedly", error }, "error");
 }

@@ -1,7 +1,7 @@
 /** `/v1/registries`: which registry hosts are in use, how things stand at one of them, and forgetting what it taught. */
 import { settingsOf } from "../config.ts";
 import { registryHost } from "../config/host-name.ts";
-import { INDEX_NAME } from "./copies.ts";
+import { INDEX_NAME } from "../ledger/contract.ts";
 import type { Answer, Call, Operation } from "./operation.ts";
 import { Problem } from "./problem.ts";
 import { ProblemSchema, RegistryListSchema, RegistryPath, RegistrySchema } from "./schemas.ts";

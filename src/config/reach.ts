@@ -3,20 +3,8 @@
  * upload locations, redirects), so without a rule either could send the service into a private network. Pure: names are
  * judged as they stand, nothing is resolved. On Cloudflare private addresses cannot be reached whatever a name resolves to.
  */
+import { PRIVATE_ENDINGS } from "../registry/reach.ts";
 import { bare, isAddress, isLoopback, parseHostName } from "./host-name.ts";
-
-/** Name endings that only private networks use (RFC 6762, RFC 8375, ICANN's reserved `internal`, common habits). */
-const PRIVATE_ENDINGS = [
-  "internal",
-  "local",
-  "localhost",
-  "localdomain",
-  "home.arpa",
-  "lan",
-  "intranet",
-  "corp",
-  "home",
-];
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "https:": 443, "http:": 80 };
 

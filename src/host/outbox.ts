@@ -3,6 +3,7 @@
  * one receiver together. A stub that threw is broken, so the next call makes a new one.
  */
 import type { LoanAnswer, LoanRequest, Settlement } from "./contract.ts";
+import { writeLine } from "../log.ts";
 import type { Env } from "../env.ts";
 import type { CopyJob } from "../job/copy-job.ts";
 import type { Outcome } from "../registry/gate.ts";
@@ -166,10 +167,7 @@ export class Outbox {
   }
 
   #log(event: string, error: unknown): void {
-    // oxlint-disable-next-line no-console -- Workers Logs take what the console is given.
-    console.log(
-      JSON.stringify({ msg: event, host: this.#host, error: error instanceof Error ? error.message : String(error) }),
-    );
+    writeLine({ msg: event, host: this.#host, error: error instanceof Error ? error.message : String(error) });
   }
 }
 

@@ -3,6 +3,7 @@
  * step of the scheduler, its rows written in the same breath; what leaves goes through the outbox afterwards.
  */
 import { DurableObject } from "cloudflare:workers";
+import { writeLine } from "../log.ts";
 import { hostSettings, mayReach, queueSettings } from "../config.ts";
 import type { Env } from "../env.ts";
 import { CopyError } from "../registry/errors.ts";
@@ -241,8 +242,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       credentials: keychainOf(this.env),
       fetch: (url, init) => fetch(url, init),
       now: () => Date.now(),
-      // oxlint-disable-next-line no-console -- Workers Logs take what the console is given.
-      log: (line) => console.log(JSON.stringify(line)),
+      log: writeLine,
       mayReach: (url) => mayReach(this.env, url, [this.#host]),
     });
     return this.#tokens.authorize(request);

@@ -61,7 +61,11 @@ export class Transfers {
     const isUnderWay = ({ offer }: { offer: BlobOffer }): boolean => leased.has(offer.id);
     const inOrder = [...offers.filter(isUnderWay), ...offers.filter((each) => !isUnderWay(each))];
     for (const { job, offer, attempts } of inOrder) {
-      this.#offers.add(job, offer, attempts);
+      const state = this.#offers.add(job, offer, attempts);
+      if (state !== undefined) {
+        // It may have arrived, and only its end be unknown: look before it is sent again.
+        state.mayExist = true;
+      }
     }
     for (const lease of this.#slots.leases.values()) {
       if (lease.use.type === "transfer") {

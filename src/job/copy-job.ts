@@ -3,6 +3,8 @@
  * copy consists of is decided in planner.ts and publisher.ts. It never touches a blob's bytes.
  */
 import { DurableObject } from "cloudflare:workers";
+import { INDEX_NAME } from "../ledger/contract.ts";
+import { writeLine } from "../log.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import type { Env } from "../env.ts";
 import type { BlobOffer, Settlement } from "../host/contract.ts";
@@ -280,7 +282,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
   }
 
   async #tellIndex(id: string, state: CopyState): Promise<void> {
-    await this.env.INDEX.getByName("default").changed(id, state);
+    await this.env.INDEX.getByName(INDEX_NAME).changed(id, state);
   }
 
   async #trackOffers(sending: Promise<void>): Promise<void> {
@@ -340,8 +342,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
 
   #logCrash(error: ErrorDetail): void {
     const line = { msg: "job", job: this.#ledger.record()?.id ?? "", operation: error.operation, error: error.message };
-    // oxlint-disable-next-line no-console -- Structured, for the operator: what the alarm will try again.
-    console.error(JSON.stringify(line));
+    writeLine(line, "error");
   }
 }
 

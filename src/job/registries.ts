@@ -1,11 +1,12 @@
 /** Opens what one run needs of the outside: a session at both registry hosts, and a client for each end. */
+import { writeLine } from "../log.ts";
 import { hostSettings, mayReach } from "../config.ts";
 import type { Env } from "../env.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import { createRegistry } from "../registry/client.ts";
 import { ConnectionBudget } from "../registry/connection-budget.ts";
 import type { Registry } from "../registry/contract.ts";
-import type { Fetch, RequestLine } from "../registry/wire.ts";
+import type { Fetch } from "../registry/wire.ts";
 import { SessionGate } from "./session-gate.ts";
 
 export interface OpenRegistries {
@@ -70,9 +71,4 @@ function newGate(env: Env, job: string, host: string, background: boolean): Sess
   });
   gate.open();
   return gate;
-}
-
-function writeLine(line: RequestLine): void {
-  // oxlint-disable-next-line no-console -- The one structured line per request that DESIGN asks for.
-  console.log(JSON.stringify(line));
 }

@@ -3,6 +3,7 @@
  * acknowledges when the lane has ended. Ties the parts together; moves no byte itself.
  */
 import * as z from "zod";
+import { writeLine } from "../log.ts";
 import { hostSettings, mayReach } from "../config.ts";
 import type { Env } from "../env.ts";
 import type { Transfer, WorkOrder } from "../host/contract.ts";
@@ -25,14 +26,14 @@ const VERSIONED = z.object({ v: z.number().int().min(2) });
 
 /** Repositories that took an upload of this isolate's; forgotten with it, or when there are too many to keep. */
 const PUSHABLE_MAX = 1_000;
-const names = new Set<string>();
+const pushableNames = new Set<string>();
 const pushable = {
-  has: (repository: string): boolean => names.has(repository),
+  has: (repository: string): boolean => pushableNames.has(repository),
   add: (repository: string): void => {
-    if (names.size >= PUSHABLE_MAX) {
-      names.clear();
+    if (pushableNames.size >= PUSHABLE_MAX) {
+      pushableNames.clear();
     }
-    names.add(repository);
+    pushableNames.add(repository);
   },
 };
 
@@ -51,7 +52,7 @@ async function handleMessage(message: Message, env: Env, budget: ConnectionBudge
   const order = ORDER.safeParse(message.body);
   if (!order.success) {
     const isNewer = VERSIONED.safeParse(message.body).success;
-    log({ msg: "work order refused", id: message.id, newer: isNewer, complaint: z.prettifyError(order.error) });
+    writeLine({ msg: "work order refused", id: message.id, newer: isNewer, complaint: z.prettifyError(order.error) });
     if (isNewer) {
       message.retry({ delaySeconds: UNKNOWN_VERSION_DELAY_SECONDS });
     } else {
@@ -63,10 +64,16 @@ async function handleMessage(message: Message, env: Env, budget: ConnectionBudge
   const startMs = Date.now();
   try {
     await workLane(order.data, env, budget);
-    log({ msg: "lane ended", host, lane, ms: Date.now() - startMs });
+    writeLine({ msg: "lane ended", host, lane, ms: Date.now() - startMs });
     message.ack();
   } catch (thrown) {
-    log({ msg: "lane failed", host, lane, ms: Date.now() - startMs, error: errorDetailOf(thrown, "run lane").message });
+    writeLine({
+      msg: "lane failed",
+      host,
+      lane,
+      ms: Date.now() - startMs,
+      error: errorDetailOf(thrown, "run lane").message,
+    });
     message.retry({ delaySeconds: FAILED_LANE_DELAY_SECONDS });
   }
 }
@@ -84,7 +91,7 @@ async function workLane(order: WorkOrder, env: Env, budget: ConnectionBudget): P
       budget,
       fetch: (url, init) => fetch(url, init),
       now: Date.now,
-      log,
+      log: writeLine,
       // The slots were granted beforehand: a retry here would not wait as long as the host needs. It is the host's turn.
       maxAttempts: 1,
       mayReach: (url) => mayReach(env, url, [settings.host]),
@@ -136,10 +143,4 @@ class SourceLines {
       line[Symbol.dispose]();
     }
   }
-}
-
-/** One structured line. */
-function log(line: object): void {
-  // oxlint-disable-next-line no-console -- Workers Logs take what the console is given.
-  console.log(JSON.stringify(line));
 }

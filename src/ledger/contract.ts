@@ -1,6 +1,9 @@
 /** What others may ask of CopyIndex: the list of copies, the idempotency keys and the registry hosts. */
 import type { CopyState } from "../job/contract.ts";
 
+/** The one object of the class, while there is one tenant. */
+export const INDEX_NAME = "default";
+
 export interface CopyEntry {
   id: string;
   state: CopyState;

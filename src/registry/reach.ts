@@ -4,8 +4,18 @@
  * resolved. Whether a registry itself may be called is decided elsewhere.
  */
 
-/** Endings of names that only private networks use (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`). */
-const PRIVATE_NAME = /(?:^|\.)(?:localhost|local|internal|localdomain|home\.arpa|lan|intranet|corp|home)$/;
+/** Endings of names that only private networks use (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`, common habits). */
+export const PRIVATE_ENDINGS: readonly string[] = [
+  "internal",
+  "local",
+  "localhost",
+  "localdomain",
+  "home.arpa",
+  "lan",
+  "intranet",
+  "corp",
+  "home",
+];
 
 /** `link`: an address of the machine's own link, where clouds keep their metadata service. */
 type Nearness = "public" | "local" | "link";
@@ -47,7 +57,8 @@ function nearnessOf(hostname: string): Nearness {
   if (octets) {
     return nearnessOfIPv4(Number(octets[1]), Number(octets[2]));
   }
-  return !name.includes(".") || PRIVATE_NAME.test(name) ? "local" : "public";
+  const isPrivate = PRIVATE_ENDINGS.some((ending) => name === ending || name.endsWith(`.${ending}`));
+  return !name.includes(".") || isPrivate ? "local" : "public";
 }
 
 /** RFC 6890's ranges that are not globally reachable, as far as anything listens there. */

@@ -78,7 +78,6 @@ describe("the settings in force", () => {
     ["tls", "disabled", { value: "disabled", isDefault: false, overridesLearned: false }],
     ["quota_reserve", 20, { value: 20, isDefault: false, overridesLearned: false }],
     ["chunk_bytes", "1MiB", { value: 1_048_576, isDefault: false, overridesLearned: false }],
-    ["mirrors", ["m.example"], { value: ["m.example"], isDefault: false, overridesLearned: false }],
     ["req_concurrent", 4, { value: 4, isDefault: false, overridesLearned: true }],
     ["req_concurrent", 0, { value: 0, isDefault: true, overridesLearned: false }],
   ])("%s = %j shows, and nothing else changes", (name, value, shown) => {

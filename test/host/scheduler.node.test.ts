@@ -531,4 +531,16 @@ describe("the same blob for several jobs", () => {
     host.scheduler.borrowed(host.asked[0]?.request.id ?? "", { lease: "x" }, host.now);
     expect(host.transfers).toHaveLength(1);
   });
+
+  test("a blob that was offered before a restart is looked for before it is sent: it may have arrived", () => {
+    const host = new RecordedHost({ reqConcurrent: 1 });
+    host.offer("blob");
+    host.joinLane("lane", 1);
+    const [before] = host.transfers;
+    expect(before?.offer.mayExist).toBe(false);
+    host.report(before ?? expect.fail("no transfer"));
+    host.restart();
+    host.joinLane("another", 1);
+    expect(host.transfers.at(-1)?.offer).toMatchObject({ id: before?.offer.id, mayExist: true });
+  });
 });
