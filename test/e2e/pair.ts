@@ -4,7 +4,7 @@ import type { CopyView } from "../../src/job/contract.ts";
 import { compareStores, diskStore } from "../support/compare.ts";
 import { startDockerRegistry, type DockerRegistry, type DockerRegistryOptions } from "../support/docker-registry.ts";
 import { Home, copyOf, type Credentials } from "./command.ts";
-import { requestsOf, type LoggedRequest } from "./registry-log.ts";
+import { logSettled, requestsOf, type LoggedRequest } from "./registry-log.ts";
 
 /** A suite that needs Debian's registry; left out where that is not installed (`e2e.setup.ts` says so). */
 export const describeWithRegistry = describe.skipIf(inject("withoutRegistry"));
@@ -43,6 +43,7 @@ export class Pair implements AsyncDisposable {
     const before = { source: requestsOf(this.source).length, target: requestsOf(this.target).length };
     const ended = await this.home.run("copy", "--json", `${this.source.host}/${from}`, `${this.target.host}/${to}`);
     expect(ended, ended.stdout).toMatchObject({ status: 0, stderr: "" });
+    await Promise.all([logSettled(this.source), logSettled(this.target)]);
     const requests = {
       source: requestsOf(this.source).slice(before.source),
       target: requestsOf(this.target).slice(before.target),

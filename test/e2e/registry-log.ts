@@ -1,4 +1,7 @@
 /** What Debian's registry has been asked, read from its log. */
+import { randomUUID } from "node:crypto";
+import { vi } from "vitest";
+import { USER_AGENT } from "../../src/registry/user-agent.ts";
 import type { DockerRegistry } from "../support/docker-registry.ts";
 
 export interface LoggedRequest {
@@ -10,11 +13,14 @@ export interface LoggedRequest {
 
 const FIELD = /(http\.\S+?)=(?:"((?:[^"\\]|\\.)*)"|(\S*))/g;
 
-/** All requests that the registry has answered so far, in the order of their answers. */
+/**
+ * All requests of the service that the registry has answered so far, in the order of their answers. The registry writes
+ * its line after its answer: a test that counts to the last one calls {@link logSettled} first.
+ */
 export function requestsOf(registry: DockerRegistry): LoggedRequest[] {
   const lines = registry.log().split("\n");
   return lines
-    .filter((line) => line.includes('msg="response completed'))
+    .filter((line) => line.includes('msg="response completed') && line.includes(`http.request.useragent=${USER_AGENT} `))
     .map((line) => {
       const fields = new Map([...line.matchAll(FIELD)].map(([, name, quoted, plain]) => [name, quoted ?? plain ?? ""]));
       const field = (name: string): string => fields.get(`http.${name}`) ?? "";
@@ -24,6 +30,13 @@ export function requestsOf(registry: DockerRegistry): LoggedRequest[] {
         status: Number(field("response.status")),
       };
     });
+}
+
+/** Waits until the registry has written down what it answered before this call. */
+export async function logSettled(registry: DockerRegistry): Promise<void> {
+  const marker = `settled=${randomUUID()}`;
+  await (await fetch(`${registry.url}/v2/?${marker}`)).arrayBuffer();
+  await vi.waitUntil(() => registry.log().includes(marker), { timeout: 5000, interval: 5 });
 }
 
 /** `METHOD kind`, such as `POST upload`, `PUT upload`, `HEAD blob`, `PUT manifest`. */
