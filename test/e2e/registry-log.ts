@@ -20,7 +20,9 @@ const FIELD = /(http\.\S+?)=(?:"((?:[^"\\]|\\.)*)"|(\S*))/g;
 export function requestsOf(registry: DockerRegistry): LoggedRequest[] {
   const lines = registry.log().split("\n");
   return lines
-    .filter((line) => line.includes('msg="response completed') && line.includes(`http.request.useragent=${USER_AGENT} `))
+    .filter(
+      (line) => line.includes('msg="response completed') && line.includes(`http.request.useragent=${USER_AGENT} `),
+    )
     .map((line) => {
       const fields = new Map([...line.matchAll(FIELD)].map(([, name, quoted, plain]) => [name, quoted ?? plain ?? ""]));
       const field = (name: string): string => fields.get(`http.${name}`) ?? "";
