@@ -185,7 +185,8 @@ function describeHostFault(host: string): string | null {
   return URL.canParse(`http://${name}/`) ? null : `${quote(name)} is neither a host name nor an IP address`;
 }
 
-function describeRepositoryFault(repository: string): string | null {
+/** What is wrong with a repository, as the end of a sentence; null: nothing. */
+export function describeRepositoryFault(repository: string): string | null {
   if (repository === "") {
     return "the repository is empty";
   }
@@ -206,7 +207,8 @@ function describeRepositoryFault(repository: string): string | null {
   return null;
 }
 
-function describeTagFault(tag: string): string | null {
+/** What is wrong with a tag, as the end of a sentence; null: nothing. */
+export function describeTagFault(tag: string): string | null {
   if (tag === "") {
     return 'the tag after ":" is empty';
   }
