@@ -1,12 +1,15 @@
 /**
- * The one way to the Worker's settings. Reads HOSTS, TOKENS, QUEUE_POLICY, MAX_WAIT_SECONDS and LOCAL of the environment,
- * checks them once per isolate, and knows nothing of credentials.
+ * The one way to the Worker's settings. Reads HOSTS, TOKENS, QUEUE_POLICY, MAX_WAIT_SECONDS, ALLOWED_REGISTRIES,
+ * REGISTRY_CREDENTIALS and LOCAL of the environment and checks them once per isolate.
  */
+import { readAllowed } from "./config/allowed.ts";
+import type { Reading } from "./config/checking.ts";
+import { parseHostName } from "./config/host-name.ts";
 import { readQueue, type QueueSettings } from "./config/queue.ts";
-import { hostRefusal, urlRefusal } from "./config/reach.ts";
-import { readHosts, readTokens, withDefaults, type Reading } from "./config/schema.ts";
+import { readHosts, readTokens, withDefaults } from "./config/schema.ts";
 import type { HostSettings } from "./registry/contract.ts";
 import { CopyError } from "./registry/errors.ts";
+import { urlRefusal, type ReachRule, type Refusal } from "./registry/reach.ts";
 
 /** The part of the environment (`Env`) that settings are read from. */
 export interface SettingsEnv {
@@ -14,6 +17,7 @@ export interface SettingsEnv {
   TOKENS?: unknown;
   QUEUE_POLICY?: unknown;
   MAX_WAIT_SECONDS?: unknown;
+  ALLOWED_REGISTRIES?: unknown;
   LOCAL?: string;
 }
 
@@ -28,6 +32,7 @@ export interface Settings {
 
 const hostsOf = once(readHosts);
 const tokensOf = once(readTokens);
+const allowedOf = once(readAllowed);
 
 /**
  * All settings, checked.
@@ -37,8 +42,9 @@ export function settingsOf(env: SettingsEnv): Settings {
   const hosts = hostsOf(env.HOSTS);
   const tokens = tokensOf(env.TOKENS);
   const queue = readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS);
+  const others = [tokens, queue, allowedOf(env.ALLOWED_REGISTRIES)];
   return {
-    hosts: right({ ...hosts, complaints: [...hosts.complaints, ...tokens.complaints, ...queue.complaints] }),
+    hosts: right({ ...hosts, complaints: [hosts, ...others].flatMap(({ complaints }) => complaints) }),
     tokenHashes: tokens.value,
     queue: queue.value,
   };
@@ -76,26 +82,42 @@ export function isLocal(env: SettingsEnv): boolean {
 }
 
 /**
- * Why the service must not call an address, or null when it may (`config/reach.ts` has the rule).
- * @param target A URL, or a registry host as a reference names it (`registry.example.com:5000`).
- * @param named Further hosts with port that are wanted, such as the reference's own.
+ * Why the service must not call an address, or null when it may (`registry/reach.ts` has the rule).
+ * @param target A URL, or a registry host as a reference names it (`registry.example.com:5000`). Of a registry it is
+ * judged where it is reached, and whether it is among ALLOWED_REGISTRIES.
  * @throws CopyError `configuration`, as {@link settingsOf}.
  */
-export function reachRefusal(env: SettingsEnv, target: URL | string, named: readonly string[] = []): string | null {
-  if (typeof target === "string") {
-    return hostRefusal(target, isLocal(env));
+export function reachRefusal(env: SettingsEnv, target: URL | string): string | null {
+  if (typeof target !== "string") {
+    return urlRefusal(target, reachRule(env));
   }
-  const configured = [...right(hostsOf(env.HOSTS)).values()];
-  return urlRefusal(target, {
-    local: isLocal(env),
-    named: [...named, ...configured.map(({ host }) => host), ...configured.map(({ hostname }) => hostname)],
-    plain: configured.filter(({ tls }) => tls === "disabled").map(({ hostname }) => hostname),
-  });
+  if (parseHostName(target) === null) {
+    return "is not a host name";
+  }
+  const { hostname, tls } = hostSettings(env, target);
+  const url = new URL(`${tls === "disabled" ? "http" : "https"}://${hostname}/`);
+  return urlRefusal(url, reachRule(env)) ?? registryRefusal(env, target);
 }
 
-/** Whether the service may call an address: {@link reachRefusal} without the reason. */
-export function mayReach(env: SettingsEnv, target: URL | string, named: readonly string[] = []): boolean {
-  return reachRefusal(env, target, named) === null;
+/**
+ * What a client of one registry may call: the registry itself, if it is allowed, and where that leads.
+ * @param host Canonical.
+ */
+export function clientReach(env: SettingsEnv, host: string): Refusal {
+  return (url) => registryRefusal(env, host) ?? reachRefusal(env, url);
+}
+
+function registryRefusal(env: SettingsEnv, host: string): string | null {
+  return right(allowedOf(env.ALLOWED_REGISTRIES))(host) ? null : "is not among the registries of ALLOWED_REGISTRIES";
+}
+
+function reachRule(env: SettingsEnv): ReachRule {
+  const configured = [...right(hostsOf(env.HOSTS)).values()];
+  return {
+    local: isLocal(env),
+    named: configured.flatMap(({ host, hostname }) => [host, hostname]),
+    plain: configured.filter(({ tls }) => tls === "disabled").map(({ hostname }) => hostname),
+  };
 }
 
 /** Reads again only when the setting is another one: it is the same object or text for an isolate's whole life. */

@@ -18,8 +18,12 @@ export interface Env {
   QUEUE_POLICY?: unknown;
   /** Who has waited longer than this goes first, whatever the policy says. */
   MAX_WAIT_SECONDS?: unknown;
+  /** The registry hosts that may be used, as patterns: a list, or the same as text; not set: every one. */
+  ALLOWED_REGISTRIES?: unknown;
   /** Secret: credentials in docker's own config.json format. */
   DOCKER_CONFIG?: string;
+  /** Secret: credentials by registry host or `host/repository prefix`, those of clouds included: JSON. */
+  REGISTRY_CREDENTIALS?: unknown;
   /** Only under the `drayage` command: asks the user's credential helpers. */
   CREDENTIALS?: Fetcher;
   /** Only under the `drayage` command: "true" when this machine's own registries may be reached (loopback, private). */

@@ -1,6 +1,6 @@
 /** From the body of `POST /v1/copies` to a copy that can be made. Everything that can be said before a registry is asked. */
 import type * as z from "zod";
-import { hostSettings, reachRefusal, settingsOf, type SettingsEnv } from "../config.ts";
+import { reachRefusal, settingsOf, type SettingsEnv } from "../config.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import { errorDetailOf } from "../registry/errors.ts";
 import { formatReference, parseReference, type Reference } from "../registry/reference.ts";
@@ -45,9 +45,7 @@ function referenceOf(text: string, field: string, env: SettingsEnv, errors: Fiel
     errors.push({ field, message });
     return null;
   }
-  // The name in the reference, and the name it is configured to be reached by.
-  const { hostname } = hostSettings(env, reference.host);
-  const refusal = reachRefusal(env, reference.host) ?? reachRefusal(env, hostname);
+  const refusal = reachRefusal(env, reference.host);
   if (refusal !== null) {
     errors.push({ field, message: `the host ${reference.host} ${refusal}` });
     return null;

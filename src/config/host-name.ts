@@ -1,7 +1,8 @@
 /**
  * Names of registry hosts as text: `ghcr.io`, `registry.example.com:5000`, `[::1]:5000`. Pure. What may be reached is
- * decided in `reach.ts`.
+ * decided in `registry/reach.ts`.
  */
+import { bare } from "../registry/address.ts";
 import { canonicalHost } from "../registry/reference.ts";
 
 const HOST_AND_PORT = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?$/;
@@ -31,28 +32,4 @@ export function parseHostName(text: string): HostName | null {
 /** The one spelling of a registry host, as references have it; null when the text is no host name. */
 export function registryHost(text: string): string | null {
   return parseHostName(text) === null ? null : canonicalHost(text);
-}
-
-/** Names this machine itself: `localhost`, 127.0.0.0/8, ::1 (also written as an IPv4 address). */
-export function isLoopback(hostname: string): boolean {
-  return (
-    hostname === "localhost" ||
-    hostname.endsWith(".localhost") ||
-    hostname === "::1" ||
-    hostname.startsWith("::ffff:7f") ||
-    (isIPv4(hostname) && hostname.startsWith("127."))
-  );
-}
-
-export function isAddress(hostname: string): boolean {
-  return hostname.includes(":") || isIPv4(hostname);
-}
-
-function isIPv4(hostname: string): boolean {
-  return /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/.test(hostname);
-}
-
-/** `[::1]` → `::1`; `localhost.` → `localhost`, which names the same host to a resolver. */
-export function bare(hostname: string): string {
-  return hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.+$/, "");
 }

@@ -2,7 +2,7 @@
  * What QUEUE_POLICY and MAX_WAIT_SECONDS may hold: which of a host's waiting requests goes next. Pure, as schema.ts; what
  * the policies do is the host's matter.
  */
-import type { Reading } from "./schema.ts";
+import { isGiven, type Reading } from "./checking.ts";
 import { nearest } from "./suggest.ts";
 
 export const QUEUE_POLICIES = ["drayage", "upstream", "fifo", "largest"] as const;
@@ -41,8 +41,4 @@ export function readQueue(policy: unknown, maxWaitSeconds: unknown): Reading<Que
     }
   }
   return { value, complaints };
-}
-
-function isGiven(setting: unknown): boolean {
-  return setting !== undefined && setting !== null && setting !== "";
 }

@@ -4,8 +4,9 @@
  */
 import * as z from "zod";
 import type { HostSettings } from "../registry/contract.ts";
-import { registryHost, isLoopback, parseHostName } from "./host-name.ts";
-import { nearest } from "./suggest.ts";
+import { isLoopback } from "../registry/address.ts";
+import { checked, parsed, type Reading } from "./checking.ts";
+import { registryHost, parseHostName } from "./host-name.ts";
 
 /** The adaptive concurrency never goes above it, so a higher cap would only look as if it did something. */
 const MAX_REQ_CONCURRENT = 64;
@@ -16,8 +17,6 @@ const MAX_QUOTA_RESERVE = 1_000_000_000;
 const MIN_CHUNK_BYTES = 64 * 1024;
 /** No registry takes more in one request (S3's limit for one part). */
 const MAX_CHUNK_BYTES = 5 * 1024 ** 3;
-
-const NOT_JSON = Symbol("not JSON");
 
 const UNITS: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
@@ -108,20 +107,16 @@ const Tokens = z.array(
 
 /** Settings that other tools have under these names, and where they went here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  user: "credentials go into the secret DOCKER_CONFIG",
-  username: "credentials go into the secret DOCKER_CONFIG",
-  pass: "credentials go into the secret DOCKER_CONFIG",
-  password: "credentials go into the secret DOCKER_CONFIG",
-  token: "credentials go into the secret DOCKER_CONFIG",
+  user: "credentials go into the secrets DOCKER_CONFIG or REGISTRY_CREDENTIALS",
+  username: "credentials go into the secrets DOCKER_CONFIG or REGISTRY_CREDENTIALS",
+  pass: "credentials go into the secrets DOCKER_CONFIG or REGISTRY_CREDENTIALS",
+  password: "credentials go into the secrets DOCKER_CONFIG or REGISTRY_CREDENTIALS",
+  token: "credentials go into the secrets DOCKER_CONFIG or REGISTRY_CREDENTIALS",
   blobChunk: "it is called chunk_bytes here",
   regcert: "give the command a private CA with --ca FILE",
 };
 
-/** What a setting holds, and what is wrong with it: each complaint names field and fix. */
-export interface Reading<T> {
-  value: T;
-  complaints: string[];
-}
+const HOST_HINTS = { known: Object.keys(HostFields), elsewhere: ELSEWHERE };
 
 /** Reads HOSTS (an object, the same as JSON text, or nothing) into settings by canonical host: only what was configured. */
 export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSettings>> {
@@ -130,7 +125,7 @@ export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSetti
   for (const [key, value] of Object.entries(checked(Hosts, "HOSTS", parsed(given ?? {}), complaints) ?? {})) {
     const field = `HOSTS.${JSON.stringify(key)}`;
     const host = registryHost(key);
-    const entry = checked(HostEntry, field, value, complaints);
+    const entry = checked(HostEntry, field, value, complaints, HOST_HINTS);
     if (host === null) {
       complaints.push(`${field}: not a host name; write it as host or host:port, without a scheme`);
     } else if (hosts.has(host)) {
@@ -165,47 +160,6 @@ export function withDefaults(host: string, entry: z.infer<typeof HostEntry> = {}
     verify: entry.verify ?? "stream",
     mirrors: entry.mirrors ?? [],
   };
-}
-
-function checked<T>(schema: z.ZodType<T>, field: string, value: unknown, complaints: string[]): T | undefined {
-  if (value === NOT_JSON) {
-    complaints.push(`${field}: is not JSON; check its quotes and commas`);
-    return undefined;
-  }
-  const result = schema.safeParse(value);
-  if (result.success) {
-    return result.data;
-  }
-  for (const issue of result.error.issues) {
-    const place = [
-      field,
-      ...issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)),
-    ].join("");
-    if (issue.code !== "unrecognized_keys") {
-      complaints.push(`${place}: ${issue.message}`);
-    } else {
-      complaints.push(...issue.keys.map((key) => `${place}.${key}: unknown field; ${hint(key)}`));
-    }
-  }
-  return undefined;
-}
-
-function hint(key: string): string {
-  const known = Object.keys(HostFields);
-  const near = nearest(key, known);
-  return near === null ? (ELSEWHERE[key] ?? `the fields are ${known.join(", ")}`) : `did you mean ${near}?`;
-}
-
-/** A setting may be JSON text: variables of a deployed Worker and secrets often are. */
-function parsed(given: unknown): unknown {
-  if (typeof given !== "string") {
-    return given;
-  }
-  try {
-    return JSON.parse(given);
-  } catch {
-    return NOT_JSON;
-  }
 }
 
 function bytesOfHash(hash: string): Uint8Array {

@@ -4,7 +4,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { writeLine } from "../log.ts";
-import { hostSettings, mayReach, queueSettings } from "../config.ts";
+import { clientReach, hostSettings, queueSettings } from "../config.ts";
 import type { Env } from "../env.ts";
 import { CopyError } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest, Outcome } from "../registry/gate.ts";
@@ -243,7 +243,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       fetch: (url, init) => fetch(url, init),
       now: () => Date.now(),
       log: writeLine,
-      mayReach: (url) => mayReach(this.env, url, [this.#host]),
+      refusalOf: clientReach(this.env, this.#host),
     });
     return this.#tokens.authorize(request);
   }

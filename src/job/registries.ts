@@ -1,6 +1,6 @@
 /** Opens what one run needs of the outside: a session at both registry hosts, and a client for each end. */
 import { writeLine } from "../log.ts";
-import { hostSettings, mayReach } from "../config.ts";
+import { clientReach, hostSettings } from "../config.ts";
 import type { Env } from "../env.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import { createRegistry } from "../registry/client.ts";
@@ -47,7 +47,7 @@ export function openRegistries(options: RegistriesOptions): OpenRegistries {
       log: writeLine,
       budget,
       signal,
-      mayReach: (url) => mayReach(env, url, [host]),
+      refusalOf: clientReach(env, host),
     });
   };
   return {

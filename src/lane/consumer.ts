@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { writeLine } from "../log.ts";
-import { hostSettings, mayReach } from "../config.ts";
+import { clientReach, hostSettings } from "../config.ts";
 import type { Env } from "../env.ts";
 import type { Transfer, WorkOrder } from "../host/contract.ts";
 import { createRegistry } from "../registry/client.ts";
@@ -94,7 +94,7 @@ async function workLane(order: WorkOrder, env: Env, budget: ConnectionBudget): P
       log: writeLine,
       // The slots were granted beforehand: a retry here would not wait as long as the host needs. It is the host's turn.
       maxAttempts: 1,
-      mayReach: (url) => mayReach(env, url, [settings.host]),
+      refusalOf: clientReach(env, settings.host),
     });
 
   const run: TransferRunner = async (transfer: Transfer, { signal, meter, target }) => {

@@ -5,6 +5,7 @@ import type { HostSettings, Registry } from "./contract.ts";
 import type { Gate } from "./gate.ts";
 import type { HostClient } from "./host-client.ts";
 import { getManifest, headManifest, putManifest } from "./manifests.ts";
+import type { Refusal } from "./reach.ts";
 import { Requester } from "./requester.ts";
 import { listTags } from "./tags.ts";
 import { createTransport } from "./transport.ts";
@@ -24,8 +25,8 @@ export interface RegistryOptions {
   budget: ConnectionBudget;
   /** Ends everything this client does; single operations may have a signal of their own besides. */
   signal?: AbortSignal;
-  /** Which URLs redirects and upload locations may lead to, besides the rule in reach.ts. */
-  mayReach?: (url: URL) => boolean;
+  /** What must not be called, besides where the registry must not lead (reach.ts). */
+  refusalOf?: Refusal;
   /**
    * How often one request is tried, 6 by default. 1 for a client whose gate does not hold back who comes again after a
    * failure: its caller then decides about the next try.

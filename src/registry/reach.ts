@@ -1,35 +1,56 @@
 /**
- * Where a registry may send its client: token realms, redirects and upload locations are the registry's words, and must
- * not turn the service into a way into somebody's private network. Pure: names are judged as they stand, nothing is
- * resolved. Whether a registry itself may be called is decided elsewhere.
+ * Which addresses the service may call. Callers name registries, and registries name further addresses (token realms,
+ * redirects, upload locations, links), so without a rule either could send the service into somebody's private network.
+ * Pure: names are judged as they stand, nothing is resolved. On Cloudflare private addresses cannot be reached whatever a
+ * name resolves to.
+ *
+ * Two rules, both asked: what the service may call at all, before every request (wire.ts), and where a registry may lead
+ * its client, at every address a registry names (transport.ts, token.ts).
  */
+import { kindOf } from "./address.ts";
 
-/** Endings of names that only private networks use (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`, common habits). */
-export const PRIVATE_ENDINGS: readonly string[] = [
-  "internal",
-  "local",
-  "localhost",
-  "localdomain",
-  "home.arpa",
-  "lan",
-  "intranet",
-  "corp",
-  "home",
-];
+/** Why an address must not be called, as the end of a sentence that begins with the address; null: it may be. */
+export type Refusal = (url: URL) => string | null;
 
-/** `link`: an address of the machine's own link, where clouds keep their metadata service. */
-type Nearness = "public" | "local" | "link";
+export interface ReachRule {
+  /** True on the user's own machine: its own and private registries are the point there. */
+  local: boolean;
+  /** Hosts with port (`registry.example.com:5000`) that the host settings name: their ports are wanted. */
+  named: readonly string[];
+  /** Hosts that are configured with `tls = "disabled"`: plain HTTP is wanted there. */
+  plain: readonly string[];
+}
+
+/** Why the service must not call a URL, or null when it may. Never repeats the URL's query or user information. */
+export function urlRefusal(url: URL, rule: ReachRule): string | null {
+  const malformed = formProblem(url);
+  if (malformed !== null || rule.local) {
+    return malformed;
+  }
+  const kind = kindOf(url.hostname);
+  if (kind.nearness === "loopback") {
+    return "is this machine itself, which a deployed service never calls";
+  }
+  if (kind.form === "address" || kind.nearness !== "public") {
+    return kind.because;
+  }
+  if (url.protocol === "http:" && !rule.plain.some((host) => isAt(url, host))) {
+    return 'is plain HTTP; only a host configured with tls = "disabled" may be';
+  }
+  if (url.port !== "" && !rule.named.some((host) => isAt(url, host))) {
+    return `is at port ${url.port}, which no host settings name; add HOSTS."${url.host}"`;
+  }
+  return null;
+}
 
 /**
  * Why the registry at `registry` must not lead its client to `target`, as the end of a sentence; null: it may.
  * A registry in a private network may lead to others there; a public one never may.
  */
 export function reachProblem(target: URL, registry: URL): string | null {
-  if (target.protocol !== "https:" && target.protocol !== "http:") {
-    return `has the scheme ${target.protocol}// instead of https://`;
-  }
-  if (target.username !== "" || target.password !== "") {
-    return "carries user information";
+  const malformed = formProblem(target);
+  if (malformed !== null) {
+    return malformed;
   }
   if (registry.protocol === "https:" && target.protocol === "http:") {
     return "is plain HTTP, the registry is not";
@@ -37,56 +58,24 @@ export function reachProblem(target: URL, registry: URL): string | null {
   if (target.hostname === registry.hostname) {
     return null;
   }
-  const nearness = nearnessOf(target.hostname);
-  if (nearness === "public") {
-    return null;
-  }
+  const { nearness } = kindOf(target.hostname);
   if (nearness === "link") {
     return "is a link-local address";
   }
-  return nearnessOf(registry.hostname) === "public" ? "is in a private network, the registry is not" : null;
+  const isInward = nearness !== "public" && kindOf(registry.hostname).nearness === "public";
+  return isInward ? "is in a private network, the registry is not" : null;
 }
 
-/** @param hostname As `URL.hostname` has it: lower case, addresses in canonical form, IPv6 in brackets. */
-function nearnessOf(hostname: string): Nearness {
-  const name = hostname.replace(/\.$/, "");
-  if (name.startsWith("[")) {
-    return nearnessOfIPv6(name.slice(1, -1));
+/** What no address may be, wherever it leads. */
+function formProblem(url: URL): string | null {
+  if (url.protocol !== "https:" && url.protocol !== "http:") {
+    return `has the scheme ${url.protocol}// instead of https://`;
   }
-  const octets = /^(\d{1,3})\.(\d{1,3})\.\d{1,3}\.\d{1,3}$/.exec(name);
-  if (octets) {
-    return nearnessOfIPv4(Number(octets[1]), Number(octets[2]));
-  }
-  const isPrivate = PRIVATE_ENDINGS.some((ending) => name === ending || name.endsWith(`.${ending}`));
-  return !name.includes(".") || isPrivate ? "local" : "public";
+  return url.username !== "" || url.password !== "" ? "carries user information in its address" : null;
 }
 
-/** RFC 6890's ranges that are not globally reachable, as far as anything listens there. */
-function nearnessOfIPv4(first: number, second: number): Nearness {
-  if (first === 169 && second === 254) {
-    return "link";
-  }
-  const isLocal =
-    first === 0 ||
-    first === 10 ||
-    first === 127 ||
-    (first === 100 && second >= 64 && second < 128) ||
-    (first === 172 && second >= 16 && second < 32) ||
-    (first === 192 && second === 168) ||
-    (first === 198 && (second === 18 || second === 19)) ||
-    first >= 224;
-  return isLocal ? "local" : "public";
-}
-
-function nearnessOfIPv6(address: string): Nearness {
-  // An IPv4 address inside: mapped (::ffff:0:0/96), NAT64 (64:ff9b::/96). URL writes its halves in hex.
-  const mapped = /^(?:::ffff|64:ff9b:):([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address);
-  if (mapped) {
-    const high = Number.parseInt(mapped[1] ?? "0", 16);
-    return nearnessOfIPv4(high >> 8, high & 255);
-  }
-  if (/^fe[89ab]/.test(address)) {
-    return "link";
-  }
-  return /^(?:::|f[cd]|ff)/.test(address) ? "local" : "public";
+/** Whether the URL points to this host; a port that is not said is the scheme's own on both sides. */
+function isAt(url: URL, host: string): boolean {
+  const named = `${url.protocol}//${host}`;
+  return URL.canParse(named) && new URL(named).host === url.host;
 }

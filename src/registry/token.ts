@@ -8,7 +8,7 @@ import type { HostSettings } from "./contract.ts";
 import type { CredentialLookup } from "./credentials.ts";
 import { CopyError, type ErrorCode, type ErrorDetail } from "./errors.ts";
 import type { Authorization, AuthorizationRequest } from "./gate.ts";
-import { reachProblem } from "./reach.ts";
+import { reachProblem, type Refusal } from "./reach.ts";
 import { coversScopes, mergeScopes, repositoryOf, splitScopes } from "./scopes.ts";
 import { askForToken, basicHeader, type TokenEndpointOptions } from "./token-endpoint.ts";
 import { createWire, type Fetch, type Log } from "./wire.ts";
@@ -29,8 +29,8 @@ export interface TokenSourceOptions {
   now: () => number;
   log: Log;
   budget?: ConnectionBudget;
-  /** Whether a token endpoint at this URL may be asked, besides the rule in reach.ts. */
-  mayReach?: (url: URL) => boolean;
+  /** What must not be called, besides where the registry must not lead (reach.ts). */
+  refusalOf?: Refusal;
 }
 
 interface Kept extends Authorization {
@@ -188,9 +188,7 @@ export class TokenSource {
     }
     const realm = new URL(text, this.#registry);
     realm.hash = "";
-    const mayReach = realm.host === this.#registry.host || (this.#options.mayReach?.(realm) ?? true);
-    const problem =
-      reachProblem(realm, this.#registry) ?? (mayReach ? null : "is not an address this service may call");
+    const problem = reachProblem(realm, this.#registry) ?? this.#options.refusalOf?.(realm) ?? null;
     if (problem !== null) {
       throw this.#error("denied", `names the token realm ${realm.host}, which ${problem}`);
     }

@@ -20,7 +20,6 @@ const MAX_WARNINGS = 50;
 
 export interface TransportOptions extends WireOptions {
   settings: HostSettings;
-  mayReach?: (url: URL) => boolean;
 }
 
 export interface TransportRequest extends Omit<WireRequest, "redirect"> {
@@ -52,9 +51,7 @@ export function createTransport(options: TransportOptions): Transport {
   const isOwn = (url: URL): boolean => url.host === base.host;
 
   const check = (target: URL, operation: string, what: string): URL => {
-    const problem =
-      reachProblem(target, base) ??
-      (isOwn(target) || (options.mayReach?.(target) ?? true) ? null : "is not an address this service may call");
+    const problem = reachProblem(target, base) ?? options.refusalOf?.(target) ?? null;
     if (problem === null) {
       return target;
     }

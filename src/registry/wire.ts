@@ -4,6 +4,7 @@
  */
 import type { ConnectionBudget } from "./connection-budget.ts";
 import { CopyError, errorDetailOf, type ErrorDetail } from "./errors.ts";
+import type { Refusal } from "./reach.ts";
 import { USER_AGENT } from "./user-agent.ts";
 
 /** What is handed to `fetch`; a type of its own, so that it means the same in workerd and in Node. */
@@ -48,6 +49,8 @@ export interface WireOptions {
   log: Log;
   /** Without one, requests are not held back. */
   budget?: ConnectionBudget;
+  /** What must not be called, asked before every request; without it everything may be. */
+  refusalOf?: Refusal;
   /** For errors. */
   side: ErrorDetail["side"];
   host: string;
@@ -71,17 +74,22 @@ export interface WireRequest {
 
 /**
  * Sends one request and waits for the headers of its answer.
- * @throws CopyError `connection` when no answer came, `stalled` when none came in time, `cancelled` when a signal ended
+ * @throws CopyError `denied` for an address that must not be called, `connection` when no answer came, `stalled` when none came in time, `cancelled` when a signal ended
  * it; a CopyError that is a signal's reason is thrown as it is.
  */
 export type Wire = (request: WireRequest) => Promise<Response>;
 
 export function createWire(options: WireOptions): Wire {
   // A method call would hand fetch a `this` that it refuses in workerd.
-  const { fetch, now, log, budget, side, host } = options;
+  const { fetch, now, log, budget, refusalOf, side, host } = options;
 
   return async (request) => {
     const { url, method, operation } = request;
+    const refusal = refusalOf?.(url) ?? null;
+    if (refusal !== null) {
+      const message = `${url.host} is not called: it ${refusal} ("${operation}")`;
+      throw new CopyError({ code: "denied", side, host, operation, retryable: false, message });
+    }
     const limit = new AbortController();
     const signal = AbortSignal.any([...request.signals, limit.signal]);
     const giveBack = (await acquire(budget, request, side, host)) ?? (() => {});

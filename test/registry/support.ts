@@ -6,6 +6,7 @@ import type { HostSettings, Registry } from "../../src/registry/contract.ts";
 import type { Credential } from "../../src/registry/credentials.ts";
 import { CopyError, type ErrorDetail } from "../../src/registry/errors.ts";
 import type { AuthorizationRequest, Gate, Outcome, RequestKind } from "../../src/registry/gate.ts";
+import type { Refusal } from "../../src/registry/reach.ts";
 import { TokenSource } from "../../src/registry/token.ts";
 import type { Fetch, RequestLine } from "../../src/registry/wire.ts";
 
@@ -67,6 +68,8 @@ export interface BenchOptions {
   now?: () => number;
   client?: Partial<RegistryOptions>;
   fetch?: Fetch;
+  /** What must not be called; without it everything may be. */
+  refusalOf?: Refusal;
 }
 
 /** A client of the host, with a token source of its own. */
@@ -74,7 +77,13 @@ export function clientOf(host: string, options: BenchOptions = {}): Bench {
   const settings = settingsFor(host, options.settings);
   const now = options.now ?? Date.now;
   const lines: RequestLine[] = [];
-  const common = { settings, fetch: options.fetch ?? fetch, now, log: (line: RequestLine) => void lines.push(line) };
+  const common = {
+    settings,
+    fetch: options.fetch ?? fetch,
+    now,
+    log: (line: RequestLine) => void lines.push(line),
+    ...(options.refusalOf ? { refusalOf: options.refusalOf } : {}),
+  };
   const tokens = new TokenSource({ ...common, side: "target", credentials: () => options.credential ?? null });
   const gate = new NotingGate(tokens);
   const registry = createRegistry({

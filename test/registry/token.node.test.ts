@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Credential } from "../../src/registry/credentials.ts";
+import type { Refusal } from "../../src/registry/reach.ts";
 import { TokenSource } from "../../src/registry/token.ts";
 import type { RequestLine } from "../../src/registry/wire.ts";
 import { json, refusal, serve, settingsFor, type Seen, type SmallServer } from "./support.ts";
@@ -23,7 +24,7 @@ async function setUp(
   options: {
     credential?: Credential | null;
     answer?: (seen: Seen, response: ServerResponse, count: number) => void;
-    mayReach?: (url: URL) => boolean;
+    refusalOf?: Refusal;
   } = {},
 ): Promise<Setup> {
   let count = 0;
@@ -44,7 +45,7 @@ async function setUp(
     fetch,
     now: () => clock.ms,
     log: (line) => void lines.push(line),
-    ...(options.mayReach ? { mayReach: options.mayReach } : {}),
+    ...(options.refusalOf ? { refusalOf: options.refusalOf } : {}),
   });
   const challenge = `Bearer realm="http://${server.host}/token?tenant=7",service="reg",scope="repository:a/b:pull"`;
   return { server, source, challenge, lines, clock, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
@@ -238,7 +239,7 @@ describe("a token source", () => {
 });
 
 describe("the realm", () => {
-  const asked = async (realm: string, mayReach?: (url: URL) => boolean): Promise<string[]> => {
+  const asked = async (realm: string, refusalOf?: Refusal): Promise<string[]> => {
     const urls: string[] = [];
     const source = new TokenSource({
       settings: settingsFor("registry.example.com", { tls: "enabled" }),
@@ -250,7 +251,7 @@ describe("the realm", () => {
       },
       now: () => 0,
       log: () => {},
-      ...(mayReach ? { mayReach } : {}),
+      ...(refusalOf ? { refusalOf } : {}),
     });
     const detail = await source.authorize({ scopes: PULL, challenge: `Bearer realm="${realm}"` }).then(
       () => null,
@@ -274,8 +275,7 @@ describe("the realm", () => {
   });
 
   it("is asked only where the service may call", async () => {
-    expect(await asked("https://auth.example.com/token", ({ hostname }) => hostname !== "auth.example.com")).toEqual([
-      "refused",
-    ]);
+    const refusalOf: Refusal = ({ hostname }) => (hostname === "auth.example.com" ? "is not wanted" : null);
+    expect(await asked("https://auth.example.com/token", refusalOf)).toEqual(["refused"]);
   });
 });

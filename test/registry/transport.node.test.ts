@@ -63,7 +63,7 @@ describe("redirects", () => {
     ["https://127.0.0.1/x", "private network"],
     ["https://169.254.169.254/x", "link-local"],
     ["file:///etc/passwd", "scheme"],
-    ["https://not-allowed.example.com/x", "may call"],
+    ["https://not-allowed.example.com/x", "is on nobody's list"],
   ])("from a public registry to %s are refused: %s", async (location, problem) => {
     const urls: string[] = [];
     const stub: Fetch = async (url) => {
@@ -73,7 +73,7 @@ describe("redirects", () => {
     const { registry } = clientOf("registry.example.com", {
       settings: { tls: "enabled" },
       fetch: stub,
-      client: { mayReach: (url) => !url.hostname.startsWith("not-allowed") },
+      client: { refusalOf: (url) => (url.hostname.startsWith("not-allowed") ? "is on nobody's list" : null) },
     });
     const detail = await refusal(registry.openBlob("a", DIGEST, { signal: never }));
     expect(detail).toMatchObject({ code: "denied", side: "source", retryable: false });

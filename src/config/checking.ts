@@ -1,0 +1,71 @@
+/** How a setting is checked against its schema, and what is said about what does not fit. Pure. Never repeats a value. */
+import type * as z from "zod";
+import { nearest } from "./suggest.ts";
+
+/** What a setting holds, and what is wrong with it: each complaint names field and fix. */
+export interface Reading<T> {
+  value: T;
+  complaints: string[];
+}
+
+const NOT_JSON = Symbol("not JSON");
+
+/** What is said to somebody who used a field that does not exist. */
+export interface FieldHints {
+  known: readonly string[];
+  /** Names that other tools have, and where they went here. */
+  elsewhere?: Readonly<Record<string, string>>;
+}
+
+/** A setting may be JSON text: variables of a deployed Worker and secrets often are. What is no JSON is complained of later. */
+export function parsed(given: unknown): unknown {
+  if (typeof given !== "string") {
+    return given;
+  }
+  try {
+    return JSON.parse(given);
+  } catch {
+    // The parser's own words would quote the text, which may be a secret.
+    return NOT_JSON;
+  }
+}
+
+/** Whether a setting says anything: what is empty is as good as missing. */
+export function isGiven(setting: unknown): boolean {
+  return setting !== undefined && setting !== null && setting !== "";
+}
+
+/** The value that the schema makes of it, or undefined with complaints that begin with the name of the field. */
+export function checked<T>(
+  schema: z.ZodType<T>,
+  field: string,
+  value: unknown,
+  complaints: string[],
+  hints: FieldHints = { known: [] },
+): T | undefined {
+  if (value === NOT_JSON) {
+    complaints.push(`${field}: is not JSON; check its quotes and commas`);
+    return undefined;
+  }
+  const result = schema.safeParse(value);
+  if (result.success) {
+    return result.data;
+  }
+  for (const issue of result.error.issues) {
+    const place = [
+      field,
+      ...issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)),
+    ].join("");
+    if (issue.code !== "unrecognized_keys") {
+      complaints.push(`${place}: ${issue.message}`);
+    } else {
+      complaints.push(...issue.keys.map((key) => `${place}.${key}: unknown field; ${hint(key, hints)}`));
+    }
+  }
+  return undefined;
+}
+
+function hint(key: string, { known, elsewhere = {} }: FieldHints): string {
+  const near = nearest(key, known);
+  return near === null ? (elsewhere[key] ?? `the fields are ${known.join(", ")}`) : `did you mean ${near}?`;
+}
