@@ -1,10 +1,12 @@
 /**
- * The one way to the Worker's settings. Reads HOSTS, TOKENS, QUEUE_POLICY, MAX_WAIT_SECONDS, ALLOWED_REGISTRIES,
+ * The one way to the Worker's settings. Reads HOSTS, TOKENS, OIDC, ACCESS, QUEUE_POLICY, MAX_WAIT_SECONDS, ALLOWED_REGISTRIES,
  * REGISTRY_CREDENTIALS and LOCAL of the environment and checks them once per isolate.
  */
+import type { IssuerSettings } from "./access/contract.ts";
 import { readAllowed } from "./config/allowed.ts";
 import type { Reading } from "./config/checking.ts";
 import { parseHostName } from "./config/host-name.ts";
+import { readIdentity } from "./config/identity.ts";
 import { readQueue, type QueueSettings } from "./config/queue.ts";
 import { readHosts, readTokens, withDefaults } from "./config/schema.ts";
 import type { HostSettings } from "./registry/contract.ts";
@@ -15,6 +17,8 @@ import { urlRefusal, type ReachRule, type Refusal } from "./registry/reach.ts";
 export interface SettingsEnv {
   HOSTS?: unknown;
   TOKENS?: unknown;
+  OIDC?: unknown;
+  ACCESS?: unknown;
   QUEUE_POLICY?: unknown;
   MAX_WAIT_SECONDS?: unknown;
   ALLOWED_REGISTRIES?: unknown;
@@ -27,11 +31,15 @@ export interface Settings {
   hosts: ReadonlyMap<string, HostSettings>;
   /** SHA-256 of each token that may use the API. */
   tokenHashes: readonly Uint8Array[];
+  /** Whose tokens are taken beside those, and whom they admit. */
+  issuers: readonly IssuerSettings[];
   queue: QueueSettings;
 }
 
 const hostsOf = once(readHosts);
 const tokensOf = once(readTokens);
+// Read by every request that shows such a token; the settings are the same objects for an isolate's whole life.
+let keptIdentity: { given: readonly unknown[]; reading: Reading<readonly IssuerSettings[]> } | null = null;
 const allowedOf = once(readAllowed);
 
 /**
@@ -42,10 +50,12 @@ export function settingsOf(env: SettingsEnv): Settings {
   const hosts = hostsOf(env.HOSTS);
   const tokens = tokensOf(env.TOKENS);
   const queue = readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS);
-  const others = [tokens, queue, allowedOf(env.ALLOWED_REGISTRIES)];
+  const identity = identityOf(env);
+  const others = [tokens, identity, queue, allowedOf(env.ALLOWED_REGISTRIES)];
   return {
     hosts: right({ ...hosts, complaints: [hosts, ...others].flatMap(({ complaints }) => complaints) }),
     tokenHashes: tokens.value,
+    issuers: identity.value,
     queue: queue.value,
   };
 }
@@ -57,6 +67,14 @@ export function settingsOf(env: SettingsEnv): Settings {
  */
 export function tokenHashes(env: SettingsEnv): readonly Uint8Array[] {
   return right(tokensOf(env.TOKENS));
+}
+
+/**
+ * Whose tokens are taken beside those of TOKENS.
+ * @throws CopyError `configuration`, as {@link settingsOf}: not for the eyes of somebody who has not been let in.
+ */
+export function issuerSettings(env: SettingsEnv): readonly IssuerSettings[] {
+  return right(identityOf(env));
 }
 
 /**
@@ -118,6 +136,14 @@ function reachRule(env: SettingsEnv): ReachRule {
     named: configured.flatMap(({ host, hostname }) => [host, hostname]),
     plain: configured.filter(({ tls }) => tls === "disabled").map(({ hostname }) => hostname),
   };
+}
+
+function identityOf(env: SettingsEnv): Reading<readonly IssuerSettings[]> {
+  const given = [env.OIDC, env.ACCESS, isLocal(env)];
+  if (keptIdentity === null || keptIdentity.given.some((setting, index) => setting !== given[index])) {
+    keptIdentity = { given, reading: readIdentity(env.OIDC, env.ACCESS, isLocal(env)) };
+  }
+  return keptIdentity.reading;
 }
 
 /** Reads again only when the setting is another one: it is the same object or text for an isolate's whole life. */

@@ -14,6 +14,10 @@ export interface Env {
   HOSTS?: unknown;
   /** Hashes of the API's bearer tokens: a list, or the same as JSON text. */
   TOKENS?: unknown;
+  /** Issuers of OpenID Connect tokens and whom they admit: a list, or the same as JSON text. */
+  OIDC?: unknown;
+  /** Cloudflare Access before the service, and whom it admits: an object, or the same as JSON text. */
+  ACCESS?: unknown;
   /** Which of the requests that wait for a registry goes next; the name of a policy. */
   QUEUE_POLICY?: unknown;
   /** Who has waited longer than this goes first, whatever the policy says. */
