@@ -2,10 +2,7 @@
  * Tags that are named after a digest: cosign's way to attach signatures, attestations and SBOMs (`sha256-….sig|.att|.sbom`,
  * and whatever other ending), and the fallback tag of the referrers API (`sha256-…` without an ending). Pure.
  */
-
-/** Distribution-spec, "Referrers Tag Schema": at most so much of algorithm and encoded part goes into the tag. */
-const MAX_ALGORITHM_CHARACTERS = 32;
-const MAX_ENCODED_CHARACTERS = 64;
+import { fallbackTagOf } from "../registry/fallback-tag.ts";
 
 const DIGEST_TAG = /^((?:sha256|sha384|sha512)-[0-9a-f]{64})(?:[._-].*)?$/;
 
@@ -16,14 +13,6 @@ export interface DigestTag {
   digest: string;
   /** What follows the digest, such as `.sig`. */
   suffix: string;
-}
-
-/** The tag that lists the referrers of a digest where a registry has no referrers API; every digest tag begins with it. */
-export function fallbackTagOf(digest: string): string {
-  const colon = digest.indexOf(":");
-  const clean = (part: string): string => part.replace(/[^A-Za-z0-9._-]/g, "-");
-  const algorithm = clean(digest.slice(0, colon)).slice(0, MAX_ALGORITHM_CHARACTERS);
-  return `${algorithm}-${clean(digest.slice(colon + 1)).slice(0, MAX_ENCODED_CHARACTERS)}`;
 }
 
 /** Whether a tag is named after a digest, with or without an ending. */

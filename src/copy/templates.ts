@@ -3,8 +3,8 @@
  * have braces, so there is nothing to escape. Pure.
  */
 import { CopyError } from "../registry/errors.ts";
+import { fallbackTagOf } from "../registry/fallback-tag.ts";
 import { describeRepositoryFault, describeTagFault } from "../registry/reference.ts";
-import { fallbackTagOf } from "./digest-tags.ts";
 
 /** What the places stand for: one image at its source. */
 export interface TemplateValues {

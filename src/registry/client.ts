@@ -6,6 +6,7 @@ import type { Gate } from "./gate.ts";
 import type { HostClient } from "./host-client.ts";
 import { getManifest, headManifest, putManifest } from "./manifests.ts";
 import type { Refusal } from "./reach.ts";
+import { listReferrers } from "./referrers.ts";
 import { Requester } from "./requester.ts";
 import { listTags } from "./tags.ts";
 import { createTransport } from "./transport.ts";
@@ -59,6 +60,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     getManifest: (repository, reference) => getManifest(client, repository, reference),
     putManifest: (repository, reference, manifest) => putManifest(client, repository, reference, manifest),
     listTags: (repository, page) => listTags(client, repository, page),
+    listReferrers: (repository, digest, how) => listReferrers(client, repository, digest, how),
     headBlob: (repository, digest) => headBlob(client, repository, digest),
     openBlob: (repository, digest, how) => openBlob(client, repository, digest, how),
     startUpload: (repository, how) => startUpload(client, repository, how),

@@ -45,6 +45,8 @@ export interface BlobBody {
   encoding?: string;
   /** Offset of the first byte in the blob; not 0 only when a range was asked for and granted. */
   firstByte: number;
+  /** Size of the whole blob, where the answer to a range says it. */
+  totalBytes?: number;
 }
 
 /** An open upload session: `location` is always the one of the newest answer, absolute. */
@@ -67,6 +69,16 @@ export interface Referrer {
   size: number;
   artifactType?: string;
   annotations?: Record<string, string>;
+}
+
+/** What refers to a manifest, as its registry knows it. */
+export interface ReferrerList {
+  /** Each digest once, in the registry's order. */
+  referrers: Referrer[];
+  /** Who said so: the referrers API, or for want of it the fallback tag (which may not exist). */
+  from: "api" | "tag";
+  /** What was ignored, and why. */
+  warnings: string[];
 }
 
 /** What a client has done so far. */
@@ -99,6 +111,17 @@ export interface Registry {
     repository: string,
     options?: { limit?: number; cursor?: string },
   ): Promise<{ tags: string[]; next: string | null } | null>;
+
+  /**
+   * The manifests whose `subject` is this digest, from all pages of the referrers API, or from the fallback tag where there
+   * is no such API. With `artifactType` only those of this type. `listedTags`: all tags of the repository where they are
+   * known; a fallback tag that is not among them is not asked for. Null: the repository does not exist.
+   */
+  listReferrers(
+    repository: string,
+    digest: string,
+    options?: { artifactType?: string; listedTags?: ReadonlySet<string> },
+  ): Promise<ReferrerList | null>;
 
   /** Size of a blob in bytes (-1: there, size not said); null: it is not there. */
   headBlob(repository: string, digest: string): Promise<number | null>;

@@ -2,7 +2,7 @@
  * A registry in memory behind the client's contract, for tests of a run: it keeps manifests as a registry does, and
  * writes down every operation. It moves no blobs, since a job moves none.
  */
-import type { BlobBody, Manifest, ManifestHead, Registry, Upload } from "../../src/registry/contract.ts";
+import type { BlobBody, Manifest, ManifestHead, ReferrerList, Registry, Upload } from "../../src/registry/contract.ts";
 import { digestOf } from "../../src/registry/digest.ts";
 import { CopyError } from "../../src/registry/errors.ts";
 
@@ -68,6 +68,9 @@ export class MemoryRegistry implements Registry {
     return new CopyError({ code, side: "target", host: this.host, operation: "test", retryable: false, message });
   }
 
+  listReferrers(): Promise<ReferrerList | null> {
+    return unused();
+  }
   headBlob(): Promise<number | null> {
     return unused();
   }
