@@ -11,7 +11,9 @@ export function ruleFor(
 ): IdentityRule | null {
   return (
     rules.find((rule) =>
-      Object.entries(rule.claims).every(([name, patterns]) => fitsClaim(patterns, Object.hasOwn(claims, name) ? claims[name] : undefined)),
+      Object.entries(rule.claims).every(([name, patterns]) =>
+        fitsClaim(patterns, Object.hasOwn(claims, name) ? claims[name] : undefined),
+      ),
     ) ?? null
   );
 }

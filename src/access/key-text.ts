@@ -18,8 +18,7 @@ const KEY = new RegExp(`^${KEY_PREFIX}([0-9A-Za-z]{${SECRET_DIGITS}})([0-9A-Za-z
 
 /** @param random {@link KEY_RANDOM_BYTES} bytes. */
 export function keyText(random: Uint8Array): string {
-  const number = random.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
-  const secret = base62(number, SECRET_DIGITS);
+  const secret = base62(numberOf(random), SECRET_DIGITS);
   return `${KEY_PREFIX}${secret}${checksumOf(secret)}`;
 }
 
@@ -27,6 +26,24 @@ export function keyText(random: Uint8Array): string {
 export function isKeyText(text: string): boolean {
   const match = KEY.exec(text);
   return match?.[1] !== undefined && checksumOf(match[1]) === match[2];
+}
+
+/** Bytes of chance in a key's id, which is no secret. */
+export const KEY_ID_RANDOM_BYTES = 10;
+
+const KEY_ID = /^key_[0-9a-v]{16}$/;
+
+/** The name under which a key is listed and revoked. @param random {@link KEY_ID_RANDOM_BYTES} bytes. */
+export function keyId(random: Uint8Array): string {
+  return `key_${numberOf(random).toString(32).padStart(16, "0")}`;
+}
+
+export function isKeyId(text: string): boolean {
+  return KEY_ID.test(text);
+}
+
+function numberOf(bytes: Uint8Array): bigint {
+  return bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 }
 
 function checksumOf(secret: string): string {

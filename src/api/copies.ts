@@ -1,12 +1,15 @@
 /** `/v1/copies`: make, see, list, cancel and follow copies. Parses, asks the object in charge, answers. */
-import { INDEX_NAME } from "../ledger/contract.ts";
+import type { Principal } from "../access/contract.ts";
+import { copyRefusal } from "../access/scopes.ts";
+import type { CopyRequest } from "../copy/request.ts";
+import { INDEX_NAME, type Limited } from "../ledger/contract.ts";
 import { ENDED_STATES, type CopyView } from "../job/contract.ts";
 import type { CopyEntry } from "../ledger/contract.ts";
 import { formatReference } from "../registry/reference.ts";
 import { ID_RANDOM_BYTES, isCopyId, newCopyId } from "./copy-id.ts";
 import { copyRequestOf, fingerprintOf } from "./copy-request.ts";
 import { readBody, readHeaders, readQuery } from "./input.ts";
-import type { Answer, Call, Operation } from "./operation.ts";
+import type { AdmittedCall, Answer, Operation } from "./operation.ts";
 import { Problem } from "./problem.ts";
 import {
   CopyListSchema,
@@ -32,6 +35,7 @@ export const COPIES: readonly Operation[] = [
     id: "createCopy",
     method: "POST",
     path: "/v1/copies",
+    action: "copy",
     summary: "Make a copy",
     description:
       "Answers as soon as the copy is accepted; it goes on by itself. Nothing is started when the answer is a 4xx.",
@@ -44,6 +48,11 @@ export const COPIES: readonly Operation[] = [
       409: { description: "The idempotency key was used for another request.", schema: ProblemSchema },
       413: { description: "The body is too large.", schema: ProblemSchema },
       415: { description: "The body is not sent as JSON.", schema: ProblemSchema },
+      429: {
+        description: "A limit of the key is reached; nothing is started.",
+        schema: ProblemSchema,
+        headers: { "Retry-After": "Seconds until it is worth another try." },
+      },
     },
     handle: create,
   },
@@ -51,6 +60,7 @@ export const COPIES: readonly Operation[] = [
     id: "listCopies",
     method: "GET",
     path: "/v1/copies",
+    action: "read",
     summary: "List copies, newest first",
     description: "Copies of the last 30 days, at most the newest 100,000.",
     parameters: { query: ListQuery },
@@ -67,6 +77,7 @@ export const COPIES: readonly Operation[] = [
     id: "getCopy",
     method: "GET",
     path: "/v1/copies/{id}",
+    action: "read",
     summary: "See a copy, or wait for its end",
     parameters: { path: CopyPath, query: ViewQuery },
     answers: { 200: { description: "The copy as it is.", schema: CopySchema }, 404: NO_SUCH_COPY },
@@ -76,6 +87,7 @@ export const COPIES: readonly Operation[] = [
     id: "cancelCopy",
     method: "DELETE",
     path: "/v1/copies/{id}",
+    action: "cancel",
     summary: "Cancel a copy",
     description: "A copy that has ended stays as it is. The target's tag is untouched by a cancelled copy.",
     parameters: { path: CopyPath },
@@ -90,6 +102,7 @@ export const COPIES: readonly Operation[] = [
     id: "followCopy",
     method: "GET",
     path: "/v1/copies/{id}/events",
+    action: "read",
     summary: "Follow a copy",
     description:
       "Server-Sent Events: `state`, `manifest`, `blob` and `warning` can be resumed from any id, `progress` is only for " +
@@ -100,9 +113,10 @@ export const COPIES: readonly Operation[] = [
   },
 ];
 
-async function create({ request, env }: Call): Promise<Response> {
+async function create({ request, env, principal }: AdmittedCall): Promise<Response> {
   const { "idempotency-key": key } = readHeaders(request, CreateHeaders);
   const copy = copyRequestOf(await readBody(request, CopyRequestSchema), env);
+  refuseOutOfScope(principal, copy);
   const id = newCopyId(Date.now(), crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
   const entry = {
     id,
@@ -110,14 +124,18 @@ async function create({ request, env }: Call): Promise<Response> {
     target: formatReference(copy.target),
     fingerprint: await fingerprintOf(copy),
     hosts: [copy.source.host, copy.target.host],
+    by: { id: principal.id, limits: principal.limits, budget: principal.budget },
   };
   const index = env.INDEX.getByName(INDEX_NAME);
-  if (key === undefined) {
+  if (key === undefined && Object.keys(principal.limits).length === 0) {
     // The list takes no part in the copy, so neither waits for the other.
     const [made] = await Promise.all([env.JOBS.getByName(id).start(id, copy), index.register(entry)]);
     return copyAnswer(made, 202);
   }
-  const registered = await index.register({ ...entry, key });
+  const registered = await index.register({ ...entry, ...(key === undefined ? {} : { key }) });
+  if (registered.kind === "limited") {
+    throw limitReached(registered);
+  }
   if (registered.kind === "conflict") {
     throw new Problem(
       "conflict",
@@ -129,15 +147,16 @@ async function create({ request, env }: Call): Promise<Response> {
   return copyAnswer(started, registered.kind === "created" ? 202 : 200);
 }
 
-async function view(call: Call): Promise<Response> {
+async function view(call: AdmittedCall): Promise<Response> {
   const { wait = 0 } = readQuery(call.request, ViewQuery);
-  return copyAnswer(found(await jobOf(call).view(Math.min(wait, MAX_WAIT_SECONDS) * 1000)), 200);
+  return copyAnswer(found(await (await jobOf(call)).view(Math.min(wait, MAX_WAIT_SECONDS) * 1000)), 200);
 }
 
-async function list({ request, env }: Call): Promise<Response> {
+async function list({ request, env, principal }: AdmittedCall): Promise<Response> {
   const { state, limit, cursor } = readQuery(request, ListQuery);
   const page = await env.INDEX.getByName(INDEX_NAME).list({
     limit,
+    ...(principal.kind === "root" ? {} : { viewer: { id: principal.id, scopes: principal.scopes } }),
     ...(state === undefined ? {} : { state }),
     ...(cursor === undefined ? {} : { cursor }),
   });
@@ -153,24 +172,50 @@ async function list({ request, env }: Call): Promise<Response> {
   return Response.json({ copies: page.copies.map(listed), next: page.next }, { headers });
 }
 
-async function cancel(call: Call): Promise<Response> {
-  const copy = found(await jobOf(call).cancel());
+async function cancel(call: AdmittedCall): Promise<Response> {
+  const copy = found(await (await jobOf(call)).cancel());
   return copyAnswer(copy, ENDED_STATES.includes(copy.state) ? 200 : 202);
 }
 
-async function events(call: Call): Promise<Response> {
+async function events(call: AdmittedCall): Promise<Response> {
   const { after = 0 } = readQuery(call.request, EventsQuery);
   const { "last-event-id": last = after } = readHeaders(call.request, EventsHeaders);
-  const stream = found(await jobOf(call).events(last));
+  const stream = found(await (await jobOf(call)).events(last));
   return new Response(stream, { headers: { "content-type": "text/event-stream" } });
 }
 
-function jobOf({ env, path }: Call) {
+/** @throws Problem 404 for a copy that is none of the principal's business, as for one that does not exist. */
+async function jobOf({ env, path, principal }: AdmittedCall) {
   const id = path["id"] ?? "";
   if (!isCopyId(id)) {
     throw noSuchCopy();
   }
+  if (principal.kind !== "root") {
+    const viewer = { id: principal.id, scopes: principal.scopes };
+    found(await env.INDEX.getByName(INDEX_NAME).find(id, viewer));
+  }
   return env.JOBS.getByName(id);
+}
+
+function refuseOutOfScope(principal: Principal, copy: CopyRequest): void {
+  const refusal = copyRefusal(principal, copy);
+  if (refusal === null) {
+    return;
+  }
+  const errors = refusal.side === "action" ? [] : [{ field: refusal.side, message: refusal.message }];
+  throw new Problem("forbidden", refusal.message, { errors });
+}
+
+function limitReached({ limit, allowed, retryAtMs }: Limited): Problem {
+  const what = limit === "copiesAtOnce" ? "copies at once" : "copies per hour";
+  const seconds = Math.max(1, Math.ceil((retryAtMs - Date.now()) / 1000));
+  return new Problem(
+    "limit-reached",
+    `This key may have ${allowed} ${what}, and has them; try again in ${seconds} s.`,
+    {
+      headers: { "retry-after": String(seconds) },
+    },
+  );
 }
 
 function found<T>(answer: T | null): T {

@@ -8,7 +8,7 @@ export const HEALTH: readonly Operation[] = [
     method: "GET",
     path: "/healthz",
     summary: "Whether the service answers",
-    open: true,
+    action: "open",
     answers: { 200: { description: "It does.", schema: HealthSchema } },
     handle: () => Response.json({ status: "ok" }),
   },

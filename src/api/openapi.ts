@@ -1,5 +1,6 @@
 /** The OpenAPI 3.1 document, made from the table of operations and the schemas that requests are checked against. */
 import * as z from "zod";
+import { KeyListSchema, KeyRequestSchema, KeySchema, MadeKeySchema } from "./key-schemas.ts";
 import type { Answer, Operation } from "./operation.ts";
 import {
   CopyListSchema,
@@ -20,6 +21,10 @@ NAMED.add(CopySchema, { id: "Copy" });
 NAMED.add(CopyListSchema, { id: "CopyList" });
 NAMED.add(RegistrySchema, { id: "Registry" });
 NAMED.add(RegistryListSchema, { id: "RegistryList" });
+NAMED.add(KeyRequestSchema, { id: "KeyRequest" });
+NAMED.add(KeySchema, { id: "Key" });
+NAMED.add(MadeKeySchema, { id: "MadeKey" });
+NAMED.add(KeyListSchema, { id: "KeyList" });
 NAMED.add(ProblemSchema, { id: "Problem" });
 NAMED.add(HealthSchema, { id: "Health" });
 
@@ -31,7 +36,10 @@ const COMMON_ANSWERS: Readonly<Record<number, Answer>> = {
   500: problem("The service failed, or is configured wrongly."),
   503: problem("No token is configured yet, or the service is busy: try again."),
 };
-const TOKEN_ANSWERS: Readonly<Record<number, Answer>> = { 401: problem("A valid token is needed.") };
+const TOKEN_ANSWERS: Readonly<Record<number, Answer>> = {
+  401: problem("A valid token is needed."),
+  403: problem("The token does not allow this: its scopes lack the action, or what is asked for lies outside of them."),
+};
 
 /** The document as plain data. */
 export function documentOf(operations: readonly Operation[]): Json {
@@ -52,7 +60,14 @@ export function documentOf(operations: readonly Operation[]): Json {
     paths,
     components: {
       schemas: namedSchemas(),
-      securitySchemes: { token: { type: "http", scheme: "bearer", description: "`drayage token` makes one." } },
+      securitySchemes: {
+        token: {
+          type: "http",
+          scheme: "bearer",
+          description:
+            "A token of the operator (`drayage token`), an API key (`drayage keys create`), or a token of a configured issuer.",
+        },
+      },
     },
   };
 }
@@ -60,19 +75,26 @@ export function documentOf(operations: readonly Operation[]): Json {
 function described(operation: Operation): Json {
   const answers = {
     ...operation.answers,
-    ...(operation.open ? {} : { ...COMMON_ANSWERS, ...TOKEN_ANSWERS }),
+    ...(operation.action === "open" ? {} : { ...COMMON_ANSWERS, ...TOKEN_ANSWERS }),
   };
   return {
     operationId: operation.id,
     summary: operation.summary,
-    ...(operation.description === undefined ? {} : { description: operation.description }),
-    ...(operation.open ? { security: [] } : {}),
+    ...describedAction(operation),
+    ...(operation.action === "open" ? { security: [] } : {}),
     parameters: Object.entries(operation.parameters ?? {}).flatMap(([place, schema]) => parameters(place, schema)),
     ...(operation.body === undefined
       ? {}
       : { requestBody: { required: true, content: { "application/json": { schema: schemaOf(operation.body) } } } }),
     responses: Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, answered(answer)])),
   };
+}
+
+/** Which action it takes is for whoever makes a key, so it stands where they look. */
+function describedAction({ action, description }: Operation): Json {
+  const needed = action === "open" ? [] : [`Needs the action \`${action}\`.`];
+  const text = [...(description === undefined ? [] : [description]), ...needed].join(" ");
+  return text === "" ? {} : { description: text };
 }
 
 function parameters(place: string, schema: z.ZodObject): Json[] {

@@ -1,26 +1,38 @@
 /**
- * What the API can do is a table of operations: the router and the OpenAPI document are both made from it, so they cannot
- * say different things.
+ * What the API can do is a table of operations: the router, the door and the OpenAPI document are all made from it, so they
+ * cannot say different things, and no operation can be without a word on who may.
  */
 import type { z } from "zod";
+import type { Action, Principal } from "../access/contract.ts";
 import type { Env } from "../env.ts";
 
-export interface Operation {
+interface Described {
   /** `operationId` of the document. */
   id: string;
-  method: "GET" | "POST" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "DELETE";
   /** With parameters in braces: `/v1/copies/{id}`. */
   path: `/${string}`;
   summary: string;
   description?: string;
-  /** Answers without a token. */
-  open?: true;
   parameters?: { path?: z.ZodObject; query?: z.ZodObject; header?: z.ZodObject };
   body?: z.ZodType;
   /** By status. Problems that every operation has in common are added by the document. */
   answers: Readonly<Record<number, Answer>>;
+}
+
+/** Answers to everybody, without a token. */
+export interface OpenOperation extends Described {
+  action: "open";
   handle(call: Call): Response | Promise<Response>;
 }
+
+/** Answers to those whose scopes have the action. What else they may see of it, the operation itself decides. */
+export interface GuardedOperation extends Described {
+  action: Action;
+  handle(call: AdmittedCall): Response | Promise<Response>;
+}
+
+export type Operation = OpenOperation | GuardedOperation;
 
 export interface Answer {
   description: string;
@@ -37,4 +49,9 @@ export interface Call {
   path: Readonly<Record<string, string>>;
   env: Env;
   ctx: ExecutionContext;
+}
+
+export interface AdmittedCall extends Call {
+  /** Who asks. */
+  principal: Principal;
 }

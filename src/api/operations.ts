@@ -1,6 +1,7 @@
 /** The table of everything the API can do. */
 import { COPIES } from "./copies.ts";
 import { HEALTH } from "./health.ts";
+import { KEYS } from "./keys.ts";
 import { documentOf } from "./openapi.ts";
 import type { Operation } from "./operation.ts";
 import { REGISTRIES } from "./registries.ts";
@@ -13,7 +14,7 @@ const DOCUMENT: readonly Operation[] = (["/openapi.json", "/v1/openapi.json"] as
   method: "GET",
   path,
   summary: "This description of the API",
-  open: true,
+  action: "open",
   answers: { 200: { description: "An OpenAPI 3.1 document.", mediaType: "application/json" } },
   handle: () => {
     document ??= JSON.stringify(documentOf(OPERATIONS));
@@ -21,4 +22,4 @@ const DOCUMENT: readonly Operation[] = (["/openapi.json", "/v1/openapi.json"] as
   },
 }));
 
-export const OPERATIONS: readonly Operation[] = [...COPIES, ...REGISTRIES, ...HEALTH, ...DOCUMENT];
+export const OPERATIONS: readonly Operation[] = [...COPIES, ...REGISTRIES, ...KEYS, ...HEALTH, ...DOCUMENT];

@@ -3,6 +3,7 @@
  * answer. Moves no bytes of blobs and knows nothing of what the operations do.
  */
 import { AutoRouter, type IRequest } from "itty-router";
+import { mayDo } from "../access/scopes.ts";
 import type { Env } from "../env.ts";
 import { authenticate } from "./auth.ts";
 import type { Operation } from "./operation.ts";
@@ -19,16 +20,12 @@ export const router = AutoRouter<IRequest, [Env, ExecutionContext]>({
   finally: [withAnswerHeaders],
 });
 
+const VERBS = { GET: "get", POST: "post", PUT: "put", DELETE: "delete" } as const;
+
 for (const operation of OPERATIONS) {
   const route = operation.path.replaceAll(/\{(\w+)\}/g, ":$1");
   const serve = (request: IRequest, env: Env, ctx: ExecutionContext) => served(operation, request, env, ctx);
-  if (operation.method === "GET") {
-    router.get(route, serve);
-  } else if (operation.method === "POST") {
-    router.post(route, serve);
-  } else {
-    router.delete(route, serve);
-  }
+  router[VERBS[operation.method]](route, serve);
 }
 
 /** Answers any request; never throws. HEAD is answered as GET without the body. */
@@ -42,10 +39,19 @@ export async function handleFetch(request: Request, env: Env, ctx: ExecutionCont
 }
 
 async function served(operation: Operation, request: IRequest, env: Env, ctx: ExecutionContext): Promise<Response> {
-  if (!operation.open) {
-    await authenticate(request, env);
+  if (operation.action === "open") {
+    return operation.handle({ request, path: decoded(request.params), env, ctx });
   }
-  return operation.handle({ request, path: decoded(request.params), env, ctx });
+  const principal = await authenticate(request, env);
+  if (!mayDo(principal, operation.action)) {
+    const { actions } = principal.scopes;
+    throw new Problem(
+      "forbidden",
+      `${principal.name} may not do this: ${operation.action} is needed, and its actions are ${actions.join(", ")}.`,
+      { headers: { "www-authenticate": 'Bearer realm="drayage", error="insufficient_scope"' } },
+    );
+  }
+  return operation.handle({ request, path: decoded(request.params), env, ctx, principal });
 }
 
 function decoded(parameters: IRequest["params"]): Record<string, string> {

@@ -258,7 +258,7 @@ export const ListQuery = z.strictObject({
   limit: wholeNumber(1, MAX_PAGE).default(DEFAULT_PAGE).describe("Copies on a page."),
   cursor: z
     .string("must be given once")
-    .regex(/^[0-9]{1,15}$/, "must be what `next` said on the page before")
+    .regex(/^cp_[0-9a-v]{26}$/, "must be what `next` said on the page before")
     .optional()
     .describe("Where the page begins: `next` of the page before."),
 });

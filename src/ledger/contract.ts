@@ -1,4 +1,5 @@
-/** What others may ask of CopyIndex: the list of copies, the idempotency keys and the registry hosts. */
+/** What others may ask of CopyIndex: the list of copies, the idempotency keys, the registry hosts and the API keys. */
+import type { Limits, Principal, Scopes } from "../access/contract.ts";
 import type { CopyState } from "../job/contract.ts";
 
 /** The one object of the class, while there is one tenant. */
@@ -9,6 +10,8 @@ export interface CopyEntry {
   state: CopyState;
   source: string;
   target: string;
+  /** Id of the principal that made it. */
+  owner: string;
   /** Milliseconds since the epoch. */
   acceptedAtMs: number;
   doneAtMs: number | null;
@@ -21,31 +24,96 @@ export interface HostEntry {
   lastUsedAtMs: number;
 }
 
+/** The copy is one too many for its principal. */
+export interface Limited {
+  kind: "limited";
+  limit: keyof Limits;
+  /** How many are allowed. */
+  allowed: number;
+  /** When to ask again, in milliseconds since the epoch; for copies at once a guess. */
+  retryAtMs: number;
+}
+
 export type RegisterAnswer =
   | { kind: "created"; id: string }
   /** The idempotency key was used before with the same request: this is its copy. */
   | { kind: "known"; id: string }
   /** The idempotency key was used before with another request. */
-  | { kind: "conflict"; id: string };
+  | { kind: "conflict"; id: string }
+  | Limited;
+
+export interface Registration {
+  id: string;
+  source: string;
+  target: string;
+  /** Belongs to its principal: the same text of another one is another key. */
+  key?: string;
+  fingerprint: string;
+  /** Registry hosts that the copy will talk to, as in references. */
+  hosts: string[];
+  /** Who makes it, within which limits. */
+  by: Pick<Principal, "id" | "limits" | "budget">;
+}
+
+/** An API key as the index has it: never its text, which nobody has but its bearer. Times in milliseconds since the epoch. */
+export interface KeyEntry {
+  id: string;
+  name: string;
+  /** Id of the principal that made it. */
+  maker: string;
+  scopes: Scopes;
+  limits: Limits;
+  createdAtMs: number;
+  /** Null: it does not expire. */
+  expiresAtMs: number | null;
+  /** Null: it is good, unless it has expired. */
+  revokedAtMs: number | null;
+  /** To the hour; null: never. */
+  lastUsedAtMs: number | null;
+}
+
+export interface NewKey {
+  id: string;
+  /** SHA-256 of its text, in hex. */
+  hash: string;
+  name: string;
+  maker: string;
+  scopes: Scopes;
+  limits: Limits;
+  budget: string;
+  expiresAtMs: number | null;
+}
 
 export interface CopyIndexRpc {
-  register(entry: {
-    id: string;
-    source: string;
-    target: string;
-    key?: string;
-    fingerprint: string;
-    /** Registry hosts that the copy will talk to, as in references. */
-    hosts: string[];
-  }): Promise<RegisterAnswer>;
+  /** Puts a copy on the list, unless its idempotency key has one already or its principal's limits are reached. */
+  register(entry: Registration): Promise<RegisterAnswer>;
   /** From CopyJob: its state has changed. */
   changed(id: string, state: CopyState): Promise<void>;
   /** Every registry host that a registered copy has named, most recently used first. */
   hosts(): Promise<HostEntry[]>;
-  /** Newest first. `cursor` is what a page before has answered as `next`. */
+  /** Newest first. `cursor` is what a page before has answered as `next`: the id of its last copy. */
   list(query: {
     state?: CopyState;
     limit: number;
     cursor?: string;
+    /** Only copies that it may see (`access/scopes.ts`); missing: all. */
+    viewer?: Pick<Principal, "id" | "scopes">;
   }): Promise<{ copies: CopyEntry[]; next: string | null }>;
+  /** One copy of the list; null: it is not on it, or the viewer may not see it. */
+  find(id: string, viewer?: Pick<Principal, "id" | "scopes">): Promise<CopyEntry | null>;
+
+  /** Keeps a new API key. `maker-gone`: its maker is a key that is no longer good; `too-many`: there are too many. */
+  makeKey(key: NewKey): Promise<KeyEntry | "maker-gone" | "too-many">;
+  /** Who has the key with this hash; null: there is no such key, or it was revoked or has expired. The same work for each. */
+  principalByHash(hash: string): Promise<Principal | null>;
+  /** The same by the key's id, for what its maker has left behind to be done in its name. */
+  principalById(id: string): Promise<Principal | null>;
+  /** Newest first; `maker`: only those made by it, and itself. */
+  listKeys(query: {
+    maker?: string;
+    limit: number;
+    cursor?: string;
+  }): Promise<{ keys: KeyEntry[]; next: string | null }>;
+  /** Revokes a key and all that were made by it, at once and for good. Null: there is none, or not of this maker. */
+  revokeKey(id: string, maker?: string): Promise<KeyEntry | null>;
 }

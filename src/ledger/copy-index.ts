@@ -1,13 +1,17 @@
 /**
- * The list of copies, the idempotency keys and the registry hosts in use: one Durable Object per tenant. It takes no part in a copy; the copy itself,
- * with all it knows, is its CopyJob.
+ * The list of copies, the idempotency keys, the API keys and the registry hosts in use: one Durable Object per tenant. It
+ * takes no part in a copy; the copy itself, with all it knows, is its CopyJob.
  */
 import { DurableObject } from "cloudflare:workers";
+import type { Principal } from "../access/contract.ts";
 import type { Env } from "../env.ts";
 import { ENDED_STATES, type CopyState } from "../job/contract.ts";
 import { migrate } from "../storage/migrations.ts";
-import type { CopyEntry, CopyIndexRpc, HostEntry, RegisterAnswer } from "./contract.ts";
+import type { CopyEntry, CopyIndexRpc, HostEntry, KeyEntry, NewKey, RegisterAnswer, Registration } from "./contract.ts";
+import { Keys } from "./keys.ts";
+import { limitReached } from "./limits.ts";
 import { STEPS } from "./schema.ts";
+import { bindingsOf, MAY_BE_SEEN, maySee, type Viewer } from "./visible.ts";
 
 /** As long as a client may reasonably go on repeating one request. */
 const KEY_LIFE_MS = 24 * 60 * 60 * 1000;
@@ -22,22 +26,29 @@ const ENTRIES_CLEARED_AT_ONCE = 4;
 
 const ENDED = ENDED_STATES.map((state) => `'${state}'`).join(", ");
 
-type Row = Record<"id" | "source" | "target", string> & {
+const COLUMNS = "n, id, state, source, target, owner, accepted_at_ms, done_at_ms";
+
+type Row = Record<"id" | "source" | "target" | "owner", string> & {
   n: number;
   state: CopyState;
   accepted_at_ms: number;
   done_at_ms: number | null;
 };
 
-type Registration = Parameters<CopyIndexRpc["register"]>[0];
-
 export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
+  readonly #keys: Keys;
+
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     migrate(ctx.storage, STEPS);
+    this.#keys = new Keys(ctx.storage.sql);
   }
 
-  /** Puts a copy on the list, unless its idempotency key has one already. Registering the same id again changes nothing. */
+  /**
+   * Puts a copy on the list, unless its idempotency key has one already or it is one too many. Counting and adding are one
+   * transaction, so that no number of requests at once gets past a limit. Registering the same id again changes
+   * nothing.
+   */
   async register(entry: Registration): Promise<RegisterAnswer> {
     const answer = this.ctx.storage.transactionSync(() => this.#register(entry, Date.now()));
     if (entry.key !== undefined && answer.kind === "created" && (await this.ctx.storage.getAlarm()) === null) {
@@ -62,20 +73,31 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
   }
 
   async list(query: Parameters<CopyIndexRpc["list"]>[0]): ReturnType<CopyIndexRpc["list"]> {
-    const before = query.cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(query.cursor);
-    const byState = query.state === undefined ? "" : "AND state = ?3";
-    const rows = this.#sql
-      .exec<Row>(
-        `SELECT n, id, state, source, target, accepted_at_ms, done_at_ms FROM copies
-         WHERE n < ?1 AND source IS NOT NULL ${byState} ORDER BY n DESC LIMIT ?2`,
-        before,
-        query.limit + 1,
-        ...(query.state === undefined ? [] : [query.state]),
-      )
-      .toArray();
-    const page = rows.slice(0, query.limit);
-    const last = page.at(-1);
-    return { copies: page.map(entryOf), next: rows.length > page.length && last ? String(last.n) : null };
+    const { viewer, state, limit, cursor } = query;
+    const rows = this.#sql.exec<Row>(
+      `SELECT ${COLUMNS} FROM copies WHERE source IS NOT NULL AND n < ? ${state === undefined ? "" : "AND state = ?"}
+       ${viewer === undefined ? "" : `AND ${MAY_BE_SEEN}`} ORDER BY n DESC`,
+      cursor === undefined ? Number.MAX_SAFE_INTEGER : (this.#row(cursor, viewer)?.n ?? 0),
+      ...(state === undefined ? [] : [state]),
+      ...(viewer === undefined ? [] : bindingsOf(viewer)),
+    );
+    // Read row by row: what comes after the page is not read.
+    const page: Row[] = [];
+    for (const row of rows) {
+      if (viewer !== undefined && !maySee(viewer, row)) {
+        continue;
+      }
+      if (page.length === limit) {
+        return { copies: page.map(entryOf), next: page.at(-1)?.id ?? null };
+      }
+      page.push(row);
+    }
+    return { copies: page.map(entryOf), next: null };
+  }
+
+  async find(id: string, viewer?: Viewer): Promise<CopyEntry | null> {
+    const row = this.#row(id, viewer);
+    return row === null ? null : entryOf(row);
   }
 
   async hosts(): Promise<HostEntry[]> {
@@ -88,7 +110,27 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
       .map((row) => ({ host: row.host, firstUsedAtMs: row.first_used_at_ms, lastUsedAtMs: row.last_used_at_ms }));
   }
 
-  /** Clears the keys whose time is over; rings again for the next one, and not at all when none is left. */
+  async makeKey(key: NewKey): Promise<KeyEntry | "maker-gone" | "too-many"> {
+    return this.ctx.storage.transactionSync(() => this.#keys.make(key, Date.now()));
+  }
+
+  async principalByHash(hash: string): Promise<Principal | null> {
+    return this.#keys.principal("hash", hash, Date.now());
+  }
+
+  async principalById(id: string): Promise<Principal | null> {
+    return this.#keys.principal("id", id, Date.now());
+  }
+
+  async listKeys(query: Parameters<CopyIndexRpc["listKeys"]>[0]): ReturnType<CopyIndexRpc["listKeys"]> {
+    return this.#keys.list(query);
+  }
+
+  async revokeKey(id: string, maker?: string): Promise<KeyEntry | null> {
+    return this.ctx.storage.transactionSync(() => this.#keys.revoke(id, maker ?? null, Date.now()));
+  }
+
+  /** Clears the idempotency keys whose time is over; rings again for the next one, and not at all when none is left. */
   override async alarm(): Promise<void> {
     this.#sql.exec("DELETE FROM idempotency_keys WHERE at_ms <= ?", Date.now() - KEY_LIFE_MS);
     const [oldest] = this.#sql
@@ -103,11 +145,21 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
     return this.ctx.storage.sql;
   }
 
+  /** A row that the viewer may not see is as good as none. */
+  #row(id: string, viewer?: Viewer): Row | null {
+    const [row] = this.#sql
+      .exec<Row>(`SELECT ${COLUMNS} FROM copies WHERE id = ? AND source IS NOT NULL`, id)
+      .toArray();
+    return row === undefined || (viewer !== undefined && !maySee(viewer, row)) ? null : row;
+  }
+
   #register(entry: Registration, now: number): RegisterAnswer {
+    const { id: owner, budget, limits } = entry.by;
     if (entry.key !== undefined) {
       const [known] = this.#sql
         .exec<{ id: string; fingerprint: string }>(
-          "SELECT id, fingerprint FROM idempotency_keys WHERE key = ? AND at_ms > ?",
+          "SELECT id, fingerprint FROM idempotency_keys WHERE owner = ? AND key = ? AND at_ms > ?",
+          owner,
           entry.key,
           now - KEY_LIFE_MS,
         )
@@ -115,8 +167,16 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
       if (known && known.id !== entry.id) {
         return { kind: known.fingerprint === entry.fingerprint ? "known" : "conflict", id: known.id };
       }
+    }
+    const isLimited = limits.copiesAtOnce !== undefined || limits.copiesPerHour !== undefined;
+    const limited = isLimited && this.#row(entry.id) === null ? limitReached(this.#sql, budget, limits, now) : null;
+    if (limited !== null) {
+      return limited;
+    }
+    if (entry.key !== undefined) {
       this.#sql.exec(
-        "INSERT OR REPLACE INTO idempotency_keys (key, fingerprint, id, at_ms) VALUES (?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO idempotency_keys (owner, key, fingerprint, id, at_ms) VALUES (?, ?, ?, ?, ?)",
+        owner,
         entry.key,
         entry.fingerprint,
         entry.id,
@@ -124,11 +184,14 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
       );
     }
     this.#sql.exec(
-      `INSERT INTO copies (id, state, source, target, accepted_at_ms) VALUES (?1, 'accepted', ?2, ?3, ?4)
-       ON CONFLICT (id) DO UPDATE SET source = ?2, target = ?3`,
+      `INSERT INTO copies (id, state, source, target, owner, budget, accepted_at_ms)
+       VALUES (?1, 'accepted', ?2, ?3, ?4, ?5, ?6)
+       ON CONFLICT (id) DO UPDATE SET source = ?2, target = ?3, owner = ?4, budget = ?5`,
       entry.id,
       entry.source,
       entry.target,
+      owner,
+      isLimited ? budget : null,
       now,
     );
     this.#noteHosts(entry.hosts, now);
@@ -170,6 +233,7 @@ function entryOf(row: Row): CopyEntry {
     state: row.state,
     source: row.source,
     target: row.target,
+    owner: row.owner,
     acceptedAtMs: row.accepted_at_ms,
     doneAtMs: row.done_at_ms,
   };

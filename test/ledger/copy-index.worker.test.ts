@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
+import { ROOT } from "../../src/access/contract.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
@@ -19,6 +20,7 @@ function entry(id: string, key?: string, fingerprint = "same") {
     target: `target/${id}`,
     fingerprint,
     hosts,
+    by: ROOT,
     ...(key === undefined ? {} : { key }),
   };
 }
