@@ -8,6 +8,7 @@ import type { Reading } from "./config/checking.ts";
 import { parseHostName } from "./config/host-name.ts";
 import { readIdentity } from "./config/identity.ts";
 import { readQueue, type QueueSettings } from "./config/queue.ts";
+import { readCredentials, type RegistryCredential } from "./config/registry-credentials.ts";
 import { readHosts, readTokens, withDefaults } from "./config/schema.ts";
 import type { HostSettings } from "./registry/contract.ts";
 import { CopyError } from "./registry/errors.ts";
@@ -22,6 +23,7 @@ export interface SettingsEnv {
   QUEUE_POLICY?: unknown;
   MAX_WAIT_SECONDS?: unknown;
   ALLOWED_REGISTRIES?: unknown;
+  REGISTRY_CREDENTIALS?: unknown;
   LOCAL?: string;
 }
 
@@ -41,6 +43,7 @@ const tokensOf = once(readTokens);
 // Read by every request that shows such a token; the settings are the same objects for an isolate's whole life.
 let keptIdentity: { given: readonly unknown[]; reading: Reading<readonly IssuerSettings[]> } | null = null;
 const allowedOf = once(readAllowed);
+const credentialsOf = once(readCredentials);
 
 /**
  * All settings, checked.
@@ -51,7 +54,8 @@ export function settingsOf(env: SettingsEnv): Settings {
   const tokens = tokensOf(env.TOKENS);
   const queue = readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS);
   const identity = identityOf(env);
-  const others = [tokens, identity, queue, allowedOf(env.ALLOWED_REGISTRIES)];
+  const registries = [allowedOf(env.ALLOWED_REGISTRIES), credentialsOf(env.REGISTRY_CREDENTIALS)];
+  const others = [tokens, identity, queue, ...registries];
   return {
     hosts: right({ ...hosts, complaints: [hosts, ...others].flatMap(({ complaints }) => complaints) }),
     tokenHashes: tokens.value,
@@ -92,6 +96,16 @@ export function hostSettings(env: SettingsEnv, host: string): HostSettings {
  */
 export function queueSettings(env: SettingsEnv): QueueSettings {
   return right(readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS));
+}
+
+/**
+ * The credentials of REGISTRY_CREDENTIALS by place: a registry host, or `host/repository prefix`.
+ * @throws CopyError `configuration`, as {@link settingsOf}; never with a value.
+ */
+export function registryCredentials(
+  env: Pick<SettingsEnv, "REGISTRY_CREDENTIALS">,
+): ReadonlyMap<string, RegistryCredential> {
+  return right(credentialsOf(env.REGISTRY_CREDENTIALS));
 }
 
 /** Whether the service runs on its user's own machine and may reach what that machine reaches. */

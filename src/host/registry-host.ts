@@ -9,6 +9,7 @@ import type { Env } from "../env.ts";
 import { CopyError } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest, Outcome } from "../registry/gate.ts";
 import { TokenSource } from "../registry/token.ts";
+import { createWire, type WireInit } from "../registry/wire.ts";
 import type {
   BlobOffer,
   HostSnapshot,
@@ -20,6 +21,7 @@ import type {
   Transfer,
   TransferReport,
 } from "./contract.ts";
+import { deleteUpload } from "./abandoned-uploads.ts";
 import { keychainOf } from "./keychain.ts";
 import { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
@@ -202,9 +204,9 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
         this.#scheduler.report(report, now);
       }),
     renew: (session, progress) => {
-      const lost = this.#step((now) => this.#scheduler.renew(session, progress, now));
+      const renewal = this.#step((now) => this.#scheduler.renew(session, progress, now));
       this.#forward(progress);
-      return { lost };
+      return renewal;
     },
     acquire: async (session, request) =>
       new Promise((resolve, reject) => {
@@ -236,16 +238,21 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   }
 
   async #authorize(request: AuthorizationRequest): Promise<Authorization | null> {
-    this.#tokens ??= new TokenSource({
-      settings: hostSettings(this.env, this.#host),
-      side: "target",
-      credentials: keychainOf(this.env),
-      fetch: (url, init) => fetch(url, init),
+    this.#tokens ??= this.#newTokens();
+    return this.#tokens.authorize(request);
+  }
+
+  #newTokens(): TokenSource {
+    const common = {
+      side: "target" as const,
+      fetch: (url: string, init: WireInit) => fetch(url, init),
       now: () => Date.now(),
       log: writeLine,
       refusalOf: clientReach(this.env, this.#host),
-    });
-    return this.#tokens.authorize(request);
+    };
+    const wire = createWire({ ...common, host: this.#host });
+    const credentials = keychainOf(this.env, { ...common, wire, host: this.#host });
+    return new TokenSource({ ...common, settings: hostSettings(this.env, this.#host), credentials });
   }
 
   #newOutbox(): Outbox {
@@ -267,11 +274,16 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       random: () => Math.random(),
       putOffers: (job, offers) => store.putOffers(job, offers),
       putAttempts: (id, attempts) => store.putAttempts(id, attempts),
+      putHandover: (offerId, kept) => store.putHandover(offerId, kept),
       deleteOffers: (ids) => store.deleteOffers(ids),
       putLease: (lease) => store.putLease(lease),
       deleteLease: (id) => store.deleteLease(id),
       putKnown: (repository, digest, now) => store.putKnown(repository, digest, now),
       known: (digest) => store.known(digest),
+      abandon: (repository, handover) =>
+        this.ctx.waitUntil(
+          deleteUpload(this.env, this.#host, { repository, handover }, (request) => this.#authorize(request)),
+        ),
       order: (lane) => outbox.order(lane),
       borrow: (sourceHost, request) => outbox.borrow(sourceHost, request),
       giveBack: (sourceHost, loanId, outcome) => outbox.giveBack(sourceHost, loanId, outcome),

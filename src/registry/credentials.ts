@@ -6,20 +6,28 @@ import { CopyError } from "./errors.ts";
 import { canonicalHost } from "./reference.ts";
 
 /** How to prove who we are to one registry. */
-export type Credential =
+export type Credential = (
   | { kind: "basic"; username: string; password: string }
   /** docker's `identitytoken`: an OAuth2 refresh token. The name that came with it matters to endpoints without OAuth2. */
   | { kind: "identity"; token: string; username: string }
   /** docker's `registrytoken`: a ready bearer token. */
-  | { kind: "bearer"; token: string };
+  | { kind: "bearer"; token: string }
+) & {
+  /** A cloud gave it for a while, until then (milliseconds since the epoch): there is another to be had. Missing: it stays. */
+  expiresAtMs?: number;
+};
 
-/** Credentials for a repository of a host; `repository` null: for the host as such. Null: none are known. */
+/**
+ * Credentials for a repository of a host; `repository` null: for the host as such. Null: none are known.
+ * `refused`: this one was refused before its time; another one is wanted, if there is one to be had.
+ */
 export type CredentialLookup = (
   host: string,
   repository: string | null,
+  refused?: Credential,
 ) => Credential | null | Promise<Credential | null>;
 
-/** Synchronous form of {@link CredentialLookup}. */
+/** Synchronous form of {@link CredentialLookup}, for what does not change. */
 export type StoredCredentials = (host: string, repository: string | null) => Credential | null;
 
 /** The name docker stores beside an identity token, and the user that token endpoints expect with one. */
@@ -31,40 +39,52 @@ const IDENTITY_USER = "<token>";
  * @throws CopyError `configuration` that names the field, never its content.
  */
 export function parseDockerConfig(text: string): StoredCredentials {
+  const byPlace = readDockerAuths(text);
+  return (host, repository) => nearestPlace(byPlace, host, repository);
+}
+
+/**
+ * The credentials of docker's config.json by place: `host`, or `host/repository` prefix.
+ * @throws CopyError as {@link parseDockerConfig}.
+ */
+export function readDockerAuths(text: string): Map<string, Credential> {
   const config = parseObject(text);
   const auths = config["auths"] ?? {};
   if (!isRecord(auths)) {
     throw fault("auths", "must be an object keyed by registry host");
   }
-  const byKey = new Map<string, Credential>();
+  const byPlace = new Map<string, Credential>();
   for (const [key, entry] of Object.entries(auths)) {
     const credential = readEntry(`auths[${JSON.stringify(key)}]`, entry);
-    const place = normaliseKey(key);
-    if (credential !== null && !byKey.has(place)) {
-      byKey.set(place, credential);
+    const place = placeOf(key);
+    if (credential !== null && !byPlace.has(place)) {
+      byPlace.set(place, credential);
     }
   }
-  return (host, repository) => {
-    let place = canonicalHost(host) + (repository === null ? "" : `/${repository}`);
-    for (;;) {
-      const credential = byKey.get(place);
-      if (credential) {
-        return credential;
-      }
-      const slash = place.lastIndexOf("/");
-      if (slash < 0) {
-        return null;
-      }
-      place = place.slice(0, slash);
+  return byPlace;
+}
+
+/** What is kept for the most precise place that the repository is in; null: nothing, not even for its host. */
+export function nearestPlace<T>(byPlace: ReadonlyMap<string, T>, host: string, repository: string | null): T | null {
+  let place = canonicalHost(host) + (repository === null ? "" : `/${repository}`);
+  for (;;) {
+    const kept = byPlace.get(place);
+    if (kept !== undefined) {
+      return kept;
     }
-  };
+    const slash = place.lastIndexOf("/");
+    if (slash < 0) {
+      return null;
+    }
+    place = place.slice(0, slash);
+  }
 }
 
 /**
- * A key as people and tools write it: `ghcr.io`, `https://index.docker.io/v1/`, `http://localhost:5000/`,
- * `quay.io/team/app`. The API version that docker once put at the end is not a path.
+ * The place that a key means, as people and tools write it: `ghcr.io`, `https://index.docker.io/v1/`,
+ * `http://localhost:5000/`, `quay.io/team/app`. The API version that docker once put at the end is not a path.
  */
-function normaliseKey(key: string): string {
+export function placeOf(key: string): string {
   const [host = "", ...path] = key
     .trim()
     .replace(/^https?:\/\//i, "")

@@ -5,12 +5,13 @@
 import { parseChallenges, type Challenge } from "./challenge.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import type { HostSettings } from "./contract.ts";
-import type { CredentialLookup } from "./credentials.ts";
+import type { Credential, CredentialLookup } from "./credentials.ts";
+import { basicHeader, type EndpointOptions } from "./endpoint.ts";
 import { CopyError, type ErrorCode, type ErrorDetail } from "./errors.ts";
 import type { Authorization, AuthorizationRequest } from "./gate.ts";
 import { reachProblem, type Refusal } from "./reach.ts";
 import { coversScopes, mergeScopes, repositoryOf, splitScopes } from "./scopes.ts";
-import { askForToken, basicHeader, type TokenEndpointOptions } from "./token-endpoint.ts";
+import { askForToken } from "./token-endpoint.ts";
 import { createWire, type Fetch, type Log } from "./wire.ts";
 
 /** A token is not used in its last seconds: clocks differ, and a request takes its time to be checked. */
@@ -47,7 +48,7 @@ interface BearerRealm {
 
 export class TokenSource {
   readonly #options: TokenSourceOptions;
-  readonly #endpoint: TokenEndpointOptions;
+  readonly #endpoint: EndpointOptions;
   readonly #registry: URL;
   /** What the host last asked for; null until it has asked. */
   #wanted: Challenge | null = null;
@@ -79,10 +80,45 @@ export class TokenSource {
     if (request.challenge !== undefined) {
       this.#learn(request.challenge, scopes);
     }
-    const repository = repositoryOf(request.scopes);
-    const credential = await this.#options.credentials(this.#options.settings.host, repository);
+    const repository = this.#ownName(repositoryOf(request.scopes));
+    const validForMs = request.validForMs ?? 0;
+    const { credentials, settings } = this.#options;
+    const prove = (each: Credential | null) => this.#prove(each, scopes, repository, validForMs);
+    const credential = await credentials(settings.host, repository);
+    if (credential?.expiresAtMs === undefined || this.#wanted === null) {
+      return prove(credential);
+    }
+    const first = await prove(credential).catch(unlessRefusal);
+    if (first !== null && !(first instanceof CopyError)) {
+      return first;
+    }
+    // It was given for a while and is refused within that while: there may be another. Asked for once, or it would not end.
+    const other = await credentials(settings.host, repository, credential);
+    if (other !== credential) {
+      return prove(other);
+    }
+    if (first !== null) {
+      throw first;
+    }
+    return null;
+  }
+
+  /** The repository as references have it: the wire has the path prefix of the settings before it. */
+  #ownName(repository: string | null): string | null {
+    const prefix = `${this.#options.settings.pathPrefix}/`;
+    return prefix !== "/" && repository?.startsWith(prefix) ? repository.slice(prefix.length) : repository;
+  }
+
+  /** What the host wants to see, made of the credential; null: nothing is wanted, or nothing that was not refused. */
+  async #prove(
+    credential: Credential | null,
+    scopes: string[],
+    repository: string | null,
+    validForMs: number,
+  ): Promise<Authorization | null> {
+    const expiresAtMs = credential?.expiresAtMs;
     if (credential?.kind === "bearer") {
-      return this.#unlessRefused(`Bearer ${credential.token}`);
+      return this.#unlessRefused(`Bearer ${credential.token}`, expiresAtMs);
     }
     if (this.#wanted === null) {
       return null;
@@ -92,9 +128,9 @@ export class TokenSource {
         return null;
       }
       const password = credential.kind === "basic" ? credential.password : credential.token;
-      return this.#unlessRefused(basicHeader(credential.username, password));
+      return this.#unlessRefused(basicHeader(credential.username, password), expiresAtMs);
     }
-    const kept = await this.#bearer(this.#realm(this.#wanted), scopes, repository, request.validForMs ?? 0, credential);
+    const kept = await this.#bearer(this.#realm(this.#wanted), scopes, repository, validForMs, credential);
     return this.#refused.has(kept.header) ? null : { header: kept.header, expiresAtMs: kept.expiresAtMs };
   }
 
@@ -103,7 +139,7 @@ export class TokenSource {
     asked: string[],
     repository: string | null,
     validForMs: number,
-    credential: Awaited<ReturnType<CredentialLookup>>,
+    credential: Credential | null,
   ): Promise<Kept> {
     const key = asked.join(" ");
     const scopes = mergeScopes(asked, this.#offered.get(key) ?? []);
@@ -162,8 +198,9 @@ export class TokenSource {
     }
   }
 
-  #unlessRefused(header: string): Authorization | null {
-    return this.#refused.has(header) ? null : { header, expiresAtMs: Number.MAX_SAFE_INTEGER };
+  #unlessRefused(header: string, untilMs: number | undefined): Authorization | null {
+    const expiresAtMs = untilMs === undefined ? Number.MAX_SAFE_INTEGER : untilMs - EXPIRY_MARGIN_MS;
+    return this.#refused.has(header) ? null : { header, expiresAtMs };
   }
 
   #learn(header: string, asked: readonly string[]): void {
@@ -200,6 +237,14 @@ export class TokenSource {
     const message = `${settings.host} ${problem}`;
     return new CopyError({ code, side, host: settings.host, operation: "authorize", retryable: false, message });
   }
+}
+
+/** A token endpoint's 401, to be looked into; everything else is thrown again. */
+function unlessRefusal(thrown: unknown): CopyError {
+  if (thrown instanceof CopyError && thrown.detail.status === 401) {
+    return thrown;
+  }
+  throw thrown;
 }
 
 /** Puts an entry last, and lets go of the oldest where there are too many. */

@@ -1,0 +1,22 @@
+/** Which cloud is asked for a credential. */
+import type { CloudCredential } from "../../config/registry-credentials.ts";
+import type { EndpointOptions } from "../endpoint.ts";
+import { obtainAcr } from "./acr.ts";
+import type { ObtainedCredential } from "./ask.ts";
+import { obtainCloudflare } from "./cloudflare.ts";
+import { obtainEcr } from "./ecr.ts";
+import { obtainGoogle } from "./google.ts";
+
+/** A credential for the registry host of the options. @throws CopyError */
+export function obtain(options: EndpointOptions, entry: CloudCredential): Promise<ObtainedCredential> {
+  switch (entry.kind) {
+    case "ecr":
+      return obtainEcr(options, entry);
+    case "google":
+      return obtainGoogle(options, entry);
+    case "acr":
+      return obtainAcr(options, entry);
+    case "cloudflare":
+      return obtainCloudflare(options, entry);
+  }
+}
