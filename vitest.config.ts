@@ -40,8 +40,9 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.e2e.test.ts", "test/faults/**/*.e2e.test.ts"],
+          include: ["test/**/*.e2e.test.ts"],
           globalSetup: ["test/e2e/e2e.setup.ts"],
+          setupFiles: ["test/limits/e2e.setup.ts"],
           // Each file starts processes and registries of its own; together they would measure one another.
           fileParallelism: false,
           testTimeout: 120_000,

@@ -9,5 +9,7 @@ declare module "vitest" {
     apiToken: string;
     /** End-to-end tests: Debian's registry is not installed. */
     withoutRegistry: boolean;
+    /** End-to-end tests: the command whose Worker is watched for the limits of production, and where it leaves its log. */
+    underLimits: { command: string; processes: string };
   }
 }

@@ -10,7 +10,10 @@ import { join } from "node:path";
 import * as z from "zod";
 import { ENDED_STATES, type CopyView } from "../../src/job/contract.ts";
 
-const COMMAND = "dist/drayage.mjs";
+/** What `npm run build` makes, or another build of it that a test run has set. */
+function builtCommand(): string {
+  return process.env["DRAYAGE_COMMAND"] ?? "dist/drayage.mjs";
+}
 
 /** Whoever asks longer than this for anything here waits for something that will not come. */
 const PATIENCE_MS = 30_000;
@@ -46,25 +49,33 @@ export function copyOf(ended: Ended): CopyView {
 /** A user's home: docker's configuration, the command's state. */
 export class Home implements AsyncDisposable {
   readonly folder: string;
+  readonly #command: string;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, command: string) {
     this.folder = folder;
+    this.#command = command;
   }
 
-  /** @param credentials What `docker login` would have kept, by registry host. */
-  static async create(credentials: Readonly<Record<string, Credentials>> = {}): Promise<Home> {
+  /**
+   * @param credentials What `docker login` would have kept, by registry host.
+   * @param command The command's script.
+   */
+  static async create(
+    credentials: Readonly<Record<string, Credentials>> = {},
+    command = builtCommand(),
+  ): Promise<Home> {
     const folder = await mkdtemp(join(tmpdir(), "drayage-e2e-"));
     const auths = Object.entries(credentials).map(([host, { user, password }]) => {
       return [host, { auth: Buffer.from(`${user}:${password}`).toString("base64") }] as const;
     });
     await mkdir(join(folder, ".docker"));
     await writeFile(join(folder, ".docker/config.json"), JSON.stringify({ auths: Object.fromEntries(auths) }));
-    return new Home(folder);
+    return new Home(folder, command);
   }
 
   /** Starts the command and lets it run. */
   spawn(...args: string[]): Running {
-    const child = spawn(process.execPath, [COMMAND, ...args], {
+    const child = spawn(process.execPath, [this.#command, ...args], {
       env: { PATH: process.env["PATH"], HOME: this.folder },
       stdio: ["ignore", "pipe", "pipe"],
     });
