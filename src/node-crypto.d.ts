@@ -6,6 +6,7 @@ declare module "node:crypto" {
   interface Hash {
     update(data: Uint8Array): Hash;
     digest(encoding: "hex"): string;
+    copy(): Hash;
   }
   export function createHash(algorithm: "sha256" | "sha512"): Hash;
 }

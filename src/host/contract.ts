@@ -1,6 +1,7 @@
 /**
  * What others may ask of a RegistryHost, and what it hands out. Everything here is plain data and crosses RPC.
  */
+import type { Referrer } from "../registry/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import type {
   Authorization,
@@ -48,9 +49,37 @@ export interface Transfer {
   attempt: number;
   /** How this host takes blobs, as far as it is known; missing: as little as the lane knows itself. */
   shape?: UploadShape;
+  /** What an earlier lane could not finish: to be gone on with if the registry still has it. */
+  handover?: Handover;
 }
 
-/** What became of a transfer. `returned`: not tried, give it to another lane; costs no attempt. */
+/**
+ * An open upload as one lane leaves it to the next. The location may hold state signed by the registry, so it is neither
+ * logged nor told to anybody but lanes of this host.
+ */
+export interface Handover {
+  v: 1;
+  location: string;
+  /** What the session said of its chunks; 0: nothing. */
+  minChunkBytes: number;
+  maxChunkBytes: number;
+  /** Bytes of the blob that the registry has stored, by its own answers. */
+  offsetBytes: number;
+  /** The hash of just these bytes; missing where the digest is left to the target. */
+  hash?: SavedHash;
+}
+
+/** The state of a hash, to be gone on with by whoever knows the format. */
+export interface SavedHash {
+  format: string;
+  /** In base64. */
+  state: string;
+}
+
+/**
+ * What became of a transfer. `returned`: not tried, or not finished in the lane's time; give it to another lane. It costs no
+ * attempt unless a handover shows that the lane has gained nothing.
+ */
 export type TransferResult =
   | { kind: "copied" | "mounted" | "present" }
   | { kind: "failed"; error: ErrorDetail }
@@ -69,6 +98,8 @@ export interface TransferReport {
   firstByteAt?: number;
   /** The shape to send blobs in from now on: a refusal or an answer has taught it. */
   learned?: UploadShape;
+  /** The upload is open still and worth going on with. Missing: it is over, and so is what was told of it before. */
+  handover?: Handover;
 }
 
 /** What the host tells a CopyJob about one of its offers. */
@@ -86,6 +117,15 @@ export interface Settlement {
 export interface Progress {
   lease: string;
   bytes: number;
+  /** What to go on with should this lane die: from now on the session is the host's to end. Missing: as told before. */
+  handover?: Handover;
+}
+
+export interface Renewal {
+  /** Leases that are not the caller's any more: their streams are to be broken off. */
+  lost: string[];
+  /** Of these, the ones whose blob nobody wants any more: their upload sessions are to be deleted. */
+  withdrawn: string[];
 }
 
 export interface SmallRequest {
@@ -115,8 +155,8 @@ export interface HostSession {
   next(report?: TransferReport): Promise<Transfer | null>;
   /** Reports a finished transfer without asking for another. */
   report(report: TransferReport): Promise<void>;
-  /** Extends the leases and tells how far the transfers are. Leases named in the answer are lost: abort their streams. */
-  renew(progress: Progress[]): Promise<{ lost: string[] }>;
+  /** Extends the leases and tells how far the transfers are. */
+  renew(progress: Progress[]): Promise<Renewal>;
   /** Waits for a slot for a small request; the answer names the lease. */
   acquire(request: SmallRequest): Promise<string>;
   release(lease: string, outcome: Outcome): Promise<void>;
@@ -191,6 +231,14 @@ export interface SettingInForce {
   overridesLearned: boolean;
 }
 
+/** An entry for the list of its subject's referrers; the manifest it stands for is at the host already. */
+export interface ReferrerAddition {
+  repository: string;
+  /** Digest of the manifest that is referred to. */
+  subject: string;
+  entry: Referrer;
+}
+
 /** The RPC surface of RegistryHost. */
 export interface RegistryHostRpc {
   join(who: Joiner): Promise<HostSession>;
@@ -205,6 +253,12 @@ export interface RegistryHostRpc {
   keep(ids: string[]): Promise<void>;
   /** As a target: the source has a slot for this offer now. False: pass it on. */
   lent(id: string, lease: string): Promise<boolean>;
+  /**
+   * As a target without the referrers API: lists a referrer under the fallback tag of its subject. The one writer of that
+   * list, so that no entry is lost; ends when the registry has it. Asking again changes nothing.
+   * @throws CopyError, side target, when the list cannot be written, or something else is under that tag.
+   */
+  addReferrer(addition: ReferrerAddition): Promise<void>;
   snapshot(): Promise<HostSnapshot>;
   /** Forgets what the host has taught: concurrency, pause, quota, mount candidates. Leases and offers stay. */
   forget(): Promise<HostSnapshot>;

@@ -3,6 +3,7 @@
  * Knows nothing of slots, lanes or time.
  */
 import type { BlobOffer, Settlement } from "./contract.ts";
+import type { KeptHandover } from "./handovers.ts";
 
 /**
  * - `waiting`: may be dispatched;
@@ -34,6 +35,10 @@ export interface OfferState {
   askedAtMs: number;
   /** What a try before this one found out: the blob may be there although the registry said it failed. */
   mayExist: boolean;
+  /** What a lane could not finish. */
+  kept?: KeptHandover;
+  /** How much of it there was when the lane took it that has it, or had it last, in bytes. */
+  beganAtByte: number;
   settlement?: Settlement;
   /** How often the job was told of the settlement, and when last, milliseconds since the epoch. */
   tells: number;
@@ -75,6 +80,7 @@ export class Offers {
       round: 1,
       askedAtMs: 0,
       mayExist: offer.mayExist || attempts > 0,
+      beganAtByte: 0,
       tells: 0,
       toldAtMs: 0,
     };

@@ -2,7 +2,8 @@
  * What the scheduler makes happen outside itself. Rows are written at once and synchronously; calls to others go out
  * after the step that asked for them, and their answers come back as further steps.
  */
-import type { BlobOffer, LoanRequest, Settlement, Transfer } from "./contract.ts";
+import type { BlobOffer, Handover, LoanRequest, Settlement, Transfer } from "./contract.ts";
+import type { KeptHandover } from "./handovers.ts";
 import type { Lease } from "./leases.ts";
 import type { Outcome } from "../registry/gate.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
@@ -14,6 +15,8 @@ export interface SchedulerPort {
 
   putOffers(job: string, offers: BlobOffer[]): void;
   putAttempts(id: string, attempts: number): void;
+  /** Null: there is none any more. */
+  putHandover(offerId: string, kept: KeptHandover | null): void;
   deleteOffers(ids: string[]): void;
   putLease(lease: Lease): void;
   deleteLease(id: string): void;
@@ -21,6 +24,8 @@ export interface SchedulerPort {
   /** Repositories of this host that hold the digest, newest first. */
   known(digest: string): string[];
 
+  /** Deletes an upload at the registry, if it is still there. */
+  abandon(repository: string, handover: Handover): void;
   /** Sends a work order for a lane of this name. */
   order(lane: string): void;
   /** Asks a source for a slot; the answer comes back through `borrowed`. */

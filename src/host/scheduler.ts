@@ -8,7 +8,15 @@
  * source takes a slot kept in this way from a younger offer to give it to an older one. So the oldest offer of all always
  * gets both ends, and no circle of holders can stand.
  */
-import type { BlobOffer, LoanAnswer, LoanRequest, Progress, SmallRequest, TransferReport } from "./contract.ts";
+import type {
+  BlobOffer,
+  LoanAnswer,
+  LoanRequest,
+  Progress,
+  Renewal,
+  SmallRequest,
+  TransferReport,
+} from "./contract.ts";
 import { LEASE_MS, type Lease } from "./leases.ts";
 import type { Limits } from "./limits.ts";
 import { Loans } from "./loans.ts";
@@ -17,7 +25,7 @@ import type { SchedulerPort } from "./port.ts";
 import { Seats } from "./seats.ts";
 import { Slots } from "./slots.ts";
 import { SmallRequests } from "./small-requests.ts";
-import { REASK_MS, Transfers } from "./transfers.ts";
+import { REASK_MS, Transfers, type KeptOffer } from "./transfers.ts";
 import type { Outcome, RequestKind } from "../registry/gate.ts";
 
 export interface SchedulerSettings {
@@ -47,7 +55,7 @@ export class HostScheduler {
   }
 
   /** Takes up what the last life of this object had written down. */
-  restore(offers: { job: string; offer: BlobOffer; attempts: number }[], leases: Lease[], now: number): void {
+  restore(offers: KeptOffer[], leases: Lease[], now: number): void {
     for (const lease of leases) {
       this.#slots.leases.add(lease);
     }
@@ -117,18 +125,25 @@ export class HostScheduler {
   }
 
   /** Extends leases; answers those that are not the caller's any more. */
-  renew(session: string, progress: Progress[], now: number): string[] {
+  renew(session: string, progress: Progress[], now: number): Renewal {
     const lost: string[] = [];
-    for (const { lease: id, bytes } of progress) {
+    const withdrawn: string[] = [];
+    for (const { lease: id, bytes, handover } of progress) {
       const lease = this.#slots.leases.get(id);
       if (lease === undefined || lease.withdrawn || lease.holder !== session) {
         lost.push(id);
-      } else {
-        lease.expiresAtMs = now + LEASE_MS;
-        lease.movedBytes = bytes;
+        if (lease?.withdrawn === true) {
+          withdrawn.push(id);
+        }
+        continue;
+      }
+      lease.expiresAtMs = now + LEASE_MS;
+      lease.movedBytes = bytes;
+      if (handover !== undefined) {
+        this.#transfers.handOver(lease, handover, now);
       }
     }
-    return lost;
+    return { lost, withdrawn };
   }
 
   offerOfLease(id: string): { job: string; offerId: string } | undefined {

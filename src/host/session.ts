@@ -3,14 +3,14 @@
  * end of the caller's invocation. (Inside a result object it would never run: the caller's slots would leak.)
  */
 import { RpcTarget } from "cloudflare:workers";
-import type { HostSession, Progress, SmallRequest, Transfer, TransferReport } from "./contract.ts";
+import type { HostSession, Progress, Renewal, SmallRequest, Transfer, TransferReport } from "./contract.ts";
 import type { Authorization, AuthorizationRequest, Outcome } from "../registry/gate.ts";
 
 /** What a session passes on to its host; every call carries the session's own id. */
 export interface SessionHost {
   next(session: string, report?: TransferReport): Promise<Transfer | null>;
   report(report: TransferReport): void;
-  renew(session: string, progress: Progress[]): { lost: string[] };
+  renew(session: string, progress: Progress[]): Renewal;
   acquire(session: string, request: SmallRequest): Promise<string>;
   release(lease: string, outcome: Outcome): void;
   authorize(request: AuthorizationRequest): Promise<Authorization | null>;
@@ -35,7 +35,7 @@ export class Session extends RpcTarget implements HostSession {
     this.#host.report(report);
   }
 
-  async renew(progress: Progress[]): Promise<{ lost: string[] }> {
+  async renew(progress: Progress[]): Promise<Renewal> {
     return this.#host.renew(this.#id, progress);
   }
 

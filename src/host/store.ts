@@ -1,10 +1,12 @@
 /** The rows of a RegistryHost. docs/storage.md lists every table. */
 import type { BlobOffer } from "./contract.ts";
+import type { KeptHandover } from "./handovers.ts";
 import type { Lease } from "./leases.ts";
 import { LEASE_MS, REJOIN_MS } from "./leases.ts";
 import type { LimitsState } from "./limits.ts";
 import { oldestMinute, type Minute } from "./outcomes.ts";
 import type { Lesson } from "./upload-manners.ts";
+import type { KeptOffer } from "./transfers.ts";
 import { migrate } from "../storage/migrations.ts";
 
 /** Candidates for a mount: more would help little, since a mount that fails costs nothing but its answer. */
@@ -23,6 +25,7 @@ const STEPS = [
   // A quota without the time at which it was seen says nothing.
   `CREATE TABLE minutes (minute INTEGER PRIMARY KEY, counts TEXT NOT NULL);
    UPDATE learned SET value = json_set(value, '$.quota', json('null')) WHERE key = 'limits';`,
+  `CREATE TABLE handovers (offer TEXT PRIMARY KEY, kept TEXT NOT NULL) WITHOUT ROWID;`,
 ];
 
 export class HostStore {
@@ -52,14 +55,31 @@ export class HostStore {
     for (let from = 0; from < ids.length; from += OFFERS_PER_WRITE) {
       const some = JSON.stringify(ids.slice(from, from + OFFERS_PER_WRITE));
       this.#sql.exec("DELETE FROM offers WHERE id IN (SELECT value FROM json_each(?))", some);
+      this.#sql.exec("DELETE FROM handovers WHERE offer IN (SELECT value FROM json_each(?))", some);
     }
   }
 
-  offers(): { job: string; offer: BlobOffer; attempts: number }[] {
+  offers(): KeptOffer[] {
     return this.#sql
-      .exec<{ job: string; offer: string; attempts: number }>("SELECT job, offer, attempts FROM offers ORDER BY rowid")
+      .exec<{ job: string; offer: string; attempts: number; kept: string | null }>(
+        `SELECT job, offers.offer, attempts, kept
+         FROM offers LEFT JOIN handovers ON handovers.offer = offers.id ORDER BY offers.rowid`,
+      )
       .toArray()
-      .map((row) => ({ ...row, offer: readOffer(row.offer) }));
+      .map(({ job, offer, attempts, kept }) => ({
+        job,
+        offer: readOffer(offer),
+        attempts,
+        ...(kept === null ? {} : { kept: readKept(kept) }),
+      }));
+  }
+
+  putHandover(offerId: string, kept: KeptHandover | null): void {
+    if (kept === null) {
+      this.#sql.exec("DELETE FROM handovers WHERE offer = ?", offerId);
+    } else {
+      this.#sql.exec("INSERT OR REPLACE INTO handovers (offer, kept) VALUES (?, ?)", offerId, JSON.stringify(kept));
+    }
   }
 
   putLease(lease: Lease): void {
@@ -161,6 +181,11 @@ export class HostStore {
 function readOffer(json: string): BlobOffer {
   const offer: BlobOffer = JSON.parse(json);
   return offer;
+}
+
+function readKept(json: string): KeptHandover {
+  const kept: KeptHandover = JSON.parse(json);
+  return kept;
 }
 
 function readLease(json: string): Lease {

@@ -2,15 +2,16 @@
  * The blobs that go into this host, from offer to settlement: which wait, which ask their source for the other slot,
  * which a lane has. See scheduler.ts for the rule that keeps both ends free of deadlock and starvation.
  */
-import type { BlobOffer, LoanAnswer, Settlement, TransferReport } from "./contract.ts";
+import type { BlobOffer, Handover, LoanAnswer, Settlement, TransferReport } from "./contract.ts";
 import { Endings, type End } from "./endings.ts";
+import { Handovers, type KeptHandover } from "./handovers.ts";
 import { LEASE_MS, type Lease } from "./leases.ts";
 import { offerOfLoan } from "./loans.ts";
 import { Offers, type OfferState } from "./offers.ts";
 import type { SchedulerPort } from "./port.ts";
 import { LANE_WIDTH, type Seats } from "./seats.ts";
 import type { Slots } from "./slots.ts";
-import { countFailure, lanesLost } from "./tries.ts";
+import { countFailure, gainedNothing, lanesLost } from "./tries.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import type { Outcome } from "../registry/gate.ts";
 
@@ -22,6 +23,14 @@ const ASK_RETRY_MS = 2_000;
 const KEEP_MS = LEASE_MS / 3;
 
 const UNUSED: Outcome = { class: "unused" };
+
+/** An offer as it was written down. */
+export interface KeptOffer {
+  job: string;
+  offer: BlobOffer;
+  attempts: number;
+  kept?: KeptHandover;
+}
 
 export interface TransfersOptions {
   host: string;
@@ -38,6 +47,7 @@ export class Transfers {
   #seats: Seats;
   #port: SchedulerPort;
   #offers = new Offers();
+  #handovers: Handovers;
   readonly endings: Endings;
   /** Makes the names of loans unlike those of this object's lives before a restart. */
   #life: string;
@@ -49,22 +59,26 @@ export class Transfers {
     this.#slots = slots;
     this.#seats = seats;
     this.#port = port;
+    this.#handovers = new Handovers(port);
     this.endings = new Endings(this.#offers, slots, port);
     this.#life = port.newId();
   }
 
-  restore(offers: { job: string; offer: BlobOffer; attempts: number }[]): void {
+  restore(offers: KeptOffer[]): void {
     const leased = new Set(
       [...this.#slots.leases.values()].map(({ use }) => (use.type === "transfer" ? use.offerId : "")),
     );
     // Of offers of one blob the one under way comes first: the others wait for its end.
-    const isUnderWay = ({ offer }: { offer: BlobOffer }): boolean => leased.has(offer.id);
+    const isUnderWay = ({ offer }: KeptOffer): boolean => leased.has(offer.id);
     const inOrder = [...offers.filter(isUnderWay), ...offers.filter((each) => !isUnderWay(each))];
-    for (const { job, offer, attempts } of inOrder) {
+    for (const { job, offer, attempts, kept } of inOrder) {
       const state = this.#offers.add(job, offer, attempts);
       if (state !== undefined) {
         // It may have arrived, and only its end be unknown: look before it is sent again.
         state.mayExist = true;
+        if (kept !== undefined) {
+          state.kept = kept;
+        }
       }
     }
     for (const lease of this.#slots.leases.values()) {
@@ -113,6 +127,11 @@ export class Transfers {
         this.#slots.reserved.delete(id);
         this.#port.giveBack(sourceHost, this.#loanIdOf(state), UNUSED);
       }
+      if (state.phase === "running") {
+        this.#leaveToLane(state);
+      } else {
+        this.#handovers.abandon(state);
+      }
       // One of those behind it goes on; the others wait for the end of that one.
       const [next] = this.#offers.remove(id);
       if (next !== undefined) {
@@ -141,9 +160,23 @@ export class Transfers {
     } else {
       this.#port.giveBack(sourceHost, loanId, report.source);
     }
+    this.#handovers.laneEnded(lease.id, report.handover !== undefined);
     const state = this.#offers.get(offerId);
     if (state?.phase === "running") {
+      if (report.handover === undefined) {
+        this.#handovers.forget(state);
+      } else {
+        this.#handovers.keep(state, report.handover, now);
+      }
       this.#ended(state, report, now);
+    }
+  }
+
+  /** A lane tells what the next would need, should it die. */
+  handOver(lease: Lease, handover: Handover, now: number): void {
+    const state = lease.use.type === "transfer" ? this.#offers.get(lease.use.offerId) : undefined;
+    if (state?.phase === "running") {
+      this.#handovers.keep(state, handover, now);
     }
   }
 
@@ -157,6 +190,7 @@ export class Transfers {
     if (loanId !== null) {
       this.#port.giveBack(sourceHost, loanId, UNUSED);
     }
+    this.#handovers.laneEnded(lease.id, true);
     const state = this.#offers.get(offerId);
     if (state?.phase === "running") {
       // A blob that kills its lanes must not do so for ever.
@@ -337,6 +371,7 @@ export class Transfers {
       now,
     );
     this.#offers.move(state, "running");
+    const handover = this.#handovers.handOut(state, now);
     this.#port.hand(seat.id, {
       lease: lease.id,
       offer: { ...offer, mayExist: state.mayExist },
@@ -346,6 +381,7 @@ export class Transfers {
           ? [offer.sourceRepository]
           : this.#port.known(digest).filter((repository) => repository !== targetRepository),
       attempt: state.attempts + 1,
+      ...(handover === undefined ? {} : { handover }),
     });
     return true;
   }
@@ -353,7 +389,12 @@ export class Transfers {
   #ended(state: OfferState, report: TransferReport, now: number): void {
     const { result, requests, warnings, firstByteAt } = report;
     if (result.kind === "returned") {
-      this.#wait(state);
+      const isInVain = report.bytes > 0 && report.handover !== undefined && !this.#handovers.hasGained(state);
+      if (isInVain) {
+        this.#retry(state, gainedNothing(this.#host), now, { requests, warnings });
+      } else {
+        this.#wait(state);
+      }
     } else if (result.kind === "failed") {
       this.#retry(state, result.error, now, { requests, warnings });
     } else {
@@ -367,7 +408,8 @@ export class Transfers {
   /** Once more, under its old age, or the end. What was said to have failed may be there all the same. */
   #retry(state: OfferState, error: ErrorDetail, now: number, spent: Partial<Settlement> = {}): void {
     state.mayExist = true;
-    const verdict = countFailure(state, error);
+    // What moves on comes to its end, however often it breaks.
+    const verdict = error.retryable && this.#handovers.hasGained(state) ? undefined : countFailure(state, error);
     if (verdict === undefined) {
       this.#port.putAttempts(state.offer.id, state.attempts);
       this.#wait(state);
@@ -377,6 +419,7 @@ export class Transfers {
   }
 
   #settle(state: OfferState, end: End, now: number): void {
+    this.#handovers.abandon(state);
     const next = this.endings.settle(state, end, now);
     if (next !== undefined) {
       this.#wait(next);
@@ -390,6 +433,14 @@ export class Transfers {
     const { id, sizeBytes, since, background } = state.offer;
     const entry = { id, kind: "blob", bytes: sizeBytes, job: state.job, since, tie: id } as const;
     this.#slots.wait(entry, "slot and lane", background === true ? state.job : undefined);
+  }
+
+  #leaveToLane(state: OfferState): void {
+    for (const { id, use } of this.#slots.leases.values()) {
+      if (use.type === "transfer" && use.offerId === state.offer.id) {
+        this.#handovers.leaveTo(id, state);
+      }
+    }
   }
 
   #starving(state: OfferState, now: number): boolean {

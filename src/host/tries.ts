@@ -38,6 +38,18 @@ export function countFailure(tries: Tries, error: ErrorDetail): ErrorDetail | un
   return { ...error, message, retryable: error.retryable && !isDamaged };
 }
 
+/** The error of a try in which a Worker's whole time was not enough for anything. */
+export function gainedNothing(host: string): ErrorDetail {
+  return {
+    code: "stalled",
+    side: "service",
+    host,
+    operation: "copy blob",
+    retryable: true,
+    message: `The blob got no further in the time that one Worker has: the line to ${host} or from its source is too slow.`,
+  };
+}
+
 /** The error of a try whose Worker came to its end. */
 export function lanesLost(host: string): ErrorDetail {
   return {

@@ -30,15 +30,30 @@ export class BlobReader {
   readonly #sizeBytes: number;
   #reader: ReadableStreamBYOBReader;
   #buffer: ArrayBuffer | null = null;
-  #receivedBytes = 0;
+  /** Where the next byte stands in the blob. */
+  #receivedBytes: number;
   #leastBytes = LEAST_PIECE_BYTES;
   #breaks = 0;
 
-  /** @param body The answer to a GET of the whole blob. */
-  constructor(tools: ReaderTools, body: BlobBody, sizeBytes: number) {
+  /** @param body The answer to a GET of the blob, from `firstByte` on. */
+  constructor(tools: ReaderTools, body: BlobBody, sizeBytes: number, firstByte = 0) {
     this.#tools = tools;
     this.#sizeBytes = sizeBytes;
+    this.#receivedBytes = firstByte;
     this.#reader = body.stream.getReader({ mode: "byob" });
+  }
+
+  /**
+   * Asks for the blob from a byte on.
+   * @throws CopyError of the source: it has to have ranges.
+   */
+  static async from(tools: ReaderTools, sizeBytes: number, firstByte: number): Promise<BlobReader> {
+    const body = await openFrom(tools, sizeBytes, firstByte);
+    if (body === null) {
+      const problem = `sends no part of a blob, so that its upload cannot go on at byte ${firstByte}`;
+      throw failure(tools.place, "unsupported", true, problem);
+    }
+    return new BlobReader(tools, body, sizeBytes, firstByte);
   }
 
   get receivedBytes(): number {
@@ -50,14 +65,14 @@ export class BlobReader {
   }
 
   /**
-   * The next piece, never empty. It lies in the one buffer: the piece before it is gone. Not to be called once
-   * {@link isComplete}.
+   * The next piece, never empty, at most `mostBytes`. It lies in the one buffer: the piece before it is gone. Not to be
+   * called once {@link isComplete}.
    * @throws CopyError of the source.
    */
-  async read(): Promise<Uint8Array> {
+  async read(mostBytes = Infinity): Promise<Uint8Array> {
     for (;;) {
       try {
-        const piece = await this.#fill();
+        const piece = await this.#fill(mostBytes);
         if (piece !== null) {
           return piece;
         }
@@ -104,12 +119,12 @@ export class BlobReader {
     this.#buffer = null;
   }
 
-  async #fill(): Promise<Uint8Array | null> {
+  async #fill(mostBytes: number): Promise<Uint8Array | null> {
     const { watchdog, idleMs, now } = this.#tools;
     const buffer = this.#buffer ?? takeBuffer(this.#sizeBytes);
     // A read that fails takes its buffer along; until it succeeds there is none.
     this.#buffer = null;
-    const roomBytes = Math.min(buffer.byteLength, this.#sizeBytes - this.#receivedBytes);
+    const roomBytes = Math.min(buffer.byteLength, this.#sizeBytes - this.#receivedBytes, mostBytes);
     const view = new Uint8Array(buffer, 0, roomBytes);
     const startMs = now();
     const leastBytes = Math.min(this.#leastBytes, roomBytes);
@@ -131,7 +146,7 @@ export class BlobReader {
 
   /** Opens the rest of the blob anew after a break, or throws why it broke. */
   async #resume(broke: CopyError): Promise<void> {
-    const { registry, gate, place, watchdog, idleMs, signal } = this.#tools;
+    const { gate, place, signal } = this.#tools;
     gate.record({ class: "failed" });
     await this.#reader.cancel().catch(() => undefined);
     let cause = broke;
@@ -144,9 +159,12 @@ export class BlobReader {
       }
       this.#breaks += 1;
       try {
-        const opening = registry.openBlob(place.repository, place.digest, { fromByte: this.#receivedBytes, signal });
-        const body = await watchdog.watch("source", idleMs, opening);
-        await this.#accept(body, cause);
+        const body = await openFrom(this.#tools, this.#sizeBytes, this.#receivedBytes);
+        if (body === null) {
+          // Without ranges the bytes before the break would have to be read once more. Another try starts anew.
+          throw cause;
+        }
+        this.#reader = body.stream.getReader({ mode: "byob" });
         return;
       } catch (thrown) {
         signal.throwIfAborted();
@@ -158,23 +176,28 @@ export class BlobReader {
       }
     }
   }
+}
 
-  async #accept(body: BlobBody, cause: CopyError): Promise<void> {
-    const restBytes = this.#sizeBytes - this.#receivedBytes;
-    if (body.firstByte !== this.#receivedBytes) {
-      // No range support: the bytes before the break would have to be fetched and thrown away. Another try starts anew.
-      await body.stream.cancel().catch(() => undefined);
-      throw cause;
-    }
-    if (body.contentLength !== null && body.contentLength !== restBytes) {
-      await body.stream.cancel().catch(() => undefined);
-      throw failure(
-        this.#tools.place,
-        "size_mismatch",
-        true,
-        `offers ${body.contentLength} bytes from byte ${this.#receivedBytes} on where ${restBytes} are missing`,
-      );
-    }
-    this.#reader = body.stream.getReader({ mode: "byob" });
+/** The rest of the blob; null: the source has no ranges. */
+async function openFrom(tools: ReaderTools, sizeBytes: number, fromByte: number): Promise<BlobBody | null> {
+  const { registry, place, watchdog, idleMs, signal } = tools;
+  const opening = registry.openBlob(place.repository, place.digest, { fromByte, signal });
+  const body = await watchdog.watch("source", idleMs, opening);
+  const isRange = body.firstByte === fromByte;
+  const restBytes = sizeBytes - fromByte;
+  const offeredBytes = body.contentLength ?? restBytes;
+  const totalBytes = body.totalBytes ?? sizeBytes;
+  if (isRange && offeredBytes === restBytes && totalBytes === sizeBytes) {
+    return body;
   }
+  await body.stream.cancel().catch(() => undefined);
+  if (!isRange) {
+    return null;
+  }
+  throw failure(
+    place,
+    "size_mismatch",
+    true,
+    `offers ${offeredBytes} bytes from byte ${fromByte} on, of ${totalBytes}, where ${restBytes} of ${sizeBytes} are missing`,
+  );
 }

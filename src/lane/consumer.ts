@@ -13,7 +13,7 @@ import type { HostSettings, Registry } from "../registry/contract.ts";
 import { errorDetailOf } from "../registry/errors.ts";
 import { HeldGate } from "./held-gate.ts";
 import { HostLine, type Join } from "./host-line.ts";
-import { runLane, type TransferRunner } from "./lane.ts";
+import { LANE_TIMES, runLane, type LaneTimes, type TransferRunner } from "./lane.ts";
 import { IDLE_TIMEOUT_MS, runTransfer } from "./transfer.ts";
 
 /** A newer deploy will know what to do with a newer order; deploys take this long to reach everywhere. */
@@ -42,13 +42,14 @@ export async function handleQueue(
   batch: MessageBatch,
   env: Env,
   _context: Pick<ExecutionContext, "waitUntil">,
+  times: LaneTimes = LANE_TIMES,
 ): Promise<void> {
   // Connections are counted per invocation, however many lanes share it.
   const budget = new ConnectionBudget();
-  await Promise.all(batch.messages.map((message) => handleMessage(message, env, budget)));
+  await Promise.all(batch.messages.map((message) => handleMessage(message, env, budget, times)));
 }
 
-async function handleMessage(message: Message, env: Env, budget: ConnectionBudget): Promise<void> {
+async function handleMessage(message: Message, env: Env, budget: ConnectionBudget, times: LaneTimes): Promise<void> {
   const order = ORDER.safeParse(message.body);
   if (!order.success) {
     const isNewer = VERSIONED.safeParse(message.body).success;
@@ -63,7 +64,7 @@ async function handleMessage(message: Message, env: Env, budget: ConnectionBudge
   const { host, lane } = order.data;
   const startMs = Date.now();
   try {
-    await workLane(order.data, env, budget);
+    await workLane(order.data, env, budget, times);
     writeLine({ msg: "lane ended", host, lane, ms: Date.now() - startMs });
     message.ack();
   } catch (thrown) {
@@ -79,7 +80,7 @@ async function handleMessage(message: Message, env: Env, budget: ConnectionBudge
 }
 
 /** Runs the lane with clients, sessions and settings as the environment has them. */
-async function workLane(order: WorkOrder, env: Env, budget: ConnectionBudget): Promise<void> {
+async function workLane(order: WorkOrder, env: Env, budget: ConnectionBudget, times: LaneTimes): Promise<void> {
   const targetSettings = hostSettings(env, order.host);
   using sources = new SourceLines((host) => joinWith(env, host), order.lane);
 
@@ -97,7 +98,7 @@ async function workLane(order: WorkOrder, env: Env, budget: ConnectionBudget): P
       refusalOf: clientReach(env, settings.host),
     });
 
-  const run: TransferRunner = async (transfer: Transfer, { signal, meter, target }) => {
+  const runner: TransferRunner = async (transfer: Transfer, { target, ...run }) => {
     const { sourceHost } = transfer.offer;
     const sourceLine = sourceHost === order.host ? target : sources.to(sourceHost);
     const sourceGate = new HeldGate((request) => sourceLine.authorize(request));
@@ -106,11 +107,11 @@ async function workLane(order: WorkOrder, env: Env, budget: ConnectionBudget): P
       transfer,
       { gate: sourceGate, registry: client(hostSettings(env, sourceHost), "source", sourceGate) },
       { gate: targetGate, registry: client(targetSettings, "target", targetGate), settings: targetSettings },
-      { signal, meter, idleMs: IDLE_TIMEOUT_MS, now: Date.now, pushable },
+      { ...run, idleMs: IDLE_TIMEOUT_MS, now: Date.now, pushable },
     );
   };
 
-  await runLane(order, { join: joinWith(env, order.host), runTransfer: run, now: Date.now });
+  await runLane(order, { join: joinWith(env, order.host), runTransfer: runner, now: Date.now, times });
 }
 
 function joinWith(env: Env, host: string): Join {

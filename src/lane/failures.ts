@@ -57,6 +57,18 @@ export function stalledBetween(source: Place, target: Place, limitMs: number): C
   });
 }
 
+/** A blob did not arrive in the time that a lane has, and cannot be gone on with by another one. */
+export function outlasted(target: Place): CopyError {
+  return new CopyError({
+    code: "stalled",
+    side: "service",
+    host: target.host,
+    operation: "transfer blob",
+    retryable: true,
+    message: `blob ${target.digest} did not get to ${target.host} in the time that one Worker has, and has to begin anew`,
+  });
+}
+
 /** Whether the target refused the upload because the bytes do not have the digest (spec: `DIGEST_INVALID`). */
 export function refusesDigest(thrown: unknown): boolean {
   const { side, code } = errorDetailOf(thrown);

@@ -2,7 +2,7 @@
  * A lane's line to one RegistryHost: a session that is opened again when the object it led to was reset, so that the
  * lane's streams need not know. Every call of the session is safe to repeat.
  */
-import type { HostSession, Joiner, Progress, Transfer, TransferReport } from "../host/contract.ts";
+import type { HostSession, Joiner, Progress, Renewal, Transfer, TransferReport } from "../host/contract.ts";
 import { errorDetailOf } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest } from "../registry/gate.ts";
 import { pause } from "./time.ts";
@@ -48,7 +48,7 @@ export class HostLine {
     return this.#call((session) => session.report(report));
   }
 
-  renew(progress: Progress[]): Promise<{ lost: string[] }> {
+  renew(progress: Progress[]): Promise<Renewal> {
     return this.#call((session) => session.renew(progress));
   }
 

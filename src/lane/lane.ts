@@ -5,6 +5,7 @@
 import { LANE_WIDTH } from "../host/seats.ts";
 import type { Transfer, TransferReport, WorkOrder } from "../host/contract.ts";
 import { HostLine, type Join } from "./host-line.ts";
+import { LetGo } from "./letting-go.ts";
 import type { Meter } from "./meter.ts";
 
 /**
@@ -12,13 +13,38 @@ import type { Meter } from "./meter.ts";
  * the local queue, which delivers one batch at a time. A work order costs milliseconds.
  */
 export const LANE_LIFE_MS = 90_000;
+/** A transfer that still runs after this leaves off at the next chunk: the invocation has 15 minutes in all. */
+const TIME_UP_MS = 10 * 60_000;
+/** One that has not come to the end of a chunk by then is broken off. */
+const BREAK_OFF_MS = 12 * 60_000;
+/** A transfer that will take longer than this may well meet the end of its Worker, and is made ready to change lanes. */
+const PORTABLE_AFTER_MS = 20_000;
+
+/** How long a lane may do what, from its start, in milliseconds. */
+export interface LaneTimes {
+  /** Takes on new transfers. */
+  lifeMs: number;
+  /** Lets transfers run on that could leave off. */
+  timeUpMs: number;
+  /** Lets transfers run at all. */
+  breakOffMs: number;
+  /** Not from its start: the expected duration from which on a transfer is hashed so that another lane can go on. */
+  portableAfterMs: number;
+}
+
+export const LANE_TIMES: LaneTimes = {
+  lifeMs: LANE_LIFE_MS,
+  timeUpMs: TIME_UP_MS,
+  breakOffMs: BREAK_OFF_MS,
+  portableAfterMs: PORTABLE_AFTER_MS,
+};
 /** How often leases are extended and progress is told; a fraction of a lease's time limit, and what a person sees move. */
 const RENEW_INTERVAL_MS = 1_000;
 
 /** Runs one transfer to its end, whatever that is; must end soon after the signal is aborted, and never throw. */
 export type TransferRunner = (
   transfer: Transfer,
-  run: { signal: AbortSignal; meter: Meter; target: HostLine },
+  run: { signal: AbortSignal; timeUp: AbortSignal; portableAfterMs: number; meter: Meter; target: HostLine },
 ) => Promise<TransferReport>;
 
 export interface LaneTools {
@@ -26,8 +52,7 @@ export interface LaneTools {
   join: Join;
   runTransfer: TransferRunner;
   now: () => number;
-  /** Default {@link LANE_LIFE_MS}. */
-  lifeMs?: number;
+  times: LaneTimes;
 }
 
 /**
@@ -51,12 +76,13 @@ class Lane {
   /** By lease: what runs, or has ended and is not reported yet. */
   readonly #running = new Map<string, Running>();
   readonly #renewTimer: ReturnType<typeof setInterval>;
-  readonly #lifeTimer: ReturnType<typeof setTimeout>;
+  readonly #timers: ReturnType<typeof setTimeout>[];
+  readonly #timeUp = new AbortController();
   #busy = 0;
   #renewing: Promise<void> | null = null;
 
   constructor(order: WorkOrder, tools: LaneTools) {
-    const lifeMs = tools.lifeMs ?? LANE_LIFE_MS;
+    const { lifeMs, timeUpMs, breakOffMs } = tools.times;
     this.#tools = tools;
     this.#line = new HostLine(tools.join, () => ({
       name: order.lane,
@@ -69,7 +95,12 @@ class Lane {
         this.#renewing = null;
       });
     }, RENEW_INTERVAL_MS);
-    this.#lifeTimer = setTimeout(() => this.#retireIfIdle(), lifeMs);
+    const outOfTime = new LetGo("time", "the lane's time is up");
+    this.#timers = [
+      setTimeout(() => this.#retireIfIdle(), lifeMs),
+      setTimeout(() => this.#timeUp.abort(outOfTime), timeUpMs),
+      setTimeout(() => this.#abortAll(outOfTime), breakOffMs),
+    ];
   }
 
   async run(): Promise<void> {
@@ -89,12 +120,14 @@ class Lane {
 
   [Symbol.dispose](): void {
     clearInterval(this.#renewTimer);
-    clearTimeout(this.#lifeTimer);
+    for (const timer of this.#timers) {
+      clearTimeout(timer);
+    }
     this.#end();
   }
 
   #end(): void {
-    this.#abortAll("the lane has ended");
+    this.#abortAll(new LetGo("lost", "the lane has ended"));
     this.#line[Symbol.dispose]();
   }
 
@@ -130,7 +163,13 @@ class Lane {
     this.#running.set(transfer.lease, { controller, meter });
     this.#busy += 1;
     try {
-      return await this.#tools.runTransfer(transfer, { signal: controller.signal, meter, target: this.#line });
+      return await this.#tools.runTransfer(transfer, {
+        signal: controller.signal,
+        timeUp: this.#timeUp.signal,
+        portableAfterMs: this.#tools.times.portableAfterMs,
+        meter,
+        target: this.#line,
+      });
     } finally {
       this.#busy -= 1;
     }
@@ -140,15 +179,26 @@ class Lane {
     if (this.#running.size === 0) {
       return;
     }
-    const progress = [...this.#running].map(([lease, { meter }]) => ({ lease, bytes: meter.bytes }));
+    const told = [...this.#running].map(([lease, { meter }]) => ({ lease, meter, handover: meter.handover }));
+    const progress = told.map(({ lease, meter, handover }) => ({
+      lease,
+      bytes: meter.bytes,
+      ...(handover !== undefined && handover !== meter.toldHandover && { handover }),
+    }));
     try {
-      const { lost } = await this.#line.renew(progress);
+      const { lost, withdrawn } = await this.#line.renew(progress);
+      for (const { lease, meter, handover } of told) {
+        if (handover !== undefined && !lost.includes(lease)) {
+          meter.toldHandover = handover;
+        }
+      }
       for (const lease of lost) {
-        this.#running.get(lease)?.controller.abort(new Error("the lease was lost"));
+        const why = withdrawn.includes(lease) ? "withdrawn" : "lost";
+        this.#running.get(lease)?.controller.abort(new LetGo(why, "the lease was lost"));
       }
     } catch {
       // The host stayed out of reach: whoever holds its slots now, it is not us.
-      this.#abortAll("the host is out of reach");
+      this.#abortAll(new LetGo("lost", "the host is out of reach"));
     }
   }
 
@@ -163,18 +213,19 @@ class Lane {
     }
   }
 
-  #abortAll(reason: string): void {
+  #abortAll(reason: LetGo): void {
     for (const { controller } of this.#running.values()) {
-      controller.abort(new Error(reason));
+      controller.abort(reason);
     }
   }
 }
 
 /** A transfer that came when the lane's time was up. */
-function returned(transfer: Transfer): TransferReport {
+function returned({ lease, handover }: Transfer): TransferReport {
   return {
-    lease: transfer.lease,
+    lease,
     result: { kind: "returned" },
+    ...(handover !== undefined && { handover }),
     bytes: 0,
     target: { class: "unused" },
     source: { class: "unused" },

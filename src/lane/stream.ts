@@ -1,14 +1,16 @@
 /**
- * The bytes of one blob from the source to an open upload session. Two ways: in pieces, hashed, with the last one held
- * back until the digest is right; or piped by the runtime, with the digest left to the target.
+ * The bytes of one blob from the source to an open upload session, until they are there or something breaks. Two ways: in
+ * pieces, hashed, with the last one held back until the digest is right; or piped by the runtime, with the digest left to
+ * the target.
  */
 import type { BlobBody } from "../registry/contract.ts";
-import type { Hasher } from "../registry/digest.ts";
 import { BlobReader, type ReaderTools } from "./blob-reader.ts";
 import { SourceBroke } from "./body-writer.ts";
 import { brokenStream, failure } from "./failures.ts";
+import { LetGo } from "./letting-go.ts";
 import type { Meter } from "./meter.ts";
-import { openSink, putWriter, type Session, type SinkTools } from "./upload-sink.ts";
+import type { Trail } from "./trail.ts";
+import { openSink, putWriter, type Session, type SinkTools, type UploadSink } from "./upload-sink.ts";
 
 /** The slowest line on which a piped blob is not taken for stalled: nothing can be seen of its progress. */
 const LEAST_PIPED_BYTES_PER_SECOND = 32 * 1024;
@@ -21,54 +23,77 @@ export interface Ends {
   breakOff(reason: unknown): void;
 }
 
+/** What is moved, and who wants to know of it. */
+export interface Course {
+  session: Session;
+  trail: Trail;
+  meter: Meter;
+  /** Once aborted, the next answer of the target is a good place to leave off. */
+  timeUp: AbortSignal;
+  /** Called whenever the target has said what it has stored. */
+  stored(): void;
+}
+
 /**
- * Reads, hashes and writes piece by piece, and closes the session.
- * @param hasher Null: the digest is left to the target.
- * @throws CopyError of the side at fault. The session is not closed then.
+ * Reads, hashes and writes piece by piece from where the trail stands, and closes the session.
+ * @param reader Stands where the trail does; null: every byte has been read.
+ * @throws CopyError of the side at fault; {@link LetGo} when the time was up. The session is not closed then.
  */
-export async function streamPieces(
-  ends: Ends,
-  body: BlobBody,
-  session: Session,
-  hasher: Hasher | null,
-  meter: Meter,
-): Promise<void> {
-  const reader = new BlobReader(ends.source, body, session.sizeBytes);
-  const sink = openSink(ends.target, session);
+export async function streamPieces(ends: Ends, reader: BlobReader | null, course: Course): Promise<void> {
+  const sink = openSink(ends.target, course.session);
   try {
-    let piece = await reader.read();
-    meter.firstByteAt ??= ends.source.now();
-    hasher?.update(piece);
-    while (!reader.isComplete) {
-      await sink.write(piece);
-      meter.bytes += piece.byteLength;
-      piece = await reader.read();
-      hasher?.update(piece);
-    }
-    await reader.expectEnd();
-    if (hasher !== null) {
-      verify(ends, hasher);
-    }
-    await sink.write(piece);
-    meter.bytes += piece.byteLength;
-    reader.release();
+    await (reader === null ? verify(ends, course) : pump(ends, reader, sink, course));
+    reader?.release();
     await sink.close();
   } catch (thrown) {
     ends.breakOff(thrown);
-    await Promise.all([sink.abort(), reader.cancel()]);
+    await Promise.all([sink.abort(), reader?.cancel()]);
     throw thrown;
+  }
+}
+
+async function pump(ends: Ends, reader: BlobReader, sink: UploadSink, course: Course): Promise<void> {
+  const { session, trail, meter } = course;
+  // What the target has already is read for its hash alone.
+  while (trail.byte < session.sentBytes) {
+    trail.update(await reader.read(session.sentBytes - trail.byte));
+    meter.firstByteAt ??= ends.source.now();
+  }
+  if (reader.isComplete) {
+    await reader.expectEnd();
+    verify(ends, course);
+  }
+  while (!reader.isComplete) {
+    const piece = await reader.read(sink.roomBytes);
+    meter.firstByteAt ??= ends.source.now();
+    trail.update(piece);
+    if (reader.isComplete) {
+      await reader.expectEnd();
+      verify(ends, course);
+    }
+    const { storedBytes } = session;
+    await sink.write(piece);
+    meter.bytes = session.sentBytes;
+    if (session.storedBytes > storedBytes) {
+      course.stored();
+      if (course.timeUp.aborted && !reader.isComplete) {
+        throw new LetGo("time", "the lane's time is up");
+      }
+    }
   }
 }
 
 /**
  * Has the runtime pipe the body into the closing PUT, which costs no turn of the event loop per piece and cannot be
- * resumed. The body's length must be known to be right: a short one would end as a failure of the target.
+ * resumed inside the request. The body's length must be known to be right: a short one would end as a failure of the target.
  * @throws CopyError of the side at fault. The session is not closed then.
  */
-export async function streamPiped(ends: Ends, body: BlobBody, session: Session, meter: Meter): Promise<void> {
+export async function streamPiped(ends: Ends, body: BlobBody, { session, meter }: Course): Promise<void> {
   const { idleMs, now, gate, place } = ends.source;
   const limitMs = idleMs + (session.sizeBytes / LEAST_PIPED_BYTES_PER_SECOND) * 1000;
   const writer = putWriter(ends.target, session);
+  // How much of it goes out is not seen.
+  session.sentBytes = session.sizeBytes;
   try {
     meter.firstByteAt ??= now();
     await writer.pipe(body.stream, limitMs);
@@ -84,30 +109,11 @@ export async function streamPiped(ends: Ends, body: BlobBody, session: Session, 
   }
 }
 
-/**
- * Reads a blob to its end and hashes it, to find out which side an invalid digest is the fault of.
- * @returns Whether the source sends what the digest says.
- * @throws CopyError of the source.
- */
-export async function hashBlob(source: ReaderTools, sizeBytes: number, hasher: Hasher): Promise<boolean> {
-  const { registry, place, watchdog, idleMs, signal } = source;
-  const body = await watchdog.watch("source", idleMs, registry.openBlob(place.repository, place.digest, { signal }));
-  const reader = new BlobReader(source, body, sizeBytes);
-  try {
-    while (!reader.isComplete) {
-      hasher.update(await reader.read());
-    }
-    return hasher.digest() === place.digest;
-  } finally {
-    await reader.cancel();
-  }
-}
-
-function verify(ends: Ends, hasher: Hasher): void {
+/** No byte must be missing of what is closed next. */
+function verify(ends: Ends, { trail }: Course): void {
   const { place } = ends.source;
-  const actual = hasher.digest();
-  if (actual === place.digest) {
-    return;
+  const actual = trail.digest();
+  if (actual !== null && actual !== place.digest) {
+    throw failure(place, "digest_mismatch", true, `sent bytes with the digest ${actual}`);
   }
-  throw failure(place, "digest_mismatch", true, `sent bytes with the digest ${actual}`);
 }

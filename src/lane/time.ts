@@ -30,3 +30,16 @@ export function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
     work.then(end, end);
   });
 }
+
+/** What the work comes to, or the signal's reason as soon as it is aborted; the work itself goes on unheeded. */
+export function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    work.then(resolve, reject);
+    const stop = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+    if (signal.aborted) {
+      stop();
+    } else {
+      signal.addEventListener("abort", stop, { once: true });
+    }
+  });
+}

@@ -20,11 +20,19 @@ export interface Session {
   plan: UploadPlan;
   /** Where the newest request that carries bytes begins in the blob. */
   firstByte: number;
+  /** Bytes that the registry has stored, by its own answers. */
+  storedBytes: number;
+  /** Where the next byte to send stands in the blob: the registry cannot have more. */
+  sentBytes: number;
+  /** It was gone on with after a break: a refusal says nothing of the form in which the host takes blobs. */
+  isResumed: boolean;
   /** An answer after a chunk that did not tell what had been sent. */
   oddOffset?: { sentBytes: number; toldBytes: number };
 }
 
 export interface UploadSink {
+  /** Bytes that may be written before the next answer is due; a piece should not go beyond. Never 0. */
+  readonly roomBytes: number;
   /** Resolves when the bytes are on their way; they may be overwritten then. */
   write(piece: Uint8Array): Promise<void>;
   /** Closes the session after the last byte was written: from here on the blob exists. */
@@ -41,9 +49,12 @@ export function openSink(tools: SinkTools, session: Session): UploadSink {
   return new PatchSink(tools, session, plan.way === "chunks" ? plan.chunkBytes : null);
 }
 
-/** The body of the closing PUT of a session, in one piece. */
-export function putWriter(tools: SinkTools, { upload, sizeBytes }: Session): BodyWriter<void> {
+/** The body of the closing PUT of a session, with everything that has not been sent. */
+export function putWriter(tools: SinkTools, session: Session): BodyWriter<void> {
   const { registry, place, signal } = tools;
+  const { upload, sentBytes } = session;
+  const sizeBytes = session.sizeBytes - sentBytes;
+  session.firstByte = sentBytes;
   return new BodyWriter(tools, sizeBytes, (body) =>
     registry.putBlob(upload, { digest: place.digest, sizeBytes, body, signal }),
   );
@@ -59,14 +70,19 @@ class WholeSink implements UploadSink {
     this.#session = session;
   }
 
+  get roomBytes(): number {
+    return this.#session.sizeBytes - this.#session.sentBytes;
+  }
+
   write(piece: Uint8Array): Promise<void> {
     // Not before there is something to send: the request holds one of the invocation's few connections.
     this.#writer ??= putWriter(this.#tools, this.#session);
+    this.#session.sentBytes += piece.byteLength;
     return this.#writer.write(piece);
   }
 
   async close(): Promise<void> {
-    await this.#writer?.close();
+    await (this.#writer === null ? putNothing(this.#tools, this.#session) : this.#writer.close());
   }
 
   async abort(): Promise<void> {
@@ -80,8 +96,7 @@ class PatchSink implements UploadSink {
   readonly #session: Session;
   readonly #chunkBytes: number | null;
   #writer: BodyWriter<Upload> | null = null;
-  /** Where the next request begins, and how many bytes of the one under way are missing. */
-  #nextByte = 0;
+  /** Of the request under way. */
   #missingBytes = 0;
 
   /** @param chunkBytes Null: one PATCH without Content-Range. */
@@ -91,53 +106,54 @@ class PatchSink implements UploadSink {
     this.#chunkBytes = chunkBytes;
   }
 
+  get roomBytes(): number {
+    return this.#writer === null ? this.#requestBytes : this.#missingBytes;
+  }
+
   async write(piece: Uint8Array): Promise<void> {
-    let rest = piece;
-    while (rest.byteLength > 0) {
-      const writer = (this.#writer ??= this.#startRequest());
-      const part = rest.subarray(0, this.#missingBytes);
-      await writer.write(part);
-      this.#missingBytes -= part.byteLength;
-      rest = rest.subarray(part.byteLength);
-      if (this.#missingBytes > 0) {
-        continue;
-      }
-      this.#session.upload = await writer.close();
-      this.#writer = null;
-      this.#check();
+    const session = this.#session;
+    const writer = (this.#writer ??= this.#startRequest());
+    session.sentBytes += piece.byteLength;
+    await writer.write(piece);
+    this.#missingBytes -= piece.byteLength;
+    if (this.#missingBytes > 0) {
+      return;
     }
+    session.upload = await writer.close();
+    this.#writer = null;
+    this.#check();
+    session.storedBytes = session.sentBytes;
   }
 
   async close(): Promise<void> {
-    const { registry, place, signal, watchdog } = this.#tools;
-    const closing = registry.putBlob(this.#session.upload, { digest: place.digest, sizeBytes: 0, body: null, signal });
-    await watchdog.watch("target", ANSWER_LIMIT_MS, closing);
+    await putNothing(this.#tools, this.#session);
   }
 
   async abort(): Promise<void> {
     await this.#writer?.abort();
   }
 
+  get #requestBytes(): number {
+    const { sizeBytes, sentBytes } = this.#session;
+    return Math.min(this.#chunkBytes ?? sizeBytes, sizeBytes - sentBytes);
+  }
+
   #startRequest(): BodyWriter<Upload> {
     const { registry, signal } = this.#tools;
     const session = this.#session;
-    const { upload } = session;
-    const chunkBytes = this.#chunkBytes;
-    const firstByte = this.#nextByte;
-    const leftBytes = session.sizeBytes - firstByte;
-    const sizeBytes = chunkBytes === null ? leftBytes : Math.min(chunkBytes, leftBytes);
+    const { upload, sentBytes: firstByte } = session;
+    const sizeBytes = this.#requestBytes;
+    const isChunk = this.#chunkBytes !== null;
     session.firstByte = firstByte;
-    this.#nextByte = firstByte + sizeBytes;
     this.#missingBytes = sizeBytes;
     return new BodyWriter(this.#tools, sizeBytes, (body) =>
-      registry.patchBlob(upload, { sizeBytes, body, signal, ...(chunkBytes !== null && { firstByte }) }),
+      registry.patchBlob(upload, { sizeBytes, body, signal, ...(isChunk && { firstByte }) }),
     );
   }
 
   /** What the answer says of the offset is noted, not heeded: ECR's stands still, and the digest decides in the end. */
   #check(): void {
-    const { upload, sizeBytes } = this.#session;
-    const sentBytes = this.#nextByte;
+    const { upload, sizeBytes, sentBytes } = this.#session;
     if (upload.completed === true && sentBytes < sizeBytes) {
       const problem = `closed the upload after ${sentBytes} of ${sizeBytes} bytes`;
       const { detail } = failure(this.#tools.place, "upload_rejected", true, problem);
@@ -148,4 +164,10 @@ class PatchSink implements UploadSink {
       this.#session.oddOffset ??= { sentBytes, toldBytes };
     }
   }
+}
+
+/** Closes a session that has every byte. */
+async function putNothing({ registry, place, signal, watchdog }: SinkTools, { upload }: Session): Promise<void> {
+  const closing = registry.putBlob(upload, { digest: place.digest, sizeBytes: 0, body: null, signal });
+  await watchdog.watch("target", ANSWER_LIMIT_MS, closing);
 }

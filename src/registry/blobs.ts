@@ -58,15 +58,15 @@ export async function openBlob(
       signal,
     },
     ({ response }) => {
-      const firstByte = response.status === 206 ? firstByteOf(response) : 0;
-      if (firstByte === null || (firstByte !== fromByte && firstByte !== 0)) {
+      const range = response.status === 206 ? rangeOf(response) : { firstByte: 0 };
+      if (range === null || (range.firstByte !== fromByte && range.firstByte !== 0)) {
         discard(response);
         const problem = `answered a range of ${call.about} with another one`;
         throw answerError(client, call.operation, "unsupported", problem, { status: response.status });
       }
       // Not refused: some stores label layers that are gzip by nature. Whether the bytes are right is seen by their digest.
       const encoding = encodingOf(response);
-      const body = { stream: response.body ?? emptyStream(), contentLength: lengthOf(response), firstByte };
+      const body = { stream: response.body ?? emptyStream(), contentLength: lengthOf(response), ...range };
       return encoding === null ? body : { ...body, encoding };
     },
   );
@@ -90,9 +90,15 @@ function refusedHead(client: HostClient, about: string, status: number): CopyErr
 }
 
 /** `Content-Range: bytes 5-9/10`; null where it cannot be read. */
-function firstByteOf(response: Response): number | null {
-  const match = /^\s*bytes\s+(\d{1,15})-/i.exec(response.headers.get("content-range") ?? "");
-  return match ? Number(match[1]) : null;
+function rangeOf(response: Response): { firstByte: number; totalBytes?: number } | null {
+  const match = /^\s*bytes\s+(\d{1,15})-\d{1,15}(?:\/(?:(\d{1,15})|\*))?\s*$/i.exec(
+    response.headers.get("content-range") ?? "",
+  );
+  if (match === null) {
+    return null;
+  }
+  const firstByte = Number(match[1]);
+  return match[2] === undefined ? { firstByte } : { firstByte, totalBytes: Number(match[2]) };
 }
 
 function emptyStream(): ReadableStream<Uint8Array> {

@@ -2,7 +2,7 @@
  * Content digests: `algorithm:encoded` (OCI image-spec, "Digests"). Grammar, and hashing with the algorithms that
  * registries use. Unknown algorithms pass the grammar and are simply not verified here.
  */
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 
 export interface Digest {
   algorithm: string;
@@ -26,6 +26,8 @@ export interface Hasher {
   update(bytes: Uint8Array): void;
   /** The digest of everything so far, `algorithm:hex`. Ends the hasher. */
   digest(): string;
+  /** Another one that has taken the same bytes. */
+  fork(): Hasher;
 }
 
 /** What is wrong with the text as a digest, as the end of a sentence; null: nothing. */
@@ -84,11 +86,15 @@ export function isHashAlgorithm(algorithm: string): algorithm is HashAlgorithm {
 }
 
 export function createHasher(algorithm: HashAlgorithm): Hasher {
-  const hash = createHash(algorithm);
+  return hasherOn(createHash(algorithm), algorithm);
+}
+
+function hasherOn(hash: Hash, algorithm: HashAlgorithm): Hasher {
   return {
     algorithm,
     update: (bytes) => void hash.update(bytes),
     digest: () => `${algorithm}:${hash.digest("hex")}`,
+    fork: () => hasherOn(hash.copy(), algorithm),
   };
 }
 

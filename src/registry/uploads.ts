@@ -121,8 +121,9 @@ export async function patchBlob(
 export async function uploadOffset(
   client: HostClient,
   upload: Upload,
+  signal?: AbortSignal,
 ): Promise<{ offsetBytes: number; upload: Upload } | null> {
-  const call = sessionCall(client, upload, "ask for the upload's offset", `an upload to ${upload.repository}`);
+  const call = sessionCall(client, upload, "ask for the upload's offset", `an upload to ${upload.repository}`, signal);
   return client.requester.perform(
     { ...call, kind: "query", bytes: 0, method: "GET", accept: [200, 202, 204, 400, 401, 403, 404, 405, 410, 416] },
     (answer) => {

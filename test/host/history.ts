@@ -275,7 +275,7 @@ export class History {
       this.#held.delete(id);
     }
     for (const [lease, { lane }] of this.#running) {
-      const lost = this.host.scheduler.renew(lane, [{ lease, bytes: 1 }], this.host.now).length > 0;
+      const lost = this.host.scheduler.renew(lane, [{ lease, bytes: 1 }], this.host.now).lost.length > 0;
       if (!lost && !this.host.leases.has(lease)) {
         this.#violated(`${lease} was renewed and is not there`);
       }

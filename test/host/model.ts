@@ -121,6 +121,8 @@ export class Model {
       random,
       putOffers: () => undefined,
       putAttempts: () => undefined,
+      putHandover: () => undefined,
+      abandon: () => undefined,
       deleteOffers: () => undefined,
       putLease: () => undefined,
       deleteLease: () => undefined,

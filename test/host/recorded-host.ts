@@ -14,6 +14,7 @@ import { LEASE_MS, REJOIN_MS, type Lease } from "../../src/host/leases.ts";
 import { Limits, type LimitsSettings } from "../../src/host/limits.ts";
 import { POLICIES, type Policy, type PolicyName } from "../../src/host/policy.ts";
 import type { SchedulerPort } from "../../src/host/port.ts";
+import type { KeptOffer } from "../../src/host/transfers.ts";
 import { HostScheduler } from "../../src/host/scheduler.ts";
 import type { ErrorDetail } from "../../src/registry/errors.ts";
 import type { Outcome } from "../../src/registry/gate.ts";
@@ -35,7 +36,7 @@ export class RecordedHost {
   readonly host: string;
 
   /** Rows. */
-  readonly offers = new Map<string, { job: string; offer: BlobOffer; attempts: number }>();
+  readonly offers = new Map<string, KeptOffer>();
   readonly leases = new Map<string, Lease>();
   /** Answers to those who wait, in their order. */
   readonly admitted: string[] = [];
@@ -49,6 +50,8 @@ export class RecordedHost {
   readonly lent: { borrower: string; id: string; lease: string }[] = [];
   readonly settled: Settlement[] = [];
   readonly toldHeldBack: string[] = [];
+  /** Locations of uploads that were to be deleted. */
+  readonly abandoned: string[] = [];
 
   readonly #options: RecordedOptions;
   #ids = 0;
@@ -203,6 +206,15 @@ export class RecordedHost {
           row.attempts = attempts;
         }
       },
+      putHandover: (offerId, kept) => {
+        const row = this.offers.get(offerId);
+        if (row !== undefined && kept === null) {
+          delete row.kept;
+        } else if (row !== undefined && kept !== null) {
+          row.kept = kept;
+        }
+      },
+      abandon: (_repository, { location }) => this.abandoned.push(location),
       deleteOffers: (ids) => {
         for (const id of ids) {
           this.offers.delete(id);

@@ -136,7 +136,7 @@ test("a lane goes on with its transfer after the host's object was evicted, and 
   const again = env.REGISTRIES.getByName(name);
   expect((await again.snapshot()).active.blob).toBe(1);
   using back = await again.join(lane("l", [transfer.lease]));
-  expect(await back.renew([{ lease: transfer.lease, bytes: 10 }])).toEqual({ lost: [] });
+  expect(await back.renew([{ lease: transfer.lease, bytes: 10 }])).toEqual({ lost: [], withdrawn: [] });
   await back.report(done(transfer));
   expect((await again.snapshot()).active.blob).toBe(0);
 });
@@ -159,7 +159,10 @@ test("a withdrawn transfer is lost at its next renewal", async () => {
   await host.offer("j1", [offer("j1", name, "sha256:a")]);
   const transfer = await next;
   await host.withdraw("j1");
-  expect(await session.renew([{ lease: transfer?.lease ?? "", bytes: 0 }])).toEqual({ lost: [transfer?.lease] });
+  expect(await session.renew([{ lease: transfer?.lease ?? "", bytes: 0 }])).toEqual({
+    lost: [transfer?.lease],
+    withdrawn: [transfer?.lease],
+  });
 });
 
 test("an idle host has no alarm, a busy one may ring twice", async () => {

@@ -9,10 +9,10 @@ const HOST = "registry.example";
 it("goes on over a new session when the host's object was reset", async () => {
   const joiners: Joiner[] = [];
   using line = new HostLine(joinNoting(joiners), () => ({ name: "lane", width: 5, held: ["lease"] }));
-  expect(await line.renew([])).toEqual({ lost: [] });
+  expect(await line.renew([])).toEqual({ lost: [], withdrawn: [] });
   const waiting = line.next();
   await abortAllDurableObjects();
-  expect(await line.renew([{ lease: "lease", bytes: 1 }])).toEqual({ lost: ["lease"] });
+  expect(await line.renew([{ lease: "lease", bytes: 1 }])).toEqual({ lost: ["lease"], withdrawn: [] });
   expect(joiners).toHaveLength(2);
   expect(joiners[1]?.held).toEqual(["lease"]);
   // The host lets a lane wait a moment for work, then sends it home: over the new session, too.

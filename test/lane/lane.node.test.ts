@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { HostSession, Joiner, Progress, Transfer, TransferReport } from "../../src/host/contract.ts";
 import { LANE_WIDTH } from "../../src/host/seats.ts";
-import { runLane, type LaneTools, type TransferRunner } from "../../src/lane/lane.ts";
+import { LANE_TIMES, runLane, type LaneTools, type TransferRunner } from "../../src/lane/lane.ts";
 
 const ORDER = { v: 1, host: "target.example", lane: "lane-1" } as const;
 const LIFE_MS = 90_000;
@@ -142,7 +142,7 @@ describe("a lane", () => {
 });
 
 function tools(host: ScriptedHost, runTransfer: TransferRunner): LaneTools {
-  return { join: (who) => host.join(who), runTransfer, now: Date.now, lifeMs: LIFE_MS };
+  return { join: (who) => host.join(who), runTransfer, now: Date.now, times: LANE_TIMES };
 }
 
 /** The lane's end, once the host has had the time to say that there is nothing left. */
@@ -273,7 +273,8 @@ class ScriptedHost {
       renew: async (progress) => {
         check();
         this.progress.push(progress);
-        return { lost: progress.map(({ lease }) => lease).filter((lease) => this.lost.has(lease)) };
+        const lost = progress.map(({ lease }) => lease).filter((lease) => this.lost.has(lease));
+        return { lost, withdrawn: [] };
       },
       acquire: () => Promise.reject(new Error("lanes ask for no small requests")),
       release: async () => undefined,

@@ -364,7 +364,7 @@ describe("an end that stands still", () => {
 describe("a lost lease", () => {
   it("breaks both streams off, closes the upload session and books nothing", async () => {
     const { source, target } = await pair({ rules: [get({ type: "slow", bytesPerSecond: 2 * MIB })] });
-    const order = { loseAfterBytes: 100_000 };
+    const order = { letGo: { afterBytes: 100_000, why: "lost" } } as const;
     const { report } = await transfer(source, target, randomBytes(8 * MIB), { order });
     expect(report.result).toEqual({ kind: "returned" });
     expect(report.source.class).not.toBe("failed");

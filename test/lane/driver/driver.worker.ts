@@ -4,6 +4,8 @@
  */
 import type { Transfer, TransferReport } from "../../../src/host/contract.ts";
 import { HeldGate } from "../../../src/lane/held-gate.ts";
+import { LANE_TIMES } from "../../../src/lane/lane.ts";
+import { LetGo } from "../../../src/lane/letting-go.ts";
 import type { Meter } from "../../../src/lane/meter.ts";
 import { runTransfer } from "../../../src/lane/transfer.ts";
 import { createRegistry } from "../../../src/registry/client.ts";
@@ -29,10 +31,16 @@ export default {
 
 async function move(transfer: Transfer, order: TransferOrder, budget: ConnectionBudget): Promise<TransferReport> {
   const controller = new AbortController();
+  const timeUp = new AbortController();
+  const { letGo, timeUpAfterBytes = Infinity, portableAfterMs = LANE_TIMES.portableAfterMs } = order;
   const meter: Meter = { bytes: 0 };
-  const lease = setInterval(() => {
-    if (order.loseAfterBytes !== undefined && meter.bytes >= order.loseAfterBytes) {
-      controller.abort(new Error("the lease was lost"));
+  const lane = setInterval(() => {
+    const gainedBytes = meter.bytes - (transfer.handover?.offsetBytes ?? 0);
+    if (letGo !== undefined && gainedBytes >= letGo.afterBytes) {
+      controller.abort(new LetGo(letGo.why, "the test lets go"));
+    }
+    if (gainedBytes >= timeUpAfterBytes) {
+      timeUp.abort();
     }
   }, 1);
   const end = (side: "source" | "target", settings: HostSettings): { registry: Registry; gate: HeldGate } => {
@@ -47,6 +55,8 @@ async function move(transfer: Transfer, order: TransferOrder, budget: Connection
       { ...end("target", order.target), settings: order.target },
       {
         signal: controller.signal,
+        timeUp: timeUp.signal,
+        portableAfterMs,
         meter,
         idleMs: order.idleMs,
         now: Date.now,
@@ -54,6 +64,6 @@ async function move(transfer: Transfer, order: TransferOrder, budget: Connection
       },
     );
   } finally {
-    clearInterval(lease);
+    clearInterval(lane);
   }
 }

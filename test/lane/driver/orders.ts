@@ -1,5 +1,6 @@
 /** What the driver Worker is asked, and what it answers. */
 import type { Transfer, TransferReport } from "../../../src/host/contract.ts";
+import type { Why } from "../../../src/lane/letting-go.ts";
 import type { HostSettings } from "../../../src/registry/contract.ts";
 
 export interface TransferOrder {
@@ -7,8 +8,12 @@ export interface TransferOrder {
   target: HostSettings;
   source: HostSettings;
   idleMs: number;
-  /** Takes the leases away after so many bytes have gone to the target. */
-  loseAfterBytes?: number;
+  /** Ends the transfers after so many bytes have gone to the target, for this reason. */
+  letGo?: { afterBytes: number; why: Why };
+  /** The lane's time is up after so many bytes have gone to the target. */
+  timeUpAfterBytes?: number;
+  /** Default: what a lane has. */
+  portableAfterMs?: number;
 }
 
 export interface TransferAnswer {

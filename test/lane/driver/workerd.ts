@@ -14,7 +14,7 @@ const config :W.Config = (
   services = [ (name = "main", worker = .main), (name = "internet", network = (allow = ["private"])) ],
   sockets = [ (name = "http", address = "127.0.0.1:0", http = (), service = "main") ] );
 const main :W.Worker = (
-  modules = [ (name = "driver.mjs", esModule = embed "driver.mjs") ],
+  modules = [ (name = "driver.mjs", esModule = embed "driver.mjs"), (name = "./sha256.wasm", wasm = embed "sha256.wasm") ],
   compatibilityDate = "2026-09-01", compatibilityFlags = ["global_fetch_strictly_public"] );
 `;
 
@@ -38,6 +38,8 @@ export class Driver implements AsyncDisposable {
       format: "esm",
       target: "es2024",
       external: ["node:*", "cloudflare:*"],
+      loader: { ".wasm": "copy" },
+      assetNames: "[name]",
     });
     await writeFile(join(folder, "config.capnp"), CONFIGURATION);
     const { default: binary }: { default: string } = createRequire(import.meta.url)("workerd");
