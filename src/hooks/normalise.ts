@@ -7,8 +7,8 @@ import { errorDetailOf } from "../registry/errors.ts";
 import type { CheckedPushEvent, Hook, Ignored, PushEvent } from "./contract.ts";
 import { hostIn, isDigest, kindOfMediaType } from "./names.ts";
 
-/** What the sender calls something is repeated in answers and logs, but not at any length. */
-const MAX_SHOWN_CHARACTERS = 200;
+/** What the sender says is repeated in answers and logs, but not at any length. */
+const MAX_SHOWN_CHARACTERS = 400;
 
 export function normalised(event: PushEvent, hook: Hook): { event: CheckedPushEvent } | { ignored: Ignored } {
   const { tag, digest: toldDigest, ...rest } = event;
@@ -33,7 +33,8 @@ export function normalised(event: PushEvent, hook: Hook): { event: CheckedPushEv
   if (tag === undefined && hook.untagged !== true) {
     return ignore('it was pushed by digest, without a tag; set "untagged" of the hook to copy such manifests too');
   }
-  const name = `${registryHost}/${repository}${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
+  // The digest has been judged; without it the errors below are shorter.
+  const name = `${registryHost}/${repository}${tag === undefined ? "" : `:${tag}`}`;
   try {
     const reference = parseReference(name, "what was pushed");
     if (reference.host !== canonicalHost(registryHost)) {

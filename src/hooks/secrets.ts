@@ -6,6 +6,9 @@ import type { Delivery } from "./contract.ts";
 
 export type SignatureHash = "SHA-1" | "SHA-256";
 
+/** The type has a different name in each runtime's declarations. */
+type HmacKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
 /** Headers with an HMAC-SHA256 of the body that senders of no particular kind use. */
 const SIGNATURE_HEADERS = [
   "x-hub-signature-256",
@@ -124,7 +127,7 @@ function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(new TextEncoder().encode(text));
 }
 
-function hmacKey(secret: Uint8Array<ArrayBuffer>, hash: SignatureHash): Promise<CryptoKey> {
+function hmacKey(secret: Uint8Array<ArrayBuffer>, hash: SignatureHash): Promise<HmacKey> {
   return crypto.subtle.importKey("raw", secret, { name: "HMAC", hash }, false, ["sign", "verify"]);
 }
 

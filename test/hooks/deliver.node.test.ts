@@ -1,0 +1,124 @@
+/** The address, the size and the answer of a delivery, whoever its sender is. */
+import { describe, expect, it } from "vitest";
+import { MAX_DELIVERY_BYTES } from "../../src/hooks/body.ts";
+import type { CheckedPushEvent } from "../../src/hooks/contract.ts";
+import { deliver } from "../../src/hooks/deliver.ts";
+import { hashOfPathPart, isPathPart, newPathPart } from "../../src/hooks/path-part.ts";
+import { HookSettingsSchema } from "../../src/hooks/settings.ts";
+import { KeySets } from "../../src/hooks/token.ts";
+import * as payloads from "./payloads.ts";
+import { distribution, registryEvent } from "./payloads.ts";
+import { NOW_MS, PATH_PART, requestOf, send } from "./support.ts";
+
+const nobody = {
+  start: () => Promise.reject(new Error("must not be called")),
+  keySets: new KeySets(fetch),
+  nowMs: NOW_MS,
+};
+
+describe("the part of the address that cannot be guessed", () => {
+  it("is new each time, and its hash knows it again", async () => {
+    const part = newPathPart();
+    expect(part).toMatch(/^[\w-]{32}$/);
+    expect(newPathPart()).not.toBe(part);
+    expect(await isPathPart(part, await hashOfPathPart(part))).toBe(true);
+  });
+
+  it.each([["POST"], ["OPTIONS"], ["GET"]])(
+    "answers a wrong one like a hook that does not exist: %s",
+    async (method) => {
+      const wrong = await send({}, { method, body: payloads.quay, pathPart: `${PATH_PART}x` });
+      const missing = await deliver(null, PATH_PART, requestOf({ method, body: payloads.quay }), nobody);
+      expect(wrong.status).toBe(404);
+      expect(missing.status).toBe(404);
+      expect(await missing.json()).toEqual(wrong.answer);
+      expect(wrong.pushes).toBeNull();
+    },
+  );
+});
+
+describe("a request", () => {
+  it("by another method is 405", async () => {
+    const { status, headers } = await send({}, { method: "PUT", body: {} });
+    expect(status).toBe(405);
+    expect(headers.get("allow")).toBe("OPTIONS, POST");
+  });
+
+  it("with hundreds of events starts them all at once", async () => {
+    const events = Array.from({ length: 700 }, (_, index) => registryEvent({ tag: `1.${index}` }));
+    const { status, pushes, answer } = await send({}, distribution(...events));
+    expect(status).toBe(202);
+    expect(pushes).toHaveLength(700);
+    expect(answer).toMatchObject({ counts: { started: 700 } });
+    expect(answer).toHaveProperty("started.length", 100);
+  });
+
+  it.each([
+    ["of exactly the limit is read", 0, 202],
+    ["of one byte more is 413", 1, 413],
+  ])("%s", async (_what, extraBytes, status) => {
+    const text = JSON.stringify(payloads.quay);
+    const body = text + " ".repeat(MAX_DELIVERY_BYTES + extraBytes - text.length);
+    expect((await send({}, { body })).status).toBe(status);
+  });
+
+  it("that says less than it sends is cut off all the same", async () => {
+    let pulled = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        pulled += 1;
+        controller.enqueue(new Uint8Array(64 * 1024));
+      },
+    });
+    const request = new Request("https://drayage.example.com/", { method: "POST", body: endless, duplex: "half" });
+    const hook = { name: "hook", sender: "auto", pathHash: await hashOfPathPart(PATH_PART) } as const;
+    expect((await deliver(hook, PATH_PART, request, nobody)).status).toBe(413);
+    expect(pulled).toBeLessThan(25);
+  });
+});
+
+describe("an answer", () => {
+  const hookOf = async () => ({ name: "to-ghcr", sender: "quay", pathHash: await hashOfPathPart(PATH_PART) }) as const;
+  const copy = { copy: "cp_1", source: "quay.io/team/app:1.4", target: "ghcr.io/team/app:1.4" };
+
+  it.each([
+    ["started", { started: [copy], joined: [], ignored: [] }, 202],
+    ["joined", { started: [], joined: [copy], ignored: [] }, 200],
+    ["ignored", { started: [], joined: [], ignored: [{ what: "team/app:1.4", reason: "no rule wants it" }] }, 200],
+  ])("says what was %s", async (outcome, result, status) => {
+    const answer = await deliver(await hookOf(), PATH_PART, requestOf({ body: payloads.quay }), {
+      ...nobody,
+      start: () => Promise.resolve(result),
+    });
+    expect(answer.status).toBe(status);
+    expect(await answer.json()).toEqual({
+      outcome,
+      sender: "quay",
+      hook: "to-ghcr",
+      counts: { started: result.started.length, joined: result.joined.length, ignored: result.ignored.length },
+      ...result,
+    });
+  });
+
+  it("is not given while nobody has taken the pushes on", async () => {
+    const start = (events: readonly CheckedPushEvent[]) => Promise.reject(new Error(`${events.length} not noted`));
+    const delivered = deliver(await hookOf(), PATH_PART, requestOf({ body: payloads.quay }), { ...nobody, start });
+    await expect(delivered).rejects.toThrow("2 not noted");
+  });
+});
+
+describe("settings of a hook", () => {
+  it("name a wrong sender, pointer, field and address", () => {
+    const result = HookSettingsSchema.safeParse({
+      sender: "dockerhubb",
+      fields: { tag: "image.tag", digest: "/a~b", tags: "/x" },
+      token: { issuers: ["i"], audience: "a", jwksUrl: "http://idp.example.com" },
+    });
+    const paths = result.error?.issues.map((issue) => issue.path.join(".") || issue.code).sort();
+    expect(paths).toEqual(["fields", "fields.digest", "fields.tag", "sender", "token.jwksUrl"]);
+  });
+
+  it("are any sender's unless said otherwise", () => {
+    expect(HookSettingsSchema.parse({})).toEqual({ sender: "auto" });
+  });
+});
