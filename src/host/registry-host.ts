@@ -6,8 +6,11 @@ import { DurableObject } from "cloudflare:workers";
 import { writeLine } from "../log.ts";
 import { clientReach, hostSettings, queueSettings } from "../config.ts";
 import type { Env } from "../env.ts";
+import { createHostClient } from "../registry/client.ts";
+import { ConnectionBudget } from "../registry/connection-budget.ts";
 import { CopyError } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest, Outcome } from "../registry/gate.ts";
+import { updateManifest } from "../registry/manifest-update.ts";
 import { TokenSource } from "../registry/token.ts";
 import { createWire, type WireInit } from "../registry/wire.ts";
 import type {
@@ -17,14 +20,17 @@ import type {
   LoanAnswer,
   LoanRequest,
   Progress,
+  ReferrerAddition,
   RegistryHostRpc,
   Transfer,
   TransferReport,
 } from "./contract.ts";
 import { deleteUpload } from "./abandoned-uploads.ts";
+import { FallbackTags } from "./fallback-tags.ts";
 import { keychainOf } from "./keychain.ts";
 import { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
+import { OWN_REQUESTS, OwnGate } from "./own-gate.ts";
 import { MAX_WAIT_MS, POLICIES } from "./policy.ts";
 import { learnedProfile, settingsInForce } from "./profile.ts";
 import type { SeenQuota } from "./quota.ts";
@@ -49,6 +55,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #scheduler: HostScheduler;
   #uploads: UploadManners;
   #tokens: TokenSource | undefined;
+  #fallbackTags: FallbackTags | undefined;
   #seats = new Map<string, Waiter<Transfer | null>>();
   #requests = new Map<string, Waiter<string>>();
   #sessions = new Set<string>();
@@ -86,6 +93,11 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
 
   async withdraw(job: string): Promise<void> {
     this.#step((now) => this.#scheduler.withdraw(job, now));
+  }
+
+  async addReferrer(addition: ReferrerAddition): Promise<void> {
+    this.#fallbackTags ??= this.#newFallbackTags();
+    return this.#fallbackTags.add(addition);
   }
 
   // --- called by other hosts ----------------------------------------------------------------------------------------
@@ -253,6 +265,23 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     const wire = createWire({ ...common, host: this.#host });
     const credentials = keychainOf(this.env, { ...common, wire, host: this.#host });
     return new TokenSource({ ...common, settings: hostSettings(this.env, this.#host), credentials });
+  }
+
+  #newFallbackTags(): FallbackTags {
+    const session = crypto.randomUUID();
+    this.#sessions.add(session);
+    this.#step((now) => this.#scheduler.join(session, OWN_REQUESTS, false, [], now));
+    const client = createHostClient({
+      settings: hostSettings(this.env, this.#host),
+      side: "target",
+      gate: new OwnGate(session, this.#sessionHost, () => crypto.randomUUID()),
+      fetch: (url, init) => fetch(url, init),
+      now: () => Date.now(),
+      log: writeLine,
+      budget: new ConnectionBudget(),
+      refusalOf: clientReach(this.env, this.#host),
+    });
+    return new FallbackTags(this.#host, (...update) => updateManifest(client, ...update));
   }
 
   #newOutbox(): Outbox {

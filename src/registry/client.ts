@@ -35,11 +35,8 @@ export interface RegistryOptions {
   maxAttempts?: number;
 }
 
-/**
- * A client of the host in `settings`. In workerd a body handed to `putBlob` or `patchBlob` must know its length (that of
- * a fetch, or a FixedLengthStream's), or the runtime sends it in chunks, which many registries refuse.
- */
-export function createRegistry(options: RegistryOptions): Registry {
+/** What the operations work with: for those that are none of {@link Registry}'s. */
+export function createHostClient(options: RegistryOptions): HostClient {
   const { settings, side, gate, now, signal, maxAttempts } = options;
   const { host } = settings;
   const transport = createTransport({ ...options, host });
@@ -52,10 +49,18 @@ export function createRegistry(options: RegistryOptions): Registry {
     ...(signal === undefined ? {} : { signal }),
     ...(maxAttempts === undefined ? {} : { maxAttempts }),
   });
-  const client: HostClient = { settings, side, transport, requester };
+  return { settings, side, transport, requester };
+}
+
+/**
+ * A client of the host in `settings`. In workerd a body handed to `putBlob` or `patchBlob` must know its length (that of
+ * a fetch, or a FixedLengthStream's), or the runtime sends it in chunks, which many registries refuse.
+ */
+export function createRegistry(options: RegistryOptions): Registry {
+  const client = createHostClient(options);
   return {
-    host,
-    usage: transport.usage,
+    host: options.settings.host,
+    usage: client.transport.usage,
     headManifest: (repository, reference) => headManifest(client, repository, reference),
     getManifest: (repository, reference) => getManifest(client, repository, reference),
     putManifest: (repository, reference, manifest) => putManifest(client, repository, reference, manifest),

@@ -74,6 +74,18 @@ export async function headManifest(
 
 /** @see Registry.getManifest */
 export async function getManifest(client: HostClient, repository: string, reference: string): Promise<Manifest> {
+  const { manifest } = await getWithEtag(client, repository, reference);
+  return manifest;
+}
+
+/** A manifest with the `ETag` it came with; null: none, or one that does not stand for the very bytes. */
+export interface TaggedManifest {
+  manifest: Manifest;
+  etag: string | null;
+}
+
+/** As {@link getManifest}, for whoever is going to change what he has read. */
+export async function getWithEtag(client: HostClient, repository: string, reference: string): Promise<TaggedManifest> {
   for (let reading = 1; ; reading++) {
     try {
       return await readManifest(client, repository, reference);
@@ -91,12 +103,16 @@ export async function getManifest(client: HostClient, repository: string, refere
   }
 }
 
-/** @see Registry.putManifest */
+/**
+ * @see Registry.putManifest
+ * @param ifMatch Only if what is there still has this `ETag`; else a CopyError with status 412. Null: in any case.
+ */
 export async function putManifest(
   client: HostClient,
   repository: string,
   reference: string,
   manifest: Manifest,
+  ifMatch: string | null = null,
 ): Promise<{ subject: string | null }> {
   const call = callFor(client, "write manifest", repository, reference);
   return client.requester.perform(
@@ -106,7 +122,7 @@ export async function putManifest(
       bytes: manifest.bytes.byteLength,
       method: "PUT",
       scopes: writeScopes(client, repository),
-      headers: { "content-type": manifest.mediaType },
+      headers: { "content-type": manifest.mediaType, ...(ifMatch !== null && { "if-match": ifMatch }) },
       body: { kind: "bytes", bytes: manifest.bytes },
       // The spec knows 201 only; Quay has answered 202 and some proxies 200 for what they did store.
       accept: [200, 201, 202],
@@ -176,7 +192,7 @@ function callFor(client: HostClient, operation: string, repository: string, refe
   };
 }
 
-async function readManifest(client: HostClient, repository: string, reference: string): Promise<Manifest> {
+async function readManifest(client: HostClient, repository: string, reference: string): Promise<TaggedManifest> {
   const call = callFor(client, "read manifest", repository, reference);
   return client.requester.perform(
     { ...call, kind: "manifest", bytes: TYPICAL_MANIFEST_BYTES, method: "GET", accept: [200] },
@@ -205,7 +221,10 @@ async function readManifest(client: HostClient, repository: string, reference: s
         throw answerError(client, call.operation, "connection", problem, { retryable: true });
       }
       const digest = verifiedDigest(client, call, reference, response, bytes);
-      return { digest, mediaType: mediaTypeOf(client, call, response, bytes), bytes };
+      const manifest = { digest, mediaType: mediaTypeOf(client, call, response, bytes), bytes };
+      const etag = response.headers.get("etag");
+      // RFC 9110, section 13.1.1: a weak one (W/"...") never matches.
+      return { manifest, etag: etag?.startsWith('"') ? etag : null };
     },
   );
 }
