@@ -6,7 +6,7 @@ import { discard, readBounded } from "./body.ts";
 import { CopyError, type ErrorCode, type ErrorDetail } from "./errors.ts";
 import type { Outcome, OutcomeClass, Quota } from "./gate.ts";
 import { parseRetryAfter } from "./retry-after.ts";
-import { redact, wordsOf, type RegistryWords } from "./words.ts";
+import { wordsOf, type RegistryWords } from "./words.ts";
 
 /** Far more than any reason takes; what is beyond it is not read. */
 const MAX_ERROR_BODY_BYTES = 64 * 1024;
@@ -133,16 +133,25 @@ export async function refusalOf(response: Response, context: AnswerContext): Pro
 }
 
 async function readWords(response: Response, authorization: string | null): Promise<RegistryWords> {
-  const secrets = authorization === null ? [] : [authorization, authorization.replace(/^\S+\s+/, "")];
+  const secrets = authorization === null ? [] : secretsIn(authorization);
   try {
     const { bytes } = await readBounded(response, MAX_ERROR_BODY_BYTES);
-    const { code, text } = wordsOf(redact(new TextDecoder().decode(bytes), secrets));
-    return { code, text };
+    return wordsOf(new TextDecoder().decode(bytes), secrets);
   } catch {
     // The refusal stands without its words.
     discard(response);
     return { code: "", text: "" };
   }
+}
+
+/** What of an `Authorization` a registry might repeat: all of it, its value, and of Basic the password. */
+function secretsIn(authorization: string): string[] {
+  const value = authorization.replace(/^\S+\s+/, "");
+  if (!/^basic\s/i.test(authorization)) {
+    return [authorization, value];
+  }
+  const pair = new TextDecoder().decode(Uint8Array.from(atob(value), (character) => character.charCodeAt(0)));
+  return [authorization, value, pair.slice(pair.indexOf(":") + 1)];
 }
 
 /** GitHub answers its secondary limits with 403 and `Retry-After`. */

@@ -6,7 +6,7 @@ import { isRetried } from "./answer.ts";
 import { BrokenBody, readBounded } from "./body.ts";
 import { CopyError, type ErrorCode, type ErrorDetail } from "./errors.ts";
 import { parseRetryAfter } from "./retry-after.ts";
-import { redact, wordsOf } from "./words.ts";
+import { wordsOf } from "./words.ts";
 import type { Wire } from "./wire.ts";
 
 const TIME_LIMIT_MS = 30_000;
@@ -75,7 +75,7 @@ export async function refusedBy(
   const { status } = response;
   const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), options.now());
   const text = await textOf(options, endpoint, response).catch(() => "");
-  const words = redact(spokenOf(text), secrets);
+  const words = spokenOf(text, secrets);
   const isThrottled = status === 429 || (status === 400 && THROTTLED.test(text));
   const code: ErrorCode = isThrottled ? "rate_limited" : isRetried(status) ? "unavailable" : "unauthorized";
   const isAdvised = advice !== "" && code === "unauthorized" && ADVISED.has(status);
@@ -109,8 +109,8 @@ const ADVISED: ReadonlySet<number> = new Set([400, 401, 403]);
 /** AWS answers 400 to who asks too often, and says so in the body only. */
 const THROTTLED = /\b(?:Throttling(?:Exception)?|RequestLimitExceeded|TooManyRequestsException)\b/;
 
-/** The words of an answer: as registries have them, or AWS's XML. Redacted afterwards, since it may be cut. */
-function spokenOf(text: string): string {
+/** The words of an answer: as registries have them, or AWS's XML. */
+function spokenOf(text: string, secrets: readonly string[]): string {
   const [code, message] = ["Code", "Message"].map((name) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(text)?.[1]);
-  return wordsOf(code === undefined ? text : `${code}: ${message ?? ""}`).text;
+  return wordsOf(code === undefined ? text : `${code}: ${message ?? ""}`, secrets).text;
 }

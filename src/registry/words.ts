@@ -13,9 +13,13 @@ export interface RegistryWords {
   text: string;
 }
 
-/** Reads the spec's `{errors: [{code, message, detail}]}`, OAuth2's and other JSON errors, and plain text. */
-export function wordsOf(body: string): RegistryWords {
+/**
+ * Reads the spec's `{errors: [{code, message, detail}]}`, OAuth2's and other JSON errors, and plain text.
+ * @param secrets Taken out before anything is cut short, so that no part of one is left.
+ */
+export function wordsOf(body: string, secrets: readonly string[] = []): RegistryWords {
   const trimmed = body.trim();
+  const tidy = (text: string): string => shortened(withoutQueries(redact(text, secrets)));
   const json = parseJson(trimmed);
   if (json === null) {
     return { code: "", text: trimmed.startsWith("<") ? "" : tidy(trimmed) };
@@ -35,6 +39,11 @@ export function redact(text: string, secrets: readonly string[]): string {
   return secrets.filter((each) => each.length > 3).reduce((left, each) => left.replaceAll(each, "[secret]"), text);
 }
 
+/** Addresses without their queries, which may be signatures of stores or the state of an upload. */
+function withoutQueries(text: string): string {
+  return text.replaceAll(/(\bhttps?:\/\/[^\s?"'<>]*|\/v2\/[^\s?"'<>]*)\?[^\s"'<>]+/g, "$1?…");
+}
+
 function sentenceOf(error: Record<string, unknown>): string {
   const message = textOf(error["message"]);
   const detail = textOf(error["detail"]);
@@ -45,7 +54,7 @@ function sentenceOf(error: Record<string, unknown>): string {
   );
 }
 
-function tidy(text: string): string {
+function shortened(text: string): string {
   const line = text.replace(/[\s\p{Cc}]+/gu, " ").trim();
   return line.length > MAX_WORDS_CHARACTERS ? `${line.slice(0, MAX_WORDS_CHARACTERS)}…` : line;
 }

@@ -77,6 +77,11 @@ describe("the words of an error", () => {
 
   it("are short and without secrets", () => {
     expect(wordsOf("x".repeat(5000)).text.length).toBeLessThan(500);
+    expect(wordsOf(`${"x".repeat(390)} ${"hunter2".repeat(9)}`, ["hunter2".repeat(9)]).text).not.toContain("hunter");
+    expect(wordsOf('{"message":"hunter2\\n is wrong"}', ["hunter2\n"]).text).toBe("[secret] is wrong");
+    expect(wordsOf("no https://s3.example/b?X-Amz-Signature=abc here, nor /v2/a/blobs/uploads/1?_state=abc").text).toBe(
+      "no https://s3.example/b?… here, nor /v2/a/blobs/uploads/1?…",
+    );
     expect(redact("user me, password hunter2 (hunter2)", ["hunter2", ""])).toBe(
       "user me, password [secret] ([secret])",
     );

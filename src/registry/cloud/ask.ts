@@ -27,9 +27,9 @@ export const FORM = { "content-type": "application/x-www-form-urlencoded" };
  * @throws CopyError `unauthorized` when the cloud refuses, `rate_limited`, `unavailable` or `connection` when it may later.
  */
 export async function askForText(options: EndpointOptions, question: CloudQuestion): Promise<string> {
-  const { who, secrets, ...request } = question;
+  const { method, url, headers, body, secrets } = question;
   const endpoint = endpointOf(question);
-  const response = await sendTo(options, request);
+  const response = await sendTo(options, { method, url, headers, body });
   if (!response.ok) {
     const advice = `check the entry for ${options.host} in REGISTRY_CREDENTIALS`;
     throw await refusedBy(options, { endpoint, advice, secrets }, response);

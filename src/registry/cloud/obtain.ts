@@ -8,15 +8,12 @@ import { obtainEcr } from "./ecr.ts";
 import { obtainGoogle } from "./google.ts";
 
 /** A credential for the registry host of the options. @throws CopyError */
-export function obtain(options: EndpointOptions, entry: CloudCredential): Promise<ObtainedCredential> {
-  switch (entry.kind) {
-    case "ecr":
-      return obtainEcr(options, entry);
-    case "google":
-      return obtainGoogle(options, entry);
-    case "acr":
-      return obtainAcr(options, entry);
-    case "cloudflare":
-      return obtainCloudflare(options, entry);
+export async function obtain(options: EndpointOptions, entry: CloudCredential): Promise<ObtainedCredential> {
+  if (entry.kind === "ecr") {
+    return obtainEcr(options, entry);
   }
+  if (entry.kind === "google") {
+    return obtainGoogle(options, entry);
+  }
+  return entry.kind === "acr" ? obtainAcr(options, entry) : obtainCloudflare(options, entry);
 }
