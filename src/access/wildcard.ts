@@ -36,5 +36,5 @@ export function fitsSequence(
 
 /** Whether a text fits a pattern in which `*` stands for any characters, none included. Upper and lower case differ. */
 export function fitsWildcard(pattern: string, text: string): boolean {
-  return fitsSequence([...pattern], [...text], "*", (letter, other) => letter === other);
+  return fitsSequence(pattern.split(""), text.split(""), "*", (letter, other) => letter === other);
 }

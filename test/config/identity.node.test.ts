@@ -1,0 +1,134 @@
+import { describe, expect, test } from "vitest";
+import { readIdentity } from "../../src/config/identity.ts";
+
+const scopes = { sources: ["index.docker.io/alpine"], targets: ["GHCR.io/acme/**"], actions: ["copy"] };
+const rule = { claims: { repository: "acme/app" }, scopes };
+const github = { issuer: "https://token.actions.githubusercontent.com", audience: "drayage", rules: [rule] };
+
+function complaints(oidc: unknown, access?: unknown, local = false): string[] {
+  return readIdentity(oidc, access, local).complaints;
+}
+
+describe("OIDC", () => {
+  test.each([undefined, null, "", [], "[]"])("%j admits nobody", (given) => {
+    expect(readIdentity(given, undefined, false)).toEqual({ value: [], complaints: [] });
+  });
+
+  test.each([{ given: [github] }, { given: JSON.stringify([github]) }])(
+    "is read from a list and from text alike",
+    ({ given }) => {
+      expect(readIdentity(given, undefined, false)).toEqual({
+        complaints: [],
+        value: [
+          {
+            kind: "oidc",
+            issuer: "https://token.actions.githubusercontent.com",
+            audiences: ["drayage"],
+            jwksUri: null,
+            rules: [
+              {
+                name: "1",
+                claims: { repository: ["acme/app"] },
+                scopes: { sources: ["docker.io/library/alpine"], targets: ["ghcr.io/acme/**"], actions: ["copy"] },
+                limits: {},
+              },
+            ],
+          },
+        ],
+      });
+    },
+  );
+
+  test("claims are texts, numbers, truths, or lists of them; limits and names are kept", () => {
+    const claims = { repository_id: 42, email_verified: true, ref: ["refs/heads/main", "refs/tags/*"] };
+    const limits = { copies_at_once: 2, copies_per_hour: 30 };
+    const { value } = readIdentity([{ ...github, rules: [{ name: "x", claims, scopes, limits }] }], undefined, false);
+    expect(value[0]?.rules[0]).toMatchObject({
+      name: "x",
+      claims: { repository_id: ["42"], email_verified: ["true"], ref: ["refs/heads/main", "refs/tags/*"] },
+      limits: { copiesAtOnce: 2, copiesPerHour: 30 },
+    });
+  });
+
+  test.each<[string, unknown, RegExp]>([
+    ["no list", github, /^OIDC: a list of issuers is needed/],
+    ["no JSON", "[", /^OIDC: is not JSON/],
+    ["no audience", [{ issuer: github.issuer, rules: [rule] }], /^OIDC\[0\]\.audience: /],
+    ["an empty audience", [{ ...github, audience: [] }], /^OIDC\[0\]\.audience: /],
+    ["no rules", [{ ...github, rules: [] }], /^OIDC\[0\]\.rules: is empty/],
+    ["an unknown field", [{ ...github, audiance: "x" }], /^OIDC\[0\]\.audiance: unknown field; did you mean audience/],
+    ["no claims", [{ ...github, rules: [{ ...rule, claims: {} }] }], /rules\[0\]\.claims: names no claim/],
+    [
+      "a pattern",
+      [{ ...github, rules: [{ ...rule, scopes: { ...scopes, sources: ["x"] } }] }],
+      /sources\[0\]: "x" must name/,
+    ],
+    [
+      "an action",
+      [{ ...github, rules: [{ ...rule, scopes: { ...scopes, actions: ["push"] } }] }],
+      /actions\[0\]: must be one of/,
+    ],
+    [
+      "a limit",
+      [{ ...github, rules: [{ ...rule, limits: { copies_at_once: 0 } }] }],
+      /copies_at_once: must be a whole/,
+    ],
+    ["the same issuer twice", [github, github], /^OIDC\[1\]\.issuer: names .* a second time/],
+    ["plain HTTP", [{ ...github, issuer: "http://issuer.example" }], /^OIDC\[0\]\.issuer: is plain HTTP/],
+    ["a private name", [{ ...github, issuer: "https://issuer.internal" }], /\.internal/],
+    ["an address", [{ ...github, issuer: "https://169.254.169.254" }], /IP address/],
+    ["this machine", [{ ...github, jwks_uri: "https://localhost/keys" }], /^OIDC\[0\]\.jwks_uri: is this machine/],
+    ["a password", [{ ...github, issuer: "https://u:p@issuer.example" }], /user information/],
+    ["a query", [{ ...github, jwks_uri: "https://issuer.example/?a=b" }], /query/],
+    ["no URL", [{ ...github, issuer: "github" }], /^OIDC\[0\]\.issuer: is not a URL/],
+    [
+      "the whole world",
+      [{ ...github, rules: [{ ...rule, claims: { ref: "refs/heads/main" } }] }],
+      /anybody can have a token/,
+    ],
+    [
+      "the whole world by *",
+      [{ ...github, rules: [{ ...rule, claims: { repository: "*/app" } }] }],
+      /anybody can have a token/,
+    ],
+    [
+      "the whole world besides",
+      [{ ...github, rules: [{ ...rule, claims: { repository: ["acme/app", "*/x"] } }] }],
+      /anybody/,
+    ],
+  ])("%s is complained of, and where", (_, given, words) => {
+    expect(complaints(given).join("\n")).toMatch(words);
+  });
+
+  test("the user's own machine may have an issuer of its own", () => {
+    const own = [{ ...github, issuer: "http://127.0.0.1:9000" }];
+    expect(complaints(own, undefined, true)).toEqual([]);
+    expect(complaints(own)).not.toEqual([]);
+  });
+});
+
+describe("ACCESS", () => {
+  const access = { team: "acme", audience: "f".repeat(64), rules: [{ claims: { email: "*@acme.com" }, scopes }] };
+
+  test.each(["acme", "ACME.cloudflareaccess.com"])("a team is its name: %s", (team) => {
+    expect(readIdentity(undefined, { ...access, team }, false)).toMatchObject({
+      complaints: [],
+      value: [
+        {
+          kind: "access",
+          issuer: "https://acme.cloudflareaccess.com",
+          audiences: ["f".repeat(64)],
+          jwksUri: "https://acme.cloudflareaccess.com/cdn-cgi/access/certs",
+        },
+      ],
+    });
+  });
+
+  test.each<[string, unknown, RegExp]>([
+    ["a list", [access], /^ACCESS: a table/],
+    ["a team that is none", { ...access, team: "evil.com/x" }, /^ACCESS\.team: is not a team/],
+    ["no audience", { team: "acme", rules: access.rules }, /^ACCESS\.audience/],
+  ])("%s is complained of", (_, given, words) => {
+    expect(complaints(undefined, given).join("\n")).toMatch(words);
+  });
+});
