@@ -13,7 +13,7 @@ import { pause } from "./time.ts";
 /** Breaks after which the registry may still have what it was sent. */
 const RESUMABLE: ReadonlySet<ErrorCode> = new Set(["connection", "unavailable"]);
 /** Less than this is sent once more rather than asked for. */
-const WORTHWHILE_BYTES = 1024 ** 2;
+const WORTHWHILE_BYTES = 512 * 1024;
 /** A request that we broke off ourselves is still being taken in at the other end for a moment. */
 const SETTLE_MS = 200;
 

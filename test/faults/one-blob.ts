@@ -1,7 +1,8 @@
 /** One blob through a lane in workerd, from one test registry to another. */
-import type { Transfer, TransferReport } from "../../src/host/contract.ts";
+import type { Handover, Transfer, TransferReport } from "../../src/host/contract.ts";
 import type { HostSettings } from "../../src/registry/contract.ts";
 import type { UploadShape } from "../../src/registry/upload-shape.ts";
+import type { TransferOrder } from "../lane/driver/orders.ts";
 import type { Driver } from "../lane/driver/workerd.ts";
 import { settingsFor } from "../registry/support.ts";
 import { startRegistry, type RegistryOptions, type TestRegistry } from "../registry-server/server.ts";
@@ -11,6 +12,16 @@ const FROM = "team/source";
 const TO = "team/target";
 /** Long enough for a busy machine to answer, short enough to wait for. */
 const IDLE_MS = 2_000;
+
+/** How a lane is to try. */
+export interface Tries {
+  shape?: UploadShape;
+  attempt?: number;
+  digest?: string;
+  settings?: Partial<HostSettings>;
+  handover?: Handover;
+  order?: Partial<TransferOrder>;
+}
 
 export class OneBlob implements AsyncDisposable {
   readonly source: TestRegistry;
@@ -26,12 +37,8 @@ export class OneBlob implements AsyncDisposable {
   }
 
   /** One try, as a lane makes it. */
-  async move(
-    driver: Driver,
-    bytes: Buffer,
-    how: { shape?: UploadShape; attempt?: number; digest?: string; settings?: Partial<HostSettings> } = {},
-  ): Promise<TransferReport> {
-    const { digest = digestOf(bytes), shape, attempt = 1, settings = {} } = how;
+  async move(driver: Driver, bytes: Buffer, how: Tries = {}): Promise<TransferReport & { told: Handover | null }> {
+    const { digest = digestOf(bytes), shape, attempt = 1, settings = {}, handover, order = {} } = how;
     this.source.storage.addBlob(FROM, digest, { sizeBytes: bytes.length, pieces: [bytes] });
     const transfer: Transfer = {
       lease: "lease",
@@ -39,6 +46,7 @@ export class OneBlob implements AsyncDisposable {
       mountFrom: [],
       attempt,
       ...(shape !== undefined && { shape }),
+      ...(handover !== undefined && { handover }),
       offer: {
         id: `job/${TO}@${digest}`,
         digest,
@@ -50,17 +58,18 @@ export class OneBlob implements AsyncDisposable {
         since: 0,
       },
     };
-    const { reports, unhandled } = await driver.run({
+    const { reports, told, unhandled } = await driver.run({
       transfers: [transfer],
       source: settingsFor(this.source.host),
       target: settingsFor(this.target.host, settings),
       idleMs: IDLE_MS,
+      ...order,
     });
     const [report] = reports;
     if (report === undefined || unhandled.length > 0) {
       throw new Error(`the driver reported ${reports.length} transfers, unhandled: ${unhandled.join()}`);
     }
-    return report;
+    return { ...report, told: told[0] ?? null };
   }
 
   /** Tries until it is copied or nothing can be learned any more, as the target's host does. */
@@ -78,6 +87,12 @@ export class OneBlob implements AsyncDisposable {
   holds(bytes: Buffer): boolean {
     const pieces = this.target.storage.blobIn(TO, digestOf(bytes))?.pieces ?? [];
     return pieces.length > 0 && Buffer.concat(pieces).equals(bytes);
+  }
+
+  /** Bytes of the blob's size that the target was sent beyond it, as a part of that size. */
+  resentPart(bytes: Buffer): number {
+    const sentBytes = this.target.requests.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
+    return sentBytes / bytes.length - 1;
   }
 
   /** Method and status of what the target was asked. */

@@ -29,6 +29,8 @@ export interface UploadOptions {
   equalChunks: boolean;
   /** A PATCH without Content-Range is the whole blob: it is stored, answered 201, and the session is over. */
   closesOnPatch: boolean;
+  /** What a broken request has brought is thrown away. */
+  dropsBroken: boolean;
   /** `Range` stays at the end of the first chunk, whatever came after it. */
   rangeStandsStill: boolean;
   location: "relative" | "absolute";
@@ -48,6 +50,7 @@ export const LENIENT_UPLOADS: UploadOptions = {
   forms: ["put", "patch", "chunks"],
   equalChunks: false,
   closesOnPatch: false,
+  dropsBroken: false,
   rangeStandsStill: false,
   location: "relative",
   discard: false,
@@ -252,11 +255,12 @@ export class Uploads {
   }
 
   async #append(exchange: Exchange, session: Session): Promise<void> {
-    const { maxBodyBytes, discard } = this.#options;
+    const { maxBodyBytes, discard, dropsBroken } = this.#options;
     if (maxBodyBytes > 0 && Number(exchange.header("content-length") ?? 0) > maxBodyBytes) {
       throw new RegistryError(413, "SIZE_INVALID", `a body may have ${maxBodyBytes} bytes`);
     }
     session.busy = true;
+    const before = { hash: session.hash.copy(), offsetBytes: session.offsetBytes, pieces: session.pieces.length };
     try {
       // What arrived before a client breaks off stays, as in a real registry.
       for await (const piece of exchange.body()) {
@@ -266,6 +270,13 @@ export class Uploads {
           session.pieces.push(piece);
         }
       }
+    } catch (error) {
+      if (dropsBroken) {
+        session.hash = before.hash;
+        session.offsetBytes = before.offsetBytes;
+        session.pieces.length = before.pieces;
+      }
+      throw error;
     } finally {
       session.busy = false;
     }

@@ -22,19 +22,31 @@ export default {
   async fetch(request: Request): Promise<Response> {
     const order: TransferOrder = await request.json();
     const budget = new ConnectionBudget();
-    const reports = await Promise.all(order.transfers.map((transfer) => move(transfer, order, budget)));
+    const meters = order.transfers.map((): Meter => ({ bytes: 0 }));
+    const moves = order.transfers.map((transfer, index) =>
+      move(transfer, order, budget, meters[index] ?? { bytes: 0 }),
+    );
+    const reports = await Promise.all(moves);
+    const told = meters.map(({ toldHandover }) => toldHandover ?? null);
     // What nobody handles is told after the turn in which it was rejected.
     await scheduler.wait(1);
-    return Response.json({ reports, unhandled } satisfies TransferAnswer);
+    return Response.json({ reports, told, unhandled } satisfies TransferAnswer);
   },
 } satisfies ExportedHandler;
 
-async function move(transfer: Transfer, order: TransferOrder, budget: ConnectionBudget): Promise<TransferReport> {
+async function move(
+  transfer: Transfer,
+  order: TransferOrder,
+  budget: ConnectionBudget,
+  meter: Meter,
+): Promise<TransferReport> {
   const controller = new AbortController();
   const timeUp = new AbortController();
   const { letGo, timeUpAfterBytes = Infinity, portableAfterMs = LANE_TIMES.portableAfterMs } = order;
-  const meter: Meter = { bytes: 0 };
   const lane = setInterval(() => {
+    if (meter.handover !== undefined) {
+      meter.toldHandover = meter.handover;
+    }
     const gainedBytes = meter.bytes - (transfer.handover?.offsetBytes ?? 0);
     if (letGo !== undefined && gainedBytes >= letGo.afterBytes) {
       controller.abort(new LetGo(letGo.why, "the test lets go"));

@@ -1,5 +1,5 @@
 /** What the driver Worker is asked, and what it answers. */
-import type { Transfer, TransferReport } from "../../../src/host/contract.ts";
+import type { Handover, Transfer, TransferReport } from "../../../src/host/contract.ts";
 import type { Why } from "../../../src/lane/letting-go.ts";
 import type { HostSettings } from "../../../src/registry/contract.ts";
 
@@ -18,6 +18,8 @@ export interface TransferOrder {
 
 export interface TransferAnswer {
   reports: TransferReport[];
+  /** What a host would know last of each transfer, had its lane died at the end. */
+  told: (Handover | null)[];
   /** Rejections that nobody handled, since the Worker's start. */
   unhandled: string[];
 }
