@@ -79,13 +79,23 @@ function child(value: unknown, key: string): unknown {
   if (Object.hasOwn(value, key)) {
     return value[key];
   }
-  const keys = Object.keys(value);
-  if (keys.length > MAX_FOLDED_KEYS) {
-    return undefined;
-  }
-  const wanted = folded(key);
-  const alike = keys.find((other) => folded(other) === wanted);
+  const alike = spellingsOf(value).get(folded(key));
   return alike === undefined ? undefined : value[alike];
+}
+
+/** The keys of each object that was looked into, by their folded form: senders ask for many fields of one object. */
+const spellings = new WeakMap<object, ReadonlyMap<string, string>>();
+
+function spellingsOf(object: Record<string, unknown>): ReadonlyMap<string, string> {
+  const known = spellings.get(object);
+  if (known !== undefined) {
+    return known;
+  }
+  const keys = Object.keys(object);
+  // The first of two spellings counts.
+  const map = new Map(keys.length > MAX_FOLDED_KEYS ? [] : keys.reverse().map((key) => [folded(key), key]));
+  spellings.set(object, map);
+  return map;
 }
 
 function folded(key: string): string {

@@ -10,14 +10,20 @@ import { hostIn, isDigest, kindOfMediaType } from "./names.ts";
 /** What the sender says is repeated in answers and logs, but not at any length. */
 const MAX_SHOWN_CHARACTERS = 400;
 
+/** Distribution-spec: host and repository stay within this; more is not looked at. */
+const MAX_REPOSITORY_CHARACTERS = 255;
+
 export function normalised(event: PushEvent, hook: Hook): { event: CheckedPushEvent } | { ignored: Ignored } {
   const { tag, digest: toldDigest, ...rest } = event;
   // A malformed digest beside a tag is only a worse hint.
   const digest = toldDigest !== undefined && isDigest(toldDigest) ? toldDigest : undefined;
   const registryHost = hostIn(hook.registryHost ?? event.registryHost);
-  const repository = renamed(event.repository, hook);
   const ignore = (reason: string) => ({ ignored: { what: shown(whatOf(event)), reason } });
 
+  if (event.repository.length > MAX_REPOSITORY_CHARACTERS) {
+    return ignore(`its repository has more than ${MAX_REPOSITORY_CHARACTERS} characters`);
+  }
+  const repository = renamed(event.repository, hook);
   if (tag === undefined && kindOfMediaType(event.mediaType) === "blob") {
     return ignore("a layer or config: it is copied with its image");
   }

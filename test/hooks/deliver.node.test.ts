@@ -77,6 +77,31 @@ describe("a request", () => {
   });
 });
 
+describe("a hostile delivery within the limit is answered soon", () => {
+  const filled = (element: string) =>
+    `[${Array.from({ length: 1_000_000 / (element.length + 1) }, () => element).join()}]`;
+  it.each([
+    ["empty objects", filled("{}")],
+    ["an object of many keys", `{${Array.from({ length: 70_000 }, (_, index) => `"k${index}":0`).join()}}`],
+    ["a long run of slashes", JSON.stringify({ image: `r.example.com/${"/".repeat(1_000_000)}a:1` })],
+    ["a long host", JSON.stringify({ image: `${"a.".repeat(500_000)}/b:1` })],
+    ["many colons", JSON.stringify({ docker_url: ":".repeat(500_000), updated_tags: [":".repeat(500_000)] })],
+    [
+      "a CloudEvent with a long source",
+      JSON.stringify({ specversion: "1.0", type: "x", source: "a.".repeat(500_000) }),
+    ],
+    ["depth", "[".repeat(200_000)],
+    ["closed depth", `${"[".repeat(5000)}${"]".repeat(5000)}`],
+  ])("%s", async (_what, body) => {
+    // A cost that grows with the square of the size takes minutes.
+    const startedMs = performance.now();
+    const { status, pushes } = await send({}, { body });
+    expect(performance.now() - startedMs).toBeLessThan(3000);
+    expect([200, 400]).toContain(status);
+    expect(pushes).toBeNull();
+  });
+});
+
 describe("an answer", () => {
   const hookOf = async () => ({ name: "to-ghcr", sender: "quay", pathHash: await hashOfPathPart(PATH_PART) }) as const;
   const copy = { copy: "cp_1", source: "quay.io/team/app:1.4", target: "ghcr.io/team/app:1.4" };

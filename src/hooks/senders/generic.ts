@@ -59,6 +59,9 @@ const ACTIONS = ["/action", "/action_type", "/event_type", "/event", "/type"];
 const IDS = ["/id", "/event_id", "/delivery_id", "/message_id"];
 const TIMES = ["/pushed_at", "/time", "/timestamp", "/push_data/pushed_at"];
 
+/** Within a delivery's size real events are far fewer; each is looked through under many names. */
+const MAX_EVENTS = 5000;
+
 /** Headers with an id of the delivery. */
 const ID_HEADERS = ["webhook-id", "x-delivery-id", "x-webhook-delivery", "x-request-id", "idempotency-key"];
 
@@ -91,6 +94,9 @@ interface Known {
 export function readEvents(sender: SenderName, body: unknown, fields: FieldPointers, known: Known = {}): Find[] {
   const events = fields.events === undefined ? body : valueAt(body, fields.events);
   const all = Array.isArray(events) ? events : [events];
+  if (all.length > MAX_EVENTS) {
+    return [ignoredOf(`${all.length} events`, `a delivery may have at most ${MAX_EVENTS}`)];
+  }
   return all.flatMap((event) => readEvent(sender, event, fields, known));
 }
 
