@@ -3,6 +3,8 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { ROOT, type Limits, type Principal, type Scopes } from "../../src/access/contract.ts";
+import { STEPS } from "../../src/ledger/schema.ts";
+import { migrate } from "../../src/storage/migrations.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
@@ -146,7 +148,7 @@ describe("the list of keys", () => {
     await index.makeKey(newKey("key_revoked"));
     await index.makeKey(newKey("key_good"));
     await index.revokeKey("key_revoked");
-    await age(index, 30 * DAY_MS);
+    await age(index, 30 * DAY_MS - HOUR_MS);
     await index.makeKey(newKey("key_new"));
     expect(await idsOf(index)).toEqual(["key_new", "key_good", "key_revoked", "key_expired"]);
     await age(index, 2 * HOUR_MS);
@@ -355,12 +357,17 @@ describe("what a viewer sees of the list", () => {
 
 test("what was in the tables before anybody but the operator had keys is the operator's", async () => {
   const index = indexOf("migrated");
-  await index.register(entry("a", ROOT, "k"));
-  const owners = await runInDurableObject(index, (_, { storage }) => {
-    storage.sql.exec(
-      "INSERT INTO copies (id, state, source, target, accepted_at_ms) VALUES ('old', 'failed', 's/a', 't/a', 1)",
-    );
-    return storage.sql.exec<{ owner: string }>("SELECT owner FROM copies ORDER BY n").toArray();
+  await runInDurableObject(index, (_, { storage }) => {
+    for (const table of ["copies", "idempotency_keys", "hosts", "keys", "_migrations"]) {
+      storage.sql.exec(`DROP TABLE ${table}`);
+    }
+    migrate(storage, STEPS.slice(0, 2));
+    storage.sql.exec("INSERT INTO copies VALUES (7, 'old', 'running', 's.io/a:1', 't.io/a:1', ?, NULL)", Date.now());
+    storage.sql.exec("INSERT INTO idempotency_keys VALUES ('k', 'same', 'old', ?)", Date.now());
   });
-  expect(owners).toEqual([{ owner: "root" }, { owner: "root" }]);
+  await evictDurableObject(index);
+  const again = indexOf("migrated");
+  expect(await again.find("old")).toMatchObject({ owner: "root", state: "running" });
+  expect(await again.register(entry("a", ROOT, "k"))).toEqual({ kind: "known", id: "old" });
+  expect(await again.register(entry("b", by({}), "k"))).toEqual({ kind: "created", id: "b" });
 });
