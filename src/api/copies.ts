@@ -7,6 +7,7 @@ import { ENDED_STATES, type CopyView } from "../job/contract.ts";
 import type { CopyEntry } from "../ledger/contract.ts";
 import { formatReference } from "../registry/reference.ts";
 import { ID_RANDOM_BYTES, isCopyId, newCopyId } from "./copy-id.ts";
+import { CopyRequestSchema } from "./copy-request-schema.ts";
 import { copyRequestOf, fingerprintOf } from "./copy-request.ts";
 import { readBody, readHeaders, readQuery } from "./input.ts";
 import type { AdmittedCall, Answer, Operation } from "./operation.ts";
@@ -14,7 +15,6 @@ import { Problem } from "./problem.ts";
 import {
   CopyListSchema,
   CopyPath,
-  CopyRequestSchema,
   CopySchema,
   CreateHeaders,
   EventsHeaders,
@@ -22,6 +22,8 @@ import {
   ListQuery,
   MAX_WAIT_SECONDS,
   ProblemSchema,
+  TagListSchema,
+  TagsQuery,
   ViewQuery,
 } from "./schemas.ts";
 
@@ -99,13 +101,31 @@ export const COPIES: readonly Operation[] = [
     handle: cancel,
   },
   {
+    id: "listCopyTags",
+    method: "GET",
+    path: "/v1/copies/{id}/tags",
+    action: "read",
+    summary: "See what became of each tag",
+    description: "The names that the copy writes at the target: one, or those of a repository, in the source's order.",
+    parameters: { path: CopyPath, query: TagsQuery },
+    answers: {
+      200: {
+        description: "A page of names.",
+        schema: TagListSchema,
+        headers: { Link: 'The next page, `rel="next"`; absent on the last (RFC 8288).' },
+      },
+      404: NO_SUCH_COPY,
+    },
+    handle: tags,
+  },
+  {
     id: "followCopy",
     method: "GET",
     path: "/v1/copies/{id}/events",
     action: "read",
     summary: "Follow a copy",
     description:
-      "Server-Sent Events: `state`, `manifest`, `blob` and `warning` can be resumed from any id, `progress` is only for " +
+      "Server-Sent Events: `state`, `tags`, `tag`, `manifest`, `blob` and `warning` can be resumed from any id, `progress` is only for " +
       "the moment. The stream ends after the copy has ended.",
     parameters: { path: CopyPath, query: EventsQuery, header: EventsHeaders },
     answers: { 200: { description: "The events.", mediaType: "text/event-stream" }, 404: NO_SUCH_COPY },
@@ -113,16 +133,40 @@ export const COPIES: readonly Operation[] = [
   },
 ];
 
+async function tags(call: AdmittedCall): Promise<Response> {
+  const { state, limit, cursor } = readQuery(call.request, TagsQuery);
+  const page = found(
+    await (
+      await jobOf(call)
+    ).tags({
+      limit,
+      ...(state === undefined ? {} : { state }),
+      ...(cursor === undefined ? {} : { cursor: Number(cursor) }),
+    }),
+  );
+  const headers = new Headers();
+  if (page.next !== null) {
+    const query = new URLSearchParams({
+      ...(state === undefined ? {} : { state }),
+      limit: String(limit),
+      cursor: String(page.next),
+    });
+    headers.set("link", `</v1/copies/${call.path["id"] ?? ""}/tags?${query.toString()}>; rel="next"`);
+  }
+  return Response.json({ tags: page.tags, next: page.next === null ? null : String(page.next) }, { headers });
+}
+
 async function create({ request, env, principal }: AdmittedCall): Promise<Response> {
   const { "idempotency-key": key } = readHeaders(request, CreateHeaders);
-  const copy = copyRequestOf(await readBody(request, CopyRequestSchema), env);
+  const body = await readBody(request, CopyRequestSchema);
+  const copy = copyRequestOf(body, env, Date.now());
   refuseOutOfScope(principal, copy);
   const id = newCopyId(Date.now(), crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
   const entry = {
     id,
     source: formatReference(copy.source),
     target: formatReference(copy.target),
-    fingerprint: await fingerprintOf(copy),
+    fingerprint: await fingerprintOf(copy, body),
     hosts: [copy.source.host, copy.target.host],
     by: { id: principal.id, limits: principal.limits, budget: principal.budget },
   };

@@ -1,42 +1,74 @@
 /** From the body of `POST /v1/copies` to a copy that can be made. Everything that can be said before a registry is asked. */
-import type * as z from "zod";
 import { reachRefusal, settingsOf, type SettingsEnv } from "../config.ts";
-import type { CopyRequest } from "../copy/request.ts";
+import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
 import { errorDetailOf } from "../registry/errors.ts";
-import { formatReference, parseReference, type Reference } from "../registry/reference.ts";
+import { formatReference, parseName, type Reference, withDefaultTag } from "../registry/reference.ts";
+import { choicesOf } from "./copy-choices.ts";
+import type { CopyRequestBody } from "./copy-request-schema.ts";
 import { invalidFields, type FieldError } from "./problem.ts";
-import type { CopyRequestSchema } from "./schemas.ts";
+
+/** What only makes sense with many tags. */
+const OF_REPOSITORIES = ["tags", "target_tag", "fail_fast", "prune"] as const;
 
 /**
- * @throws Problem 422 with what is wrong with `source` and `target`, both at once.
+ * @param nowMs Milliseconds since the epoch: what durations count from.
+ * @throws Problem 422 with everything that is wrong, field by field.
  * @throws CopyError `configuration` when settings are wrong.
  */
-export function copyRequestOf(body: z.output<typeof CopyRequestSchema>, env: SettingsEnv): CopyRequest {
+export function copyRequestOf(body: CopyRequestBody, env: SettingsEnv, nowMs: number): CopyRequest {
   settingsOf(env);
   const errors: FieldError[] = [];
   const source = referenceOf(body.source, "source", env, errors);
   const target = referenceOf(body.target, "target", env, errors);
-  const fault = source && target ? targetFault(source, target) : null;
+  const choices = choicesOf(body, nowMs, errors);
+  if (source !== null && isRepositoryCopy({ source, target: source })) {
+    errors.push(...(target === null ? [] : repositoryFaults(source, target, body)));
+    throwIf(errors);
+    if (target !== null) {
+      return { source, target, ...choices };
+    }
+  }
+  for (const field of OF_REPOSITORIES.filter((each) => body[each] !== undefined)) {
+    const message = "is for a repository as source; leave it out, or leave the tag out of source";
+    errors.push(...(source === null ? [] : [{ field, message }]));
+  }
+  const fault = source && target ? targetFault(source, withDefaultTag(target)) : null;
   if (fault !== null) {
     errors.push({ field: "target", message: fault });
   }
   if (errors.length > 0 || source === null || target === null) {
     throw invalidFields(errors);
   }
-  return { source, target, ...(body.priority === "background" ? { background: true } : {}) };
+  return { source, target: withDefaultTag(target), ...choices };
 }
 
-/** Names what is asked for, whatever way it was written: equal requests have equal fingerprints. */
-export async function fingerprintOf(request: CopyRequest): Promise<string> {
-  const named = { ...request, source: formatReference(request.source), target: formatReference(request.target) };
+/**
+ * Names what is asked for, whatever way it was written: equal requests have equal fingerprints. A duration is the same
+ * whenever it is sent, though it means another moment.
+ */
+export async function fingerprintOf(request: CopyRequest, body: Pick<CopyRequestBody, "tags"> = {}): Promise<string> {
+  const { newerThanMs, ...tags } = request.tags ?? {};
+  const named = {
+    ...request,
+    source: formatReference(request.source),
+    target: formatReference(request.target),
+    ...(request.tags === undefined ? {} : { tags }),
+    ...(newerThanMs === undefined ? {} : { newerThan: body.tags?.newer_than ?? newerThanMs }),
+  };
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(named)));
   return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function throwIf(errors: FieldError[]): void {
+  if (errors.length > 0) {
+    throw invalidFields(errors);
+  }
 }
 
 function referenceOf(text: string, field: string, env: SettingsEnv, errors: FieldError[]): Reference | null {
   let reference: Reference;
   try {
-    reference = parseReference(text, field);
+    reference = parseName(text, field);
   } catch (thrown) {
     const { code, message } = errorDetailOf(thrown);
     if (code !== "invalid_request") {
@@ -61,4 +93,22 @@ function targetFault(source: Reference, target: Reference): string | null {
   // A tag may be moved to a digest of its own repository; everything else onto itself is no copy.
   const sameName = source.tag === target.tag && (source.tag === undefined || source.digest === undefined);
   return sameRepository && sameName ? "it is the source itself; give another repository, host or tag" : null;
+}
+
+function repositoryFaults(source: Reference, target: Reference, body: CopyRequestBody): FieldError[] {
+  if (target.tag !== undefined || target.digest !== undefined) {
+    const name = formatReference({ host: target.host, repository: target.repository });
+    return [
+      {
+        field: "target",
+        message:
+          `it names a single image, but source has neither tag nor digest and is a repository; add a tag to source ` +
+          `(${formatReference(source)}:latest), or give ${name}`,
+      },
+    ];
+  }
+  const sameRepository = source.host === target.host && source.repository === target.repository;
+  return sameRepository && body.target_tag === undefined
+    ? [{ field: "target", message: "it is the source itself; give another repository or host, or a target_tag" }]
+    : [];
 }

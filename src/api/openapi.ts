@@ -1,15 +1,16 @@
 /** The OpenAPI 3.1 document, made from the table of operations and the schemas that requests are checked against. */
 import * as z from "zod";
+import { CopyRequestSchema } from "./copy-request-schema.ts";
 import { KeyListSchema, KeyRequestSchema, KeySchema, MadeKeySchema } from "./key-schemas.ts";
 import type { Answer, Operation } from "./operation.ts";
 import {
   CopyListSchema,
-  CopyRequestSchema,
   CopySchema,
   HealthSchema,
   ProblemSchema,
   RegistryListSchema,
   RegistrySchema,
+  TagListSchema,
 } from "./schemas.ts";
 
 type Json = Record<string, unknown>;
@@ -19,6 +20,7 @@ const NAMED = z.registry<{ id: string }>();
 NAMED.add(CopyRequestSchema, { id: "CopyRequest" });
 NAMED.add(CopySchema, { id: "Copy" });
 NAMED.add(CopyListSchema, { id: "CopyList" });
+NAMED.add(TagListSchema, { id: "TagList" });
 NAMED.add(RegistrySchema, { id: "Registry" });
 NAMED.add(RegistryListSchema, { id: "RegistryList" });
 NAMED.add(KeyRequestSchema, { id: "KeyRequest" });

@@ -4,12 +4,13 @@
  */
 import * as z from "zod";
 import type { HostSnapshot } from "../host/contract.ts";
-import type { CopyState, CopyView } from "../job/contract.ts";
+import { TAG_STATES, type CopyState, type CopyView, type TagTally, type TagView } from "../job/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 
 /** Longest time that `GET /v1/copies/{id}` holds its answer back. */
 export const MAX_WAIT_SECONDS = 60;
 export const MAX_PAGE = 100;
+const MAX_TAGS_PAGE = 1000;
 const DEFAULT_PAGE = 20;
 
 const DIGEST_EXAMPLE = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -64,10 +65,41 @@ const TallySchema = z.object({
   present: Count.describe("Were at the target already."),
 });
 
+const TagTallySchema = z
+  .object({
+    all: Count.describe("Names that the copy is about."),
+    copied: Count,
+    unchanged: Count.describe("Were at the target already, with the same digest."),
+    skipped: Count.describe("The target has them with another digest, and `existing` is `skip`."),
+    failed: Count,
+    obsolete: Count.describe("With `prune`: tags of the target that are not chosen; not among `all`."),
+    deleted: Count.describe("Such tags that have been removed."),
+  })
+  .describe("What became of the names; one, unless the copy is of a repository.") satisfies z.ZodType<TagTally>;
+
+const TagSchema = z
+  .object({
+    source: z.string().nullable().describe("Tag or digest at the source; null for what is only at the target."),
+    target: z.string().nullable().describe("Tag or digest at the target; null while it is not known."),
+    digest: z.string().nullable().describe("At the source; null where nobody has asked."),
+    oldDigest: z.string().nullable().describe("What the target had under the name, where that was asked."),
+    state: z.enum(TAG_STATES),
+    error: ErrorSchema.nullable(),
+  })
+  .describe("One name of a copy, and what became of it.") satisfies z.ZodType<TagView>;
+
+export const TagListSchema = z
+  .object({
+    tags: z.array(TagSchema),
+    next: z.string().nullable().describe("`cursor` of the page after this one; null: this is the last."),
+  })
+  .describe("A page of a copy's names.");
+
 export const CopySchema = z
   .object({
     id: z.string().meta({ examples: ["cp_01jd7m3k8a0v5q2r9s4t6u1b3c"] }),
     state: CopyStateName,
+    dryRun: z.boolean().describe("Nothing is written: all counts say what a copy would do."),
     source: z.object({
       reference: z.string(),
       digest: z
@@ -76,6 +108,7 @@ export const CopySchema = z
         .meta({ examples: [DIGEST_EXAMPLE] }),
     }),
     target: z.object({ reference: z.string(), digest: z.string().nullable() }),
+    tags: TagTallySchema,
     blobs: TallySchema,
     bytes: TallySchema,
     manifests: z.object({ all: Count, copied: Count, present: Count }),
@@ -200,35 +233,6 @@ export const ProblemSchema = z
 
 export const HealthSchema = z.object({ status: z.literal("ok") });
 
-/** A reference as text; its own grammar is checked by `parseReference`. */
-const referenceText = (examples: string[]) =>
-  z
-    .string({
-      error: ({ input }) =>
-        input === undefined ? `is missing; give a reference such as "${examples[0]}"` : "must be text, a reference",
-    })
-    .min(1, `is empty; give a reference such as "${examples[0]}"`)
-    .meta({ examples });
-
-export const CopyRequestSchema = z
-  .strictObject(
-    {
-      source: referenceText(["docker.io/library/alpine:3.22"]).describe(
-        "What to copy: `host/repository:tag`, `host/repository@digest`, or both; without either the tag is `latest`.",
-      ),
-      target: referenceText(["registry.example.com/team/alpine:3.22"]).describe("Where to; read as `source` is."),
-      priority: z
-        .enum(["interactive", "normal", "background"], "must be one of interactive, normal, background")
-        .optional()
-        .describe(
-          "`background`: nobody waits for this copy; it waits while a registry's rate limit is down to the reserve that " +
-            "is configured. The others do not. `normal` unless given.",
-        ),
-    },
-    "must be a JSON object with source and target",
-  )
-  .describe("A copy to make.");
-
 export const CopyPath = z.object({ id: z.string() });
 export const RegistryPath = z.object({
   host: z
@@ -259,6 +263,19 @@ export const ListQuery = z.strictObject({
   cursor: z
     .string("must be given once")
     .regex(/^cp_[0-9a-v]{26}$/, "must be what `next` said on the page before")
+    .optional()
+    .describe("Where the page begins: `next` of the page before."),
+});
+
+export const TagsQuery = z.strictObject({
+  state: z
+    .enum(TAG_STATES, `must be one of ${TAG_STATES.join(", ")}`)
+    .optional()
+    .describe("Only names in this state."),
+  limit: wholeNumber(1, MAX_TAGS_PAGE).default(MAX_PAGE).describe("Names on a page."),
+  cursor: z
+    .string("must be given once")
+    .regex(/^[0-9]{1,15}$/, "must be what `next` said on the page before")
     .optional()
     .describe("Where the page begins: `next` of the page before."),
 });

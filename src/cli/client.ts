@@ -1,5 +1,5 @@
 /** Talks to the service's API, embedded or elsewhere. It shows nothing and decides nothing about exit statuses. */
-import { ENDED_STATES, type CopyEvent, type CopyView } from "../job/contract.ts";
+import { ENDED_STATES, type CopyEvent, type CopyView, type TagView } from "../job/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import { EventReader } from "./sse.ts";
 
@@ -29,6 +29,13 @@ export interface ServiceAddress {
   token: string | null;
 }
 
+/** What the API takes, as it takes it. */
+export interface CopyBody {
+  source: string;
+  target: string;
+  [choice: string]: unknown;
+}
+
 interface AskOptions {
   method?: string;
   body?: string;
@@ -49,6 +56,9 @@ const EMPTY_STREAMS = 3;
 /** Seconds that one question for the copy's end waits; below what proxies allow a request. */
 const WAIT_SECONDS = 20;
 
+/** The API's largest page. */
+const TAGS_PER_PAGE = 1_000;
+
 /** Has Node load its HTTP client, which takes it some 30 ms, while the service is still starting. */
 export function warmUp(): void {
   void new Headers();
@@ -62,8 +72,8 @@ export class ServiceClient {
   }
 
   /** Asks for a copy. @throws ServiceError */
-  async create(source: string, target: string, signal: AbortSignal): Promise<CopyView> {
-    const body = JSON.stringify({ source, target });
+  async create(copy: CopyBody, signal: AbortSignal): Promise<CopyView> {
+    const body = JSON.stringify(copy);
     const headers = { "content-type": "application/json" };
     const response = await this.#ask("/v1/copies", { method: "POST", body, headers, signal });
     return copyOf(response);
@@ -72,6 +82,22 @@ export class ServiceClient {
   async view(id: string, waitSeconds: number, signal: AbortSignal): Promise<CopyView> {
     const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}?wait=${waitSeconds}`, { signal });
     return copyOf(response);
+  }
+
+  /** Every name of a copy and what became of it, page by page. */
+  async tags(id: string, signal: AbortSignal): Promise<TagView[]> {
+    const tags: TagView[] = [];
+    for (let cursor: string | null = ""; cursor !== null;) {
+      const query: string = `limit=${TAGS_PER_PAGE}${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`;
+      const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}/tags?${query}`, { signal });
+      const page: unknown = await response.json();
+      if (!isTagPage(page)) {
+        break;
+      }
+      tags.push(...page.tags);
+      cursor = page.next;
+    }
+    return tags;
   }
 
   async cancel(id: string, signal: AbortSignal): Promise<void> {
@@ -227,6 +253,10 @@ async function copyOf(response: Response): Promise<CopyView> {
 
 function isCopyView(value: unknown): value is CopyView {
   return typeof value === "object" && value !== null && "id" in value && "state" in value && "blobs" in value;
+}
+
+function isTagPage(value: unknown): value is { tags: TagView[]; next: string | null } {
+  return typeof value === "object" && value !== null && "tags" in value && Array.isArray(value.tags) && "next" in value;
 }
 
 function isCopyEvent(value: unknown): value is CopyEvent {

@@ -1,6 +1,7 @@
 /** The command line: commands, options, help. What they do is in `commands/`. */
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { copyCommand, type CopyOptions } from "./commands/copy.ts";
+import { addChoices } from "./commands/copy-options.ts";
 import type { CommandIo } from "./commands/io.ts";
 import { serveCommand, type ServeOptions } from "./commands/serve.ts";
 import { EXIT_DONE, EXIT_WRONG_USE } from "./failure.ts";
@@ -37,11 +38,23 @@ SOURCE and TARGET are references: [HOST/]REPOSITORY[:TAG][@DIGEST]; short names 
 An index is copied with all its platforms. Blobs that are at the target already are not sent again, and the
 tag is written last: a copy that fails leaves it as it was.
 
+A SOURCE with neither tag nor digest is a repository: all its tags are copied, or those that --tags, --exclude,
+--semver, --latest and --newer-than choose; every one of these conditions must hold. Expressions are RE2's and match
+the whole tag. Tags share what they have in common, so it is read and sent once. One that fails does not hold up
+the others; the exit status is then 1. Where nothing has changed, tags are compared and nothing is read.
+
+Names in a template: {tag}, {repository}, {name}, {host}, {digest}, {short}, {date}, {time}.
+
 Examples:
   drayage copy alpine:3.22 registry.example.com/mirror/alpine:3.22
   drayage copy 127.0.0.1:5000/app:v1 127.0.0.1:5001/app:v1
   drayage copy --json ghcr.io/org/app@sha256:... registry.example.com/org/app:v1
   drayage copy --server https://drayage.example.com alpine:3.22 registry.example.com/alpine:3.22
+  drayage copy ghcr.io/org/app registry.example.com/mirror/app
+  drayage copy ghcr.io/org/app registry.example.com/mirror/app --semver '>=2.0' --latest 10 --dry-run
+  drayage copy ghcr.io/org/app registry.example.com/mirror/app --tags 'v\\d+\\..*' --exclude '.*-rc.*' --json
+
+With --json a repository's copy has its tags in "results", each with its state: copied, unchanged, skipped, failed …
 
 Registries on this machine are spoken to over plain HTTP, all others over HTTPS, unless --plain-http or the
 host settings say otherwise.
@@ -57,7 +70,7 @@ Environment:
 
 Exit status:
   0  done, also when there was nothing to do
-  1  the copy failed
+  1  the copy failed, or some tags of a repository did; the others are at the target
   2  wrong use: bad options, malformed references, wrong settings; no copy was started
   130, 143  interrupted (Ctrl-C, SIGTERM): the copy was cancelled. A second Ctrl-C does not wait for that.`;
 
@@ -127,12 +140,16 @@ function newProgram(io: CommandIo, ended: (status: number) => void): Command {
     .showHelpAfterError("Try `drayage --help`, or `drayage COMMAND --help`.");
 
   embeddingOptions(
-    program
-      .command("copy")
-      .summary("copy one image or artifact")
-      .description("Copies one image or artifact, with everything it refers to, and shows it.")
-      .argument("<source>", "what to copy")
-      .argument("<target>", "where to")
+    addChoices(
+      program
+        .command("copy")
+        .summary("copy an image, an artifact or a whole repository")
+        .description(
+          "Copies an image or artifact, or the tags of a repository, with everything they refer to, and shows it.",
+        )
+        .argument("<source>", "what to copy")
+        .argument("<target>", "where to"),
+    )
       .option("--server <url>", "ask a running or deployed service instead of starting one")
       .option("--json", "print one JSON object (the copy, or what is wrong) on standard output, and nothing else")
       .option("--quiet", "print errors only"),

@@ -62,6 +62,8 @@ interface Input {
   /** From `Content-Type`, parameters allowed. */
   mediaType: string;
   bytes: Uint8Array;
+  /** Takes layers that carry other addresses too. */
+  includeForeign?: boolean;
 }
 
 /**
@@ -93,7 +95,7 @@ export function parseManifest(input: Input): ManifestGraph {
   }
   for (const field of ["layers", "blobs"]) {
     for (const { descriptor, urls } of listOf(input, field, body[field])) {
-      if (urls || NONDISTRIBUTABLE.test(descriptor.mediaType)) {
+      if (input.includeForeign !== true && (urls || NONDISTRIBUTABLE.test(descriptor.mediaType))) {
         warnings.push(`Layer ${descriptor.digest} must not be distributed and was left where it is.`);
       } else {
         wanted.push(descriptor);

@@ -1,7 +1,8 @@
 /** How a copy begins: under which names both ends are asked, and what their answers mean. Pure. */
 import { CopyError } from "../registry/errors.ts";
+import { isDigest } from "../registry/digest.ts";
 import { formatReference } from "../registry/reference.ts";
-import type { CopyRequest } from "./request.ts";
+import { type CopyRequest, isRepositoryCopy } from "./request.ts";
 
 /** A tag beside a digest is for people: the digest alone says what is meant, as everywhere else with containers. */
 export function sourceName(request: CopyRequest): string {
@@ -34,16 +35,37 @@ export function checkTargetDigest(request: CopyRequest, digest: string): void {
   });
 }
 
-/** The source has no such manifest. */
-export function sourceMissing(request: CopyRequest): CopyError {
+/**
+ * The source has no such manifest, or (for a repository's copy without `name`) no such repository.
+ * @param name Tag or digest, where the request itself names none.
+ */
+export function sourceMissing(request: CopyRequest, name?: string): CopyError {
+  const { source } = request;
+  const isRepository = isRepositoryCopy(request);
+  const named = isRepository && name !== undefined ? { ...source, [isDigest(name) ? "digest" : "tag"]: name } : source;
   return new CopyError({
     code: "not_found",
     side: "source",
-    host: request.source.host,
-    operation: "read manifest",
+    host: source.host,
+    operation: isRepository && name === undefined ? "list tags" : "read manifest",
     status: 404,
     retryable: false,
-    message: `${formatReference(request.source)} does not exist at ${request.source.host}; check repository and tag.`,
+    message: `${formatReference(named)} does not exist at ${source.host}; check repository and tag.`,
+  });
+}
+
+/** The target has the tag with another digest, and that was to be an error. */
+export function tagExists(request: CopyRequest, tag: string, digest: string): CopyError {
+  const { host, repository } = request.target;
+  return new CopyError({
+    code: "denied",
+    side: "request",
+    host,
+    operation: "compare digests",
+    retryable: false,
+    message:
+      `${formatReference({ host, repository, tag })} exists already as ${digest}, and existing tags are to be left alone; ` +
+      "copy to another tag, or say that existing tags are overwritten, skipped or kept as a backup.",
   });
 }
 

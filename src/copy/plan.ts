@@ -1,31 +1,52 @@
 /**
- * What is left of one copy, in memory: which manifests wait for which blobs and children. Pure bookkeeping: it decides
- * the order (children before parents, the root last), and reads, sends and stores nothing.
+ * What is left of one copy, in memory: which names wait for which manifests, and which manifests for which blobs and
+ * children. Pure bookkeeping: it decides the order (children before parents, a name after all it stands for), and reads,
+ * sends and stores nothing.
+ *
+ * A copy has one root per name that it writes at the target. Roots share manifests and blobs, so what several need is asked
+ * for once. A root that has ended takes along whatever no other root needs, so that memory goes by the roots that are open.
  */
 import { type Descriptor, type ManifestGraph, manifestError } from "./graph.ts";
 
-/** Bounds of one copy: far above what any image has, low enough that a hostile index cannot fill the ledger. */
+/** Bounds of one root: far above what any image has, low enough that a hostile index cannot fill the ledger. */
 export const MAX_MANIFESTS = 2_000;
 export const MAX_BLOBS = 20_000;
 /** Indexes within indexes; real ones have two levels. */
 export const MAX_DEPTH = 32;
 
+interface Root {
+  key: string;
+  node: Node;
+  /** Manifests and blobs that were first seen below this root, for the bounds. */
+  manifests: number;
+  blobs: number;
+}
+
 interface Node {
   digest: string;
+  /** -1: not known yet. */
   sizeBytes: number;
   depth: number;
-  state: "known" | "read" | "taken" | "published";
+  state: "known" | "read" | "ready" | "published";
   /** False for an entry of an index that turned out to be a blob: it counts as published once the blob is there. */
   push: boolean;
+  /** Something it needs was missing at the target, or it was itself. */
+  changed: boolean;
   /** Blobs and children that are not at the target yet; meaningful once read. */
   missing: number;
-  parents: Node[];
+  /** The root it was first seen below. */
+  owner: Root | null;
+  roots: Set<Root>;
+  parents: Set<Node>;
+  children: Node[];
+  blobs: Blob[];
 }
 
 interface Blob {
+  digest: string;
   sizeBytes: number;
   arrived: boolean;
-  wantedBy: Node[];
+  wantedBy: Set<Node>;
 }
 
 /** What a manifest has brought that was not known before. */
@@ -36,33 +57,71 @@ export interface Additions {
   blobs: Descriptor[];
 }
 
+/** A manifest that may be pushed: under the name of a root, or (null) by its digest. */
+export interface Push {
+  digest: string;
+  root: string | null;
+}
+
 export class CopyPlan {
   readonly #host: string;
-  readonly #root: Node;
+  readonly #roots = new Map<string, Root>();
   readonly #nodes = new Map<string, Node>();
   readonly #blobs = new Map<string, Blob>();
   #missingBlobs = 0;
-  #ready: Node[] = [];
+  #ready: Push[] = [];
 
   /** @param host Source registry, for errors. */
-  constructor(host: string, root: { digest: string; sizeBytes: number }) {
+  constructor(host: string) {
     this.#host = host;
-    this.#root = this.#know(root, 0);
   }
 
-  /** The manifest that the copy is about. */
-  get rootDigest(): string {
-    return this.#root.digest;
-  }
-
-  /** The root is at the target: nothing is left. */
-  get done(): boolean {
-    return this.#root.state === "published";
+  /** Keys of the roots that have not ended, oldest first. */
+  get roots(): string[] {
+    return [...this.#roots.keys()];
   }
 
   /** How many blobs are not at the target yet. */
   get missingBlobs(): number {
     return this.#missingBlobs;
+  }
+
+  /** How much is kept in memory: manifests and blobs. */
+  get size(): number {
+    return this.#nodes.size + this.#blobs.size;
+  }
+
+  /** Whether a root that has not ended needs this manifest. */
+  has(digest: string): boolean {
+    return this.#nodes.has(digest);
+  }
+
+  isRoot(digest: string): boolean {
+    return (this.#nodes.get(digest)?.roots.size ?? 0) > 0;
+  }
+
+  /**
+   * Begins with a root: the manifest that is to have a name at the target.
+   * @param key Any text that no other root of this plan has.
+   * @returns Whether the manifest was unknown so far, so that it has to be read.
+   */
+  addRoot(key: string, { digest, sizeBytes }: { digest: string; sizeBytes: number }): boolean {
+    const known = this.#nodes.get(digest);
+    const node = known ?? newNode(digest, sizeBytes, 0, null);
+    const root: Root = { key, node, manifests: 1, blobs: 0 };
+    node.owner ??= root;
+    node.roots.add(root);
+    this.#nodes.set(digest, node);
+    this.#roots.set(key, root);
+    if (node.state === "ready" || node.state === "published") {
+      this.#ready.push({ digest, root: key });
+    }
+    return known === undefined;
+  }
+
+  /** Digest of the manifest of a root; null: there is no such root (any more). */
+  digestOf(key: string): string | null {
+    return this.#roots.get(key)?.node.digest ?? null;
   }
 
   /**
@@ -83,8 +142,11 @@ export class CopyPlan {
     return { children, blobs };
   }
 
-  /** A blob is at the target. Unknown digests and repetitions change nothing. */
-  blobArrived(digest: string): void {
+  /**
+   * A blob is at the target. Unknown digests and repetitions change nothing.
+   * @param moved It was not there before.
+   */
+  blobArrived(digest: string, moved = true): void {
     const blob = this.#blobs.get(digest);
     if (blob === undefined || blob.arrived) {
       return;
@@ -92,74 +154,120 @@ export class CopyPlan {
     blob.arrived = true;
     this.#missingBlobs -= 1;
     for (const node of blob.wantedBy) {
-      this.#fulfil(node);
+      this.#fulfil(node, moved);
     }
   }
 
-  /** A manifest is at the target, pushed or found there, and with it all it refers to. */
-  published(digest: string): void {
+  /**
+   * A manifest is at the target, and with it all it refers to.
+   * @param moved It was not there before.
+   */
+  published(digest: string, moved = true): void {
     const node = this.#nodes.get(digest);
-    if (node !== undefined) {
-      this.#publish(node);
+    if (node === undefined || node.state === "published") {
+      return;
     }
+    node.changed ||= moved;
+    if (node.state !== "ready") {
+      this.#readyRoots(node);
+    }
+    this.#publish(node);
   }
 
-  /** Manifests that may be pushed now; each is answered once. The root comes when nothing else is left. */
-  takeReady(): string[] {
+  /** What may be pushed now; each is answered once. A root comes when all below it is there. */
+  takeReady(): Push[] {
     const ready = this.#ready;
     this.#ready = [];
-    return ready.map((node) => node.digest);
+    // What nobody needs any more, since its roots have failed, is not pushed.
+    return ready.filter(({ digest, root }) => (root === null ? this.#nodes.has(digest) : this.#roots.has(root)));
+  }
+
+  /**
+   * The name of a root has been written, or it is given up: forgets what no other root needs.
+   * @returns Whether anything below it was missing at the target.
+   */
+  endRoot(key: string): boolean {
+    const root = this.#roots.get(key);
+    if (root === undefined) {
+      return false;
+    }
+    const { node } = root;
+    this.#roots.delete(key);
+    node.roots.delete(root);
+    if (node.state === "ready" && node.roots.size === 0 && node.parents.size > 0) {
+      // The push under this root's name would have served the parents too.
+      this.#ready.push({ digest: node.digest, root: null });
+    }
+    this.#release(node);
+    return node.changed;
+  }
+
+  /** Keys of the roots that cannot be finished without this manifest. */
+  rootsOfManifest(digest: string): string[] {
+    const node = this.#nodes.get(digest);
+    return node === undefined ? [] : rootsAbove([node]);
+  }
+
+  /** Keys of the roots that cannot be finished without this blob. */
+  rootsOfBlob(digest: string): string[] {
+    return rootsAbove(this.#blobs.get(digest)?.wantedBy ?? []);
   }
 
   /** Registers a child; true when it was not known before. */
   #link(parent: Node, descriptor: Descriptor): boolean {
     const known = this.#nodes.get(descriptor.digest);
-    if (known !== undefined && known.sizeBytes !== descriptor.sizeBytes) {
+    if (known !== undefined && known.sizeBytes >= 0 && known.sizeBytes !== descriptor.sizeBytes) {
       throw this.#conflict(parent, descriptor, known);
     }
-    const child = known ?? this.#know(descriptor, parent.depth + 1);
-    if (child.state !== "published") {
+    const child = known ?? this.#know(parent, descriptor);
+    child.parents.add(parent);
+    parent.children.push(child);
+    if (child.state === "published") {
+      parent.changed ||= child.changed;
+    } else {
       parent.missing += 1;
-      child.parents.push(parent);
     }
     return known === undefined;
   }
 
   #want(node: Node, descriptor: Descriptor): boolean {
-    const known = this.#blobs.get(descriptor.digest);
-    if (known !== undefined && known.sizeBytes !== descriptor.sizeBytes) {
+    const { digest, sizeBytes } = descriptor;
+    const known = this.#blobs.get(digest);
+    if (known !== undefined && known.sizeBytes !== sizeBytes) {
       throw this.#conflict(node, descriptor, known);
     }
-    const blob = known ?? { sizeBytes: descriptor.sizeBytes, arrived: false, wantedBy: [] };
+    const blob = known ?? { digest, sizeBytes, arrived: false, wantedBy: new Set() };
     if (known === undefined) {
-      if (this.#blobs.size >= MAX_BLOBS) {
+      if (node.owner !== null && ++node.owner.blobs > MAX_BLOBS) {
         throw this.#tooMuch(node.digest, `more than ${MAX_BLOBS} blobs`);
       }
-      this.#blobs.set(descriptor.digest, blob);
+      this.#blobs.set(digest, blob);
       this.#missingBlobs += 1;
     }
+    node.blobs.push(blob);
+    blob.wantedBy.add(node);
     if (!blob.arrived) {
       node.missing += 1;
-      blob.wantedBy.push(node);
     }
     return known === undefined;
   }
 
-  #know(descriptor: { digest: string; sizeBytes: number }, depth: number): Node {
+  #know(parent: Node, { digest, sizeBytes }: Descriptor): Node {
+    const depth = parent.depth + 1;
     if (depth > MAX_DEPTH) {
-      throw this.#tooMuch(descriptor.digest, `more than ${MAX_DEPTH} indexes within each other`);
+      throw this.#tooMuch(digest, `more than ${MAX_DEPTH} indexes within each other`);
     }
-    if (this.#nodes.size >= MAX_MANIFESTS) {
-      throw this.#tooMuch(descriptor.digest, `more than ${MAX_MANIFESTS} manifests`);
+    if (parent.owner !== null && ++parent.owner.manifests > MAX_MANIFESTS) {
+      throw this.#tooMuch(digest, `more than ${MAX_MANIFESTS} manifests`);
     }
-    const { digest, sizeBytes } = descriptor;
-    const node: Node = { digest, sizeBytes, depth, state: "known", push: true, missing: 0, parents: [] };
+    const node = newNode(digest, sizeBytes, depth, parent.owner);
     this.#nodes.set(digest, node);
     return node;
   }
 
-  #fulfil(node: Node): void {
+  #fulfil(node: Node, changed: boolean): void {
     node.missing -= 1;
+    node.changed ||= changed;
     this.#settle(node);
   }
 
@@ -167,21 +275,47 @@ export class CopyPlan {
     if (node.state !== "read" || node.missing > 0) {
       return;
     }
-    if (node.push) {
-      node.state = "taken";
-      this.#ready.push(node);
-    } else {
+    if (!node.push) {
       this.#publish(node);
+      return;
+    }
+    node.state = "ready";
+    this.#readyRoots(node);
+    if (node.roots.size === 0) {
+      this.#ready.push({ digest: node.digest, root: null });
+    }
+  }
+
+  #readyRoots(node: Node): void {
+    for (const { key } of node.roots) {
+      this.#ready.push({ digest: node.digest, root: key });
     }
   }
 
   #publish(node: Node): void {
-    if (node.state === "published") {
-      return;
-    }
     node.state = "published";
     for (const parent of node.parents) {
-      this.#fulfil(parent);
+      this.#fulfil(parent, node.changed);
+    }
+  }
+
+  /** Forgets a manifest that nobody needs any more, and with it what only it needed. */
+  #release(first: Node): void {
+    const queue = [first];
+    for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+      if (node.roots.size > 0 || node.parents.size > 0 || !this.#nodes.delete(node.digest)) {
+        continue;
+      }
+      for (const child of node.children) {
+        child.parents.delete(node);
+        queue.push(child);
+      }
+      for (const blob of node.blobs) {
+        blob.wantedBy.delete(node);
+        if (blob.wantedBy.size === 0 && this.#blobs.delete(blob.digest) && !blob.arrived) {
+          this.#missingBlobs -= 1;
+        }
+      }
     }
   }
 
@@ -196,4 +330,36 @@ export class CopyPlan {
   #tooMuch(digest: string, what: string) {
     return manifestError({ host: this.#host, digest }, `makes this copy too large: ${what}`);
   }
+}
+
+function newNode(digest: string, sizeBytes: number, depth: number, owner: Root | null): Node {
+  return {
+    digest,
+    sizeBytes,
+    depth,
+    state: "known",
+    push: true,
+    changed: false,
+    missing: 0,
+    owner,
+    roots: new Set(),
+    parents: new Set(),
+    children: [],
+    blobs: [],
+  };
+}
+
+/** Upwards through all parents; a loop ends where it began. */
+function rootsAbove(nodes: Iterable<Node>): string[] {
+  const keys = new Set<string>();
+  const seen = new Set(nodes);
+  for (const node of seen) {
+    for (const { key } of node.roots) {
+      keys.add(key);
+    }
+    for (const parent of node.parents) {
+      seen.add(parent);
+    }
+  }
+  return [...keys];
 }

@@ -73,3 +73,8 @@ export interface PruneRule {
   /** Only says which ones. */
   dryRun: boolean;
 }
+
+/** Whether it is about a whole repository rather than one name in it. */
+export function isRepositoryCopy({ source }: CopyRequest): boolean {
+  return source.tag === undefined && source.digest === undefined;
+}

@@ -76,6 +76,11 @@ export function dependsOnTag(template: string): boolean {
   return partsOf(template).some(({ name }) => name === "tag" || name === "digest" || name === "short");
 }
 
+/** Whether the result is known only when the image's digest is. */
+export function namesDigest(template: string): boolean {
+  return partsOf(template).some(({ name }) => name === "digest" || name === "short");
+}
+
 /**
  * Fills in a template for a tag or a repository. `field` names the input, for the error.
  * @throws CopyError `invalid_request` when the template is faulty, has a place without a value here, or its result is no

@@ -15,12 +15,63 @@ export interface Tally {
   present: number;
 }
 
+/**
+ * What became of one name that a copy writes:
+ * - `waiting`: not looked at yet; `planned`: compared, and on its way;
+ * - `copied`: at the target (in a dry run: would be copied); `unchanged`: was there already, with the same digest;
+ * - `skipped`: the target has it with another digest, and it was to be left alone;
+ * - `failed`, `cancelled`;
+ * - `obsolete`: a tag of the target that the selection does not name; `deleted`: it was, and has been removed.
+ */
+export const TAG_STATES = [
+  "waiting",
+  "planned",
+  "copied",
+  "unchanged",
+  "skipped",
+  "failed",
+  "cancelled",
+  "obsolete",
+  "deleted",
+] as const;
+
+export type TagState = (typeof TAG_STATES)[number];
+
+export interface TagTally {
+  /** Names that the copy is about, those that still wait included. */
+  all: number;
+  copied: number;
+  unchanged: number;
+  skipped: number;
+  failed: number;
+  /** Only with `prune`; not among `all`. */
+  obsolete: number;
+  deleted: number;
+}
+
+/** One name, and what became of it. */
+export interface TagView {
+  /** Tag or digest at the source; null: it is only at the target (`obsolete`, `deleted`). */
+  source: string | null;
+  /** Tag or digest at the target; null while it is not known. */
+  target: string | null;
+  /** At the source; null while it is not known, and where nobody had to ask. */
+  digest: string | null;
+  /** What the target had under the name, where that was asked. */
+  oldDigest: string | null;
+  state: TagState;
+  error: ErrorDetail | null;
+}
+
 /** A copy as the API shows it. Times are RFC 3339 strings, or null while they have not come. */
 export interface CopyView {
   id: string;
   state: CopyState;
+  /** Nothing is written at the target: all counts say what a copy would do. */
+  dryRun: boolean;
   source: { reference: string; digest: string | null };
   target: { reference: string; digest: string | null };
+  tags: TagTally;
   blobs: Tally;
   bytes: Tally;
   manifests: { all: number; copied: number; present: number };
@@ -32,12 +83,16 @@ export interface CopyView {
 
 /**
  * One event of a copy.
- * - `state`, `warning`, `manifest`, `blob` are kept and can be read again from any `seq`;
+ * - `state`, `warning`, `tags`, `tag`, `manifest`, `blob` are kept and can be read again from any `seq`;
  * - `progress` is transient (seq 0): bytes so far of transfers under way.
  */
 export type CopyEvent =
   | { seq: number; at: string; type: "state"; data: CopyView }
   | { seq: number; at: string; type: "blob"; data: BlobEvent }
+  /** Of a repository's copy: how many names it is about, and how many of them need no look. */
+  | { seq: number; at: string; type: "tags"; data: TagTally }
+  /** Of a repository's copy: a name has come to its end. */
+  | { seq: number; at: string; type: "tag"; data: TagView }
   | {
       seq: number;
       at: string;
@@ -60,6 +115,12 @@ export interface CopyJobRpc {
   /** Null: there is no such copy. Waits up to `waitMs` for its end. */
   view(waitMs: number): Promise<CopyView | null>;
   cancel(): Promise<CopyView | null>;
+  /** A page of the names and what became of them. Null: there is no such copy. */
+  tags(query: {
+    state?: TagState;
+    limit: number;
+    cursor?: number;
+  }): Promise<{ tags: TagView[]; next: number | null } | null>;
   /** Server-Sent Events from after `lastSeq` on; ends after the copy has ended. Null: there is no such copy. */
   events(lastSeq: number): Promise<ReadableStream<Uint8Array> | null>;
   /** From RegistryHost: offers that have come to an end. Idempotent. */

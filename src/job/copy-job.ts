@@ -5,16 +5,24 @@
 import { DurableObject } from "cloudflare:workers";
 import { INDEX_NAME } from "../ledger/contract.ts";
 import { writeLine } from "../log.ts";
-import type { CopyRequest } from "../copy/request.ts";
+import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
 import type { Env } from "../env.ts";
 import type { BlobOffer, Settlement } from "../host/contract.ts";
 import { type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import { migrate } from "../storage/migrations.ts";
-import { type CopyJobRpc, type CopyState, type CopyView, ENDED_STATES } from "./contract.ts";
+import {
+  type CopyJobRpc,
+  type CopyState,
+  type CopyView,
+  ENDED_STATES,
+  type TagState,
+  type TagView,
+} from "./contract.ts";
+import { Appraiser, withoutWrites } from "./dry-run.ts";
 import { EventLog } from "./events.ts";
 import { endedError, tooLong } from "./failures.ts";
 import { type CopyRecord, Ledger, LEDGER_STEPS } from "./ledger.ts";
-import { openRegistries } from "./registries.ts";
+import { openRegistries, type OpenRegistries, type RegistriesOptions } from "./registries.ts";
 import { CopyRun } from "./run.ts";
 import { bookSettlements } from "./settlements.ts";
 import { copyView } from "./view.ts";
@@ -95,16 +103,25 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     const running = this.#running;
     if (running?.run.committing === true) {
       running.refusing = true;
+      running.run.refuse(endedError());
       await this.#endOr(COMMIT_PATIENCE_MS, this.#ended.promise);
       if (!this.#hasEnded()) {
         this.#events.warn([
-          `Cancelled while ${target.host} was taking the manifest and had not answered: look whether it has it.`,
+          `Cancelled while ${target.host} was taking a manifest and had not answered: look whether it has it.`,
         ]);
       }
     }
     this.#end("cancelled", null);
     await this.#endOr(FAREWELL_PATIENCE_MS, this.#sayFarewell());
     return this.#view();
+  }
+
+  async tags(query: {
+    state?: TagState;
+    limit: number;
+    cursor?: number;
+  }): Promise<{ tags: TagView[]; next: number | null } | null> {
+    return this.#ledger.record() === null ? null : this.#ledger.tags.page(query);
   }
 
   async events(lastSeq: number): Promise<ReadableStream<Uint8Array> | null> {
@@ -116,11 +133,15 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (record === null || ENDED_STATES.includes(record.state)) {
       return;
     }
-    const { arrived, failure } = bookSettlements(this.#ledger, this.#events, record, settlements);
-    if (failure !== null) {
-      this.#end("failed", failure);
+    const { arrived, failed } = bookSettlements(this.#ledger, this.#events, record, settlements);
+    const [first] = failed;
+    if (first !== undefined && !isRepositoryCopy(record.request)) {
+      this.#end("failed", first.error);
     } else if (this.#running !== null) {
       this.#running.run.arrived(arrived);
+      for (const { digest, error } of failed) {
+        this.#running?.run.blobFailed(digest, error);
+      }
     } else if (record.crashes === 0) {
       // Evicted meanwhile. After a crash it is the alarm that decides when to go on.
       this.#launch();
@@ -187,7 +208,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     const controller = new AbortController();
     let running: Running | null = null;
     try {
-      const { source, target, close } = openRegistries({
+      const { source, target, close, sendOffers } = this.#openEnds({
         env: this.env,
         job: id,
         request,
@@ -206,7 +227,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
         source,
         target,
         now: Date.now,
-        sendOffers: (offers) => this.#trackOffers(this.#sendOffers(id, request.target.host, offers)),
+        sendOffers,
       });
       running = { run, controller, close, refusing: false };
       this.#running = running;
@@ -220,6 +241,24 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
         this.#running = null;
       }
     }
+  }
+
+  /** Both ends as a run sees them: in a dry run they only say what they would do. */
+  #openEnds(options: RegistriesOptions): OpenRegistries & { sendOffers: (offers: BlobOffer[]) => Promise<void> } {
+    const opened = openRegistries(options);
+    const { job, request, signal } = options;
+    if (request.dryRun !== true) {
+      const sendOffers = (offers: BlobOffer[]) => this.#trackOffers(this.#sendOffers(job, request.target.host, offers));
+      return { ...opened, sendOffers };
+    }
+    const target = withoutWrites(opened.target);
+    const appraiser = new Appraiser(
+      target,
+      (settlements) => void this.settled(settlements),
+      (error) => this.#running?.run.refuse(error),
+    );
+    signal.addEventListener("abort", () => appraiser.stop());
+    return { ...opened, target, sendOffers: async (offers) => appraiser.offer(offers) };
   }
 
   #runFailed(running: Running | null, error: ErrorDetail): void {
@@ -249,6 +288,8 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (!this.#ledger.end(state, error, Date.now())) {
       return;
     }
+    const failsAll = state === "failed" && !isRepositoryCopy(this.#requireRecord().request);
+    this.#ledger.tags.endRest(failsAll ? "failed" : "cancelled", failsAll ? error : null);
     running?.run.book();
     this.#events.append({ type: "state", data: this.#requireView() });
     this.#events.end();
@@ -315,7 +356,15 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
       return null;
     }
     const requests = this.#running?.run.requests ?? record.requests;
-    return copyView(record, this.#ledger.sums(), requests, this.#events.warnings());
+    return copyView(record, this.#ledger.sums(), this.#ledger.tags.tally(), requests, this.#events.warnings());
+  }
+
+  #requireRecord(): CopyRecord {
+    const record = this.#ledger.record();
+    if (record === null) {
+      throw new Error("This object has no copy.");
+    }
+    return record;
   }
 
   #requireView(): CopyView {

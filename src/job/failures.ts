@@ -1,5 +1,6 @@
-/** How a copy fails for reasons of its own, as errors in the project's one form. Pure. */
+/** How a copy fails for reasons of its own, as errors in the project's one form. */
 import { CopyError, type ErrorDetail } from "../registry/errors.ts";
+import type { TagLedger } from "./tag-ledger.ts";
 
 /** For whatever is still under way when a copy has ended. */
 export function endedError(): CopyError {
@@ -35,4 +36,12 @@ export function tooLong(host: string): ErrorDetail {
     retryable: true,
     message: "The copy was not done after 24 hours and was given up; start it again to go on with what is missing.",
   };
+}
+
+/** A repository's copy in which names have failed: the first one's reason speaks for all. */
+export function tagsFailed(tags: Pick<TagLedger, "tally" | "firstFailure">): CopyError {
+  const { failed, all } = tags.tally();
+  const { source, error } = tags.firstFailure() ?? { source: "", error: unexplained("", "") };
+  const others = failed === 1 ? `1 of ${all} tags failed,` : `${failed} of ${all} tags failed, the first of them`;
+  return new CopyError({ ...error, message: `${others} ${source}: ${error.message}` });
 }

@@ -9,8 +9,9 @@ import type { Settlement } from "../host/contract.ts";
 import type { Manifest } from "../registry/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import type { BlobEvent, CopyState, Tally } from "./contract.ts";
+import { TagLedger } from "./tag-ledger.ts";
 
-/** Schema versions for `migrate`, oldest first. The `events` table belongs to events.ts. */
+/** Schema versions for `migrate`, oldest first. `events` belongs to events.ts, `tags` to tag-ledger.ts. */
 export const LEDGER_STEPS: readonly string[] = [
   `CREATE TABLE copy (
      one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -55,12 +56,24 @@ export const LEDGER_STEPS: readonly string[] = [
      type TEXT NOT NULL,
      data TEXT NOT NULL
    );`,
+  `CREATE TABLE tags (
+     id INTEGER PRIMARY KEY,
+     source TEXT NOT NULL,
+     target TEXT,
+     digest TEXT,
+     old_digest TEXT,
+     held INTEGER,
+     state TEXT NOT NULL,
+     error TEXT
+   );
+   CREATE INDEX tags_by_state ON tags (state);
+   ALTER TABLE blobs ADD COLUMN error TEXT;`,
 ];
 
 /** A row holds 2 MB at most and a manifest 4 MiB. */
 const PIECE_BYTES = 1_000_000;
 
-/** What is known of the target repository: it holds the tag already, it may hold anything, it did not exist. */
+/** What is known of the target repository: it holds the one tag already, it may hold anything, it did not exist. */
 export type TargetRepository = "holds_tag" | "unknown" | "new";
 
 export type ManifestState = "read" | "copied" | "present";
@@ -69,8 +82,9 @@ export interface CopyRecord {
   id: string;
   request: CopyRequest;
   state: CopyState;
-  /** Digest of the source's manifest, once known. */
+  /** Digest of the source's manifest, once known; of a repository's copy there is none. */
   root: string | null;
+  /** Null until both ends have been compared. */
   repository: TargetRepository | null;
   acceptedMs: number;
   doneMs: number | null;
@@ -91,7 +105,7 @@ export interface LedgerSums {
   firstByteMs: number | null;
 }
 
-type BlobState = BlobEvent["state"];
+export type BlobState = BlobEvent["state"];
 
 interface CopyRow extends Record<string, SqlStorageValue> {
   id: string;
@@ -110,9 +124,12 @@ interface CopyRow extends Record<string, SqlStorageValue> {
 
 export class Ledger {
   readonly #sql: SqlStorage;
+  /** The names that the copy writes. */
+  readonly tags: TagLedger;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.tags = new TagLedger(sql);
   }
 
   create(id: string, request: CopyRequest, nowMs: number): void {
@@ -151,7 +168,7 @@ export class Ledger {
     this.#sql.exec("UPDATE copy SET state = 'running' WHERE state = 'accepted'");
   }
 
-  opened(root: string, repository: TargetRepository): void {
+  opened(root: string | null, repository: TargetRepository): void {
     this.#sql.exec("UPDATE copy SET root = ?, repository = ?", root, repository);
   }
 
@@ -219,22 +236,30 @@ export class Ledger {
     }
   }
 
-  /** A manifest that need not be read, since the target has it and all it refers to. */
-  manifestPresent(descriptor: Descriptor): void {
-    this.#putManifest(descriptor.digest, descriptor.mediaType, descriptor.sizeBytes, "present");
+  /** A manifest that need not be read, since the target has it and all it refers to. One that was read stays as it is. */
+  manifestPresent({ digest, mediaType, sizeBytes }: Pick<Descriptor, "digest" | "mediaType" | "sizeBytes">): void {
+    this.#sql.exec(
+      "INSERT OR IGNORE INTO manifests (digest, media_type, size_bytes, state) VALUES (?, ?, ?, 'present')",
+      digest,
+      mediaType,
+      sizeBytes,
+    );
   }
 
-  manifestCopied(digest: string): void {
-    this.#sql.exec("UPDATE manifests SET state = 'copied' WHERE digest = ? AND state = 'read'", digest);
+  /** A manifest that was read is at the target now, with all it refers to. */
+  manifestArrived(digest: string, state: "copied" | "present"): void {
+    this.#sql.exec("UPDATE manifests SET state = ? WHERE digest = ? AND state = 'read'", state, digest);
   }
 
-  manifests(): { digest: string; sizeBytes: number; state: ManifestState }[] {
-    return this.#sql
-      .exec<{ digest: string; size_bytes: number; state: ManifestState }>(
-        "SELECT digest, size_bytes, state FROM manifests",
+  /** How a manifest stands. Null: nothing is known of it. */
+  manifestState(digest: string): { sizeBytes: number; state: ManifestState } | null {
+    const row = this.#sql
+      .exec<{ size_bytes: number; state: ManifestState }>(
+        "SELECT size_bytes, state FROM manifests WHERE digest = ?",
+        digest,
       )
-      .toArray()
-      .map((row) => ({ digest: row.digest, sizeBytes: row.size_bytes, state: row.state }));
+      .toArray()[0];
+    return row === undefined ? null : { sizeBytes: row.size_bytes, state: row.state };
   }
 
   /** A manifest as it was read. Null: it was not. */
@@ -282,25 +307,30 @@ export class Ledger {
       .map((row) => ({ digest: row.digest, sizeBytes: row.size_bytes, sinceMs: row.since_ms }));
   }
 
-  /** Digests of blobs that are at the target. */
-  arrivedBlobs(): string[] {
-    return this.#sql
-      .exec<{ digest: string }>("SELECT digest FROM blobs WHERE state IN ('copied', 'mounted', 'present')")
-      .toArray()
-      .map((row) => row.digest);
+  /** How a blob stands, and why it failed. Null: no manifest so far has named it. */
+  blob(digest: string): { state: BlobState; error: ErrorDetail | null } | null {
+    const row = this.#sql
+      .exec<{ state: BlobState; error: string | null }>("SELECT state, error FROM blobs WHERE digest = ?", digest)
+      .toArray()[0];
+    if (row === undefined) {
+      return null;
+    }
+    const error: ErrorDetail | null = row.error === null ? null : JSON.parse(row.error);
+    return { state: row.state, error };
   }
 
   /** Books what became of a blob; its size, or null when it is unknown or was settled before. */
   settle(settlement: Settlement): number | null {
-    const { digest, outcome, requests, firstByteAt } = settlement;
+    const { digest, outcome, requests, firstByteAt, error } = settlement;
     const row = this.#sql
       .exec<{ size_bytes: number }>(
-        `UPDATE blobs SET state = ?, source_requests = ?, target_requests = ?, first_byte_ms = ?
+        `UPDATE blobs SET state = ?, source_requests = ?, target_requests = ?, first_byte_ms = ?, error = ?
          WHERE digest = ? AND state = 'waiting' RETURNING size_bytes`,
         outcome satisfies BlobState,
         requests.source,
         requests.target,
         firstByteAt ?? null,
+        error === undefined ? null : JSON.stringify(error),
         digest,
       )
       .toArray()[0];

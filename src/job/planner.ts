@@ -1,15 +1,17 @@
 /**
- * Reads at both ends until everything that has to move is known: compares, walks the source's manifests, and offers the
+ * Walks the source's manifests below the roots that it is given, until everything that has to move is known, and offers the
  * blobs of each as soon as it is read. Writes what it learns into the ledger; pushes nothing.
  */
 import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, type ManifestGraph, parseManifest } from "../copy/graph.ts";
-import { checkTargetDigest, childSizeMismatch, sourceMissing, sourceName, targetName } from "../copy/opening.ts";
-import { CopyPlan } from "../copy/plan.ts";
+import { childSizeMismatch } from "../copy/opening.ts";
+import type { CopyPlan } from "../copy/plan.ts";
 import type { CopyRequest } from "../copy/request.ts";
-import type { Manifest, ManifestHead, Registry } from "../registry/contract.ts";
-import { errorDetailOf } from "../registry/errors.ts";
+import type { Manifest, Registry } from "../registry/contract.ts";
+import { type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import type { EventLog, NewEvent } from "./events.ts";
-import type { Ledger, ManifestState, TargetRepository } from "./ledger.ts";
+import { unexplained } from "./failures.ts";
+import type { Ledger, ManifestState } from "./ledger.ts";
+import type { WaitingBlob } from "./offers.ts";
 import { Pool } from "./pool.ts";
 
 /** Manifests read at once: an object may have six connections waiting for answers. */
@@ -21,13 +23,17 @@ export interface PlannerParts {
   target: Registry;
   ledger: Ledger;
   events: EventLog;
+  plan: CopyPlan;
   now: () => number;
   /** Hands blobs to the target's host. */
-  offer: (blobs: { digest: string; sizeBytes: number; sinceMs: number }[], mayExist: boolean) => Promise<void>;
+  offer: (blobs: WaitingBlob[]) => void;
   /** Before the writes of a step: books the clients' counts and warnings; throws when the run has been stopped. */
   beginStep: () => void;
   /** Something was added to the plan, or has been found at the target. */
   onPlan: () => void;
+  /** A manifest cannot be brought to the target; and with it no root that needs it. */
+  onManifestFailed: (digest: string, error: unknown) => void;
+  onBlobFailed: (digest: string, error: ErrorDetail) => void;
   onError: (error: unknown) => void;
   /** Nothing is under way here any more. */
   onIdle: () => void;
@@ -36,29 +42,16 @@ export interface PlannerParts {
 export class Planner {
   readonly #parts: PlannerParts;
   readonly #reads: Pool;
-  /** Blobs that are at the target, whether the plan knows them yet or not. */
-  readonly #arrived: Set<string>;
-  #plan: CopyPlan | null = null;
-  #repository: TargetRepository = "unknown";
+  /** Manifests that a look has found at the target, though what they refer to may be missing there. */
+  readonly #there = new Set<string>();
 
   constructor(parts: PlannerParts) {
     this.#parts = parts;
-    this.#arrived = new Set(parts.ledger.arrivedBlobs());
     this.#reads = new Pool(READS_AT_ONCE, parts.onError, parts.onIdle);
-  }
-
-  /** Null until both ends have been compared. */
-  get plan(): CopyPlan | null {
-    return this.#plan;
   }
 
   get idle(): boolean {
     return this.#reads.idle;
-  }
-
-  /** Whether blobs may be at the target already, so that looking first is worth a request. */
-  get mayExist(): boolean {
-    return this.#repository !== "new";
   }
 
   stop(): void {
@@ -66,122 +59,141 @@ export class Planner {
   }
 
   blobArrived(digest: string): void {
-    this.#arrived.add(digest);
-    this.#plan?.blobArrived(digest);
+    this.#parts.plan.blobArrived(digest, this.#parts.ledger.blob(digest)?.state !== "present");
+  }
+
+  /** Whether the target has this very manifest: it need not be pushed. */
+  isThere(digest: string): boolean {
+    return this.#there.has(digest);
   }
 
   /**
-   * Compares both ends and starts the walk; the rest comes through `onPlan`.
-   * @returns False: the target has it already, nothing is to do.
+   * Takes up the manifest of a root as far as the ledger knows it: one that another root has brought, or that a run before
+   * this one has read.
+   * @returns False: it has to be read.
    */
-  async open(): Promise<boolean> {
-    const { request, source, target, ledger, events } = this.#parts;
-    const name = targetName(request);
-    const targetHead = name === null ? Promise.resolve(null) : target.headManifest(request.target.repository, name);
-    const repository = targetHead.then((head) => (head === null ? this.#lookAtRepository() : "holds_tag"));
-    // Its error is the error of `targetHead`, which is waited for below.
-    repository.catch(() => {});
-    const pinned = request.source.digest;
-    const sourceHead: Promise<Pick<ManifestHead, "digest"> | null> =
-      pinned === undefined
-        ? source.headManifest(request.source.repository, sourceName(request))
-        : Promise.resolve({ digest: pinned });
-    const [there, here] = await Promise.all([targetHead, sourceHead]);
-    if (here === null) {
-      throw sourceMissing(request);
-    }
-    if (here.digest !== "") {
-      checkTargetDigest(request, here.digest);
-    }
-    if (there !== null && there.digest === here.digest) {
-      this.#parts.beginStep();
-      ledger.opened(there.digest, "holds_tag");
-      ledger.manifestPresent(there);
-      events.append(manifestEvent(there.digest, there.sizeBytes, "present"));
+  recall(root: string, mayBeThere: boolean): boolean {
+    const { ledger, plan } = this.#parts;
+    const rootState = ledger.manifestState(root)?.state;
+    const kept = rootState === undefined ? null : ledger.manifest(root);
+    if (rootState === undefined || (rootState === "read" && kept === null)) {
       return false;
     }
-    const [manifest, known, rootThere] = await Promise.all([
-      source.getManifest(request.source.repository, here.digest === "" ? sourceName(request) : here.digest),
-      repository,
-      there === null || here.digest === "" ? null : target.headManifest(request.target.repository, here.digest),
-    ]);
-    checkTargetDigest(request, manifest.digest);
-    this.#parts.beginStep();
-    this.#repository = known;
-    ledger.opened(manifest.digest, known);
-    this.#plan = this.#newPlan(manifest.digest, manifest.bytes.byteLength);
-    await this.#take(manifest, rootThere === null ? "read" : "present");
+    const queue: string[] = [root];
+    for (let digest = queue.shift(); digest !== undefined; digest = queue.shift()) {
+      const state = ledger.manifestState(digest)?.state;
+      const manifest = state === "read" ? ledger.manifest(digest) : null;
+      if (state === "copied" || state === "present") {
+        plan.published(digest, state === "copied");
+      } else if (manifest !== null) {
+        queue.push(...this.#recallManifest(manifest, mayBeThere));
+      }
+    }
+    this.#parts.onPlan();
     return true;
   }
 
-  /** Goes on from the ledger, without reading again what it holds. */
-  resume(root: string, repository: TargetRepository): void {
-    this.#repository = repository;
-    const known = new Map(this.#parts.ledger.manifests().map((row) => [row.digest, row]));
-    const rootRow = known.get(root);
-    const plan = this.#newPlan(root, rootRow?.sizeBytes ?? 0);
-    this.#plan = plan;
-    const queue: Descriptor[] = [{ digest: root, sizeBytes: rootRow?.sizeBytes ?? -1, mediaType: "" }];
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const state = known.get(next.digest)?.state;
-      const manifest = state === undefined ? null : this.#parts.ledger.manifest(next.digest);
-      // A root that was found by its digest still has to get its tag.
-      if (state === "copied" || (state === "present" && next.digest !== root)) {
-        plan.published(next.digest);
-      } else if (manifest === null) {
-        this.#read(next);
+  /** A manifest of the plan that has just been read: into the plan and the ledger in one step, then its blobs go out. */
+  take(manifest: Manifest, state: ManifestState, mayBeThere: boolean): void {
+    const { ledger, events, plan, now } = this.#parts;
+    const graph = this.#parse(manifest);
+    const present = state === "present";
+    this.#parts.beginStep();
+    ledger.saveManifest({ ...manifest, mediaType: graph.mediaType }, state);
+    const { children, blobs } = plan.add(manifest.digest, graph);
+    const fresh = blobs.filter(({ digest }) => ledger.blob(digest) === null);
+    ledger.addBlobs(fresh, present ? "present" : "waiting", now());
+    events.append(
+      manifestEvent(manifest.digest, manifest.bytes.byteLength, state),
+      ...fresh.map((blob) => blobEvent(blob, present ? "present" : "waiting")),
+    );
+    events.warn(graph.warnings);
+    for (const child of children) {
+      if (present) {
+        ledger.manifestPresent(child);
+        plan.published(child.digest, false);
       } else {
-        const { children, blobs } = this.#add(next.digest, this.#parse(manifest));
-        // Nothing is new here, unless the run before broke in the middle of a step.
-        this.#parts.ledger.addBlobs(blobs, "waiting", this.#parts.now());
-        queue.push(...children);
+        this.#read(child, mayBeThere);
       }
+    }
+    this.#settleKnown(blobs);
+    if (!present && plan.has(manifest.digest)) {
+      this.#offer(fresh);
     }
     this.#parts.onPlan();
   }
 
-  #newPlan(digest: string, sizeBytes: number): CopyPlan {
-    return new CopyPlan(this.#parts.request.source.host, { digest, sizeBytes });
+  /** Marks a manifest as found at the target, though not all it refers to need be there. */
+  found(digest: string): void {
+    this.#there.add(digest);
   }
 
-  /** A repository that does not exist holds no blobs; what cannot be told counts as existing. */
-  async #lookAtRepository(): Promise<TargetRepository> {
-    try {
-      const tags = await this.#parts.target.listTags(this.#parts.request.target.repository, { limit: 1 });
-      return tags === null ? "new" : "unknown";
-    } catch {
-      return "unknown";
+  /** Into the plan from the ledger; answers the children that the ledger may know too. */
+  #recallManifest(manifest: Manifest, mayBeThere: boolean): string[] {
+    const { ledger, plan, now } = this.#parts;
+    const { children, blobs } = plan.add(manifest.digest, this.#parse(manifest));
+    // Nothing is new here, unless the run before broke in the middle of a step.
+    ledger.addBlobs(blobs, "waiting", now());
+    this.#settleKnown(blobs);
+    this.#offer(blobs.filter(({ digest }) => ledger.blob(digest)?.state === "waiting"));
+    const known: string[] = [];
+    for (const child of children) {
+      const state = ledger.manifestState(child.digest)?.state;
+      if (state === undefined || (state === "read" && ledger.manifest(child.digest) === null)) {
+        this.#read(child, mayBeThere);
+      } else {
+        known.push(child.digest);
+      }
     }
+    return known;
   }
 
-  #read(descriptor: Descriptor): void {
-    this.#reads.add(() => this.#readNow(descriptor));
+  #read(descriptor: Descriptor, mayBeThere: boolean): void {
+    const { plan, onManifestFailed } = this.#parts;
+    this.#reads.add(async () => {
+      if (!plan.has(descriptor.digest)) {
+        return;
+      }
+      try {
+        await this.#readNow(descriptor, mayBeThere);
+      } catch (error) {
+        onManifestFailed(descriptor.digest, error);
+      }
+    });
   }
 
-  async #readNow(descriptor: Descriptor): Promise<void> {
-    const { request, source, target, ledger, events } = this.#parts;
+  async #readNow(descriptor: Descriptor, mayBeThere: boolean): Promise<void> {
+    const { request, source, target, plan } = this.#parts;
     const { digest, sizeBytes } = descriptor;
-    // In a repository without this tag the children are hardly ever there: not worth a request each. And a root that is
-    // there still has to get its tag.
-    const mayBeThere = this.#repository === "holds_tag" && digest !== this.#plan?.rootDigest;
-    if (mayBeThere && (await target.headManifest(request.target.repository, digest)) !== null) {
-      this.#parts.beginStep();
-      ledger.manifestPresent(descriptor);
-      events.append(manifestEvent(digest, sizeBytes, "present"));
-      this.#plan?.published(digest);
-      this.#parts.onPlan();
+    const deep = request.deep === true;
+    // Another root may have brought it in the meantime.
+    if (this.recall(digest, mayBeThere)) {
       return;
     }
+    // Where the tag is new the children are hardly ever there: not worth a request each.
+    if (mayBeThere || deep) {
+      const head = await target.headManifest(request.target.repository, digest);
+      if (head !== null && !deep) {
+        this.#takeAsPresent(descriptor);
+        return;
+      }
+      if (head !== null) {
+        this.found(digest);
+      }
+    }
     const manifest = await this.#fetch(descriptor);
+    if (!plan.has(digest)) {
+      return;
+    }
     if (manifest === null) {
-      await this.#takeAsBlob(descriptor);
+      this.#takeAsBlob(descriptor);
       return;
     }
     const actual = manifest.bytes.byteLength;
     if (sizeBytes >= 0 && actual !== sizeBytes) {
       throw childSizeMismatch(source.host, digest, sizeBytes, actual);
     }
-    await this.#take({ ...manifest, mediaType: descriptor.mediaType || manifest.mediaType }, "read");
+    this.take({ ...manifest, mediaType: descriptor.mediaType || manifest.mediaType }, "read", mayBeThere);
   }
 
   /** Null: an index may name things of any type, and what is no manifest is kept as a blob (image-spec, "Image index"). */
@@ -198,76 +210,50 @@ export class Planner {
     }
   }
 
-  /** A manifest that has just been read: into the plan and the ledger in one step, then its blobs go out. */
-  async #take(manifest: Manifest, state: ManifestState): Promise<void> {
-    const { ledger, events, now } = this.#parts;
-    const graph = this.#parse(manifest);
-    const { children, blobs } = this.#add(manifest.digest, graph);
-    const present = state === "present";
+  #takeAsPresent(descriptor: Descriptor): void {
+    const { ledger, events, plan } = this.#parts;
     this.#parts.beginStep();
-    ledger.saveManifest({ ...manifest, mediaType: graph.mediaType }, state);
-    ledger.addBlobs(blobs, present ? "present" : "waiting", now());
-    events.append(manifestEvent(manifest.digest, manifest.bytes.byteLength, state));
-    events.append(...blobs.map((blob) => blobEvent(blob, present ? "present" : "waiting")));
-    events.warn(graph.warnings);
-    if (present) {
-      for (const child of children) {
-        ledger.manifestPresent(child);
-        this.#plan?.published(child.digest);
-      }
-      for (const blob of blobs) {
-        this.blobArrived(blob.digest);
-      }
-    } else {
-      for (const child of children) {
-        this.#read(child);
-      }
-    }
+    ledger.manifestPresent(descriptor);
+    events.append(manifestEvent(descriptor.digest, descriptor.sizeBytes, "present"));
+    plan.published(descriptor.digest, false);
     this.#parts.onPlan();
-    if (!present) {
-      await this.#offer(blobs);
-    }
   }
 
-  async #takeAsBlob(descriptor: Descriptor): Promise<void> {
-    const { ledger, events, now } = this.#parts;
-    const { blobs } = this.#add(descriptor.digest, { children: [], blobs: [descriptor] }, false);
+  #takeAsBlob(descriptor: Descriptor): void {
+    const { ledger, events, plan, now } = this.#parts;
     this.#parts.beginStep();
-    ledger.addBlobs(blobs, "waiting", now());
-    events.append(...blobs.map((blob) => blobEvent(blob, "waiting")));
+    const { blobs } = plan.add(descriptor.digest, { children: [], blobs: [descriptor] }, false);
+    const fresh = blobs.filter(({ digest }) => ledger.blob(digest) === null);
+    ledger.addBlobs(fresh, "waiting", now());
+    events.append(...fresh.map((blob) => blobEvent(blob, "waiting")));
+    this.#settleKnown(blobs);
     this.#parts.onPlan();
-    await this.#offer(blobs);
+    this.#offer(fresh);
   }
 
-  #add(digest: string, graph: Pick<ManifestGraph, "children" | "blobs">, push = true) {
-    const plan = this.#plan;
-    if (plan === null) {
-      return { children: [], blobs: [] };
-    }
-    const additions = plan.add(digest, graph, push);
-    for (const blob of additions.blobs) {
-      if (this.#arrived.has(blob.digest)) {
-        plan.blobArrived(blob.digest);
+  /** Blobs that are new to the plan but not to the ledger: other roots have had them. */
+  #settleKnown(blobs: Descriptor[]): void {
+    const { ledger, plan, onBlobFailed, target } = this.#parts;
+    for (const { digest } of blobs) {
+      const known = ledger.blob(digest);
+      if (known?.state === "failed") {
+        onBlobFailed(digest, known.error ?? unexplained(target.host, digest));
+      } else if (known !== null && known.state !== "waiting") {
+        plan.blobArrived(digest, known.state !== "present");
       }
     }
-    return additions;
   }
 
-  #offer(blobs: Descriptor[]): Promise<void> {
+  #offer(blobs: Descriptor[]): void {
     const sinceMs = this.#parts.now();
-    const missing = blobs.filter((blob) => !this.#arrived.has(blob.digest));
-    if (missing.length === 0) {
-      return Promise.resolve();
-    }
-    return this.#parts.offer(
-      missing.map(({ digest, sizeBytes }) => ({ digest, sizeBytes, sinceMs })),
-      this.mayExist,
-    );
+    this.#parts.offer(blobs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes, sinceMs })));
   }
 
   #parse(manifest: Manifest): ManifestGraph {
     const { digest, mediaType, bytes } = manifest;
-    return parseManifest({ host: this.#parts.source.host, digest, mediaType, bytes });
+    const { source, request } = this.#parts;
+    const includeForeign = request.includeForeign === true;
+    return parseManifest({ host: source.host, digest, mediaType, bytes, includeForeign });
   }
 }
 

@@ -1,30 +1,41 @@
 /**
- * Pushes manifests to the target once all they refer to is there: children by digest, the root last and by its tag.
+ * Pushes manifests to the target once all they refer to is there: children by digest, each root last and by its name.
  * Bytes go out exactly as they were read.
  */
 import { parseManifest } from "../copy/graph.ts";
-import type { CopyPlan } from "../copy/plan.ts";
+import type { CopyPlan, Push } from "../copy/plan.ts";
 import type { CopyRequest } from "../copy/request.ts";
+import { fillTemplate } from "../copy/templates.ts";
 import type { Manifest, Registry } from "../registry/contract.ts";
 import type { EventLog } from "./events.ts";
 import type { Ledger } from "./ledger.ts";
-import { manifestEvent } from "./planner.ts";
+import { manifestEvent, type Planner } from "./planner.ts";
 import { Pool } from "./pool.ts";
+import type { TagLedger, TagRow } from "./tag-ledger.ts";
 
 /** Manifests pushed at once: an object may have six connections waiting for answers. */
 const PUSHES_AT_ONCE = 6;
 
 export interface PublisherParts {
   request: CopyRequest;
+  source: Registry;
   target: Registry;
   ledger: Ledger;
+  tags: TagLedger;
   events: EventLog;
-  /** Called synchronously before the root is pushed; throws when the copy no longer runs. */
-  commit: () => void;
+  plan: CopyPlan;
+  planner: Planner;
+  now: () => number;
+  /** Called synchronously before a root is pushed; throws when the copy no longer runs. The answer is called after it. */
+  commit: () => () => void;
   /** Before the writes of a step: books the clients' counts and warnings; throws when the run has been stopped. */
   beginStep: () => void;
+  /** A root is at the target under its name. */
+  onRoot: (row: TagRow) => void;
   /** A manifest has been pushed. */
   onPublished: () => void;
+  onRootFailed: (key: string, error: unknown) => void;
+  onManifestFailed: (digest: string, error: unknown) => void;
   onError: (error: unknown) => void;
   /** Nothing is under way here any more. */
   onIdle: () => void;
@@ -44,9 +55,9 @@ export class Publisher {
   }
 
   /** Pushes whatever the plan has ready. */
-  pump(plan: CopyPlan): void {
-    for (const digest of plan.takeReady()) {
-      this.#pushes.add(() => this.#push(plan, digest));
+  pump(): void {
+    for (const push of this.#parts.plan.takeReady()) {
+      this.#pushes.add(() => this.#push(push));
     }
   }
 
@@ -54,24 +65,94 @@ export class Publisher {
     this.#pushes.stop();
   }
 
-  async #push(plan: CopyPlan, digest: string): Promise<void> {
-    const { request, target, ledger, events } = this.#parts;
-    const isRoot = digest === plan.rootDigest;
-    if (isRoot) {
-      this.#parts.commit();
+  async #push({ digest, root }: Push): Promise<void> {
+    const { onRootFailed, onManifestFailed } = this.#parts;
+    if (root === null) {
+      await this.#pushChild(digest).catch((error: unknown) => onManifestFailed(digest, error));
+    } else {
+      await this.#pushRoot(root, digest).catch((error: unknown) => onRootFailed(root, error));
     }
-    const manifest = ledger.manifest(digest);
-    if (manifest === null) {
-      throw new Error(`The ledger has lost the bytes of manifest ${digest}.`);
+  }
+
+  async #pushChild(digest: string): Promise<void> {
+    const { request, target, plan, planner } = this.#parts;
+    if (planner.isThere(digest)) {
+      this.#parts.beginStep();
+      this.#arrived(digest, "present");
+    } else {
+      const manifest = await this.#manifest(digest);
+      const { subject } = await target.putManifest(request.target.repository, digest, manifest);
+      this.#parts.beginStep();
+      this.#noteSubject(manifest, subject);
+      this.#arrived(digest, "copied", manifest);
     }
-    const name = isRoot ? (request.target.tag ?? digest) : digest;
-    const { subject } = await target.putManifest(request.target.repository, name, manifest);
-    this.#parts.beginStep();
-    this.#noteSubject(manifest, subject);
-    ledger.manifestCopied(digest);
-    events.append(manifestEvent(digest, manifest.bytes.byteLength, "copied"));
-    plan.published(digest);
+    if (plan.has(digest)) {
+      this.#parts.onPublished();
+    }
+  }
+
+  async #pushRoot(key: string, digest: string): Promise<void> {
+    const { request, target, tags } = this.#parts;
+    const row = tags.get(Number(key));
+    if (row === null) {
+      throw new Error(`The ledger has lost the name of manifest ${digest}.`);
+    }
+    if (row.oldDigest === digest) {
+      // It has this name already; only what is below it was looked into.
+      this.#parts.beginStep();
+      this.#arrived(digest, "present");
+      this.#ended(row, digest, this.#parts.plan.endRoot(key) ? "copied" : "unchanged");
+      return;
+    }
+    if (row.oldDigest !== null && request.existing?.kind === "backup") {
+      await this.#backUp(row, row.oldDigest, request.existing.tag);
+    }
+    const manifest = await this.#manifest(digest);
+    const committed = this.#parts.commit();
+    try {
+      const name = row.target ?? digest;
+      const { subject } = await target.putManifest(request.target.repository, name, manifest);
+      this.#parts.beginStep();
+      this.#noteSubject(manifest, subject);
+      this.#arrived(digest, "copied", manifest);
+      this.#parts.plan.endRoot(key);
+      this.#ended(row, digest, "copied");
+    } finally {
+      committed();
+    }
+  }
+
+  #ended(row: TagRow, digest: string, state: "copied" | "unchanged"): void {
+    this.#parts.tags.end(row.id, state, { digest });
+    this.#parts.onRoot(row);
     this.#parts.onPublished();
+  }
+
+  #arrived(digest: string, state: "copied" | "present", manifest?: Manifest): void {
+    const { ledger, events, plan } = this.#parts;
+    // Under a second name there is nothing new to tell.
+    if (ledger.manifestState(digest)?.state !== "copied") {
+      const size = manifest?.bytes.byteLength ?? ledger.manifestState(digest)?.sizeBytes ?? 0;
+      ledger.manifestArrived(digest, state);
+      events.append(manifestEvent(digest, size, state));
+    }
+    plan.published(digest, state === "copied");
+  }
+
+  /** Before its tag goes to another manifest, the old one gets a tag of its own. */
+  async #backUp(row: TagRow, oldDigest: string, template: string): Promise<void> {
+    const { request, target, now } = this.#parts;
+    const { host, repository } = request.target;
+    const values = { host, repository, tag: row.target ?? "", digest: oldDigest, now: now() };
+    const name = fillTemplate(template, "tag", values, "backup_tag");
+    const old = await target.getManifest(repository, oldDigest);
+    await target.putManifest(repository, name, old);
+  }
+
+  /** As it was read. One that was found at the target without being read is read now, for its name. */
+  async #manifest(digest: string): Promise<Manifest> {
+    const { request, source, ledger } = this.#parts;
+    return ledger.manifest(digest) ?? source.getManifest(request.source.repository, digest);
   }
 
   /**

@@ -1,16 +1,24 @@
 /**
- * One run of a copy in memory, from the first request (or from what the ledger holds) to the published root. It ends by
- * resolving or by throwing; what that means for the copy is its caller's business.
+ * One run of a copy in memory, from the first request (or from what the ledger holds) until every name has come to its end.
+ * It ends by resolving or by throwing; what that means for the copy is its caller's business.
  */
 import { manifestError } from "../copy/graph.ts";
-import type { CopyRequest } from "../copy/request.ts";
+import { CopyPlan } from "../copy/plan.ts";
+import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
 import type { BlobOffer } from "../host/contract.ts";
 import type { Registry } from "../registry/contract.ts";
+import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
+import { creationsAt } from "./creation.ts";
 import type { EventLog } from "./events.ts";
-import { endedError } from "./failures.ts";
-import type { Ledger } from "./ledger.ts";
+import { endedError, tagsFailed } from "./failures.ts";
+import type { Ledger, TargetRepository } from "./ledger.ts";
+import { listTagsToCopy } from "./listing.ts";
+import { Offers } from "./offers.ts";
+import { Opener } from "./opener.ts";
 import { Planner } from "./planner.ts";
+import { prune } from "./prune.ts";
 import { Publisher } from "./publisher.ts";
+import { Roots } from "./roots.ts";
 
 export interface RunParts {
   id: string;
@@ -24,53 +32,66 @@ export interface RunParts {
   sendOffers: (offers: BlobOffer[]) => Promise<void>;
 }
 
-/** Offers of one call: far below the 32 MiB that a call may carry. */
-const OFFERS_PER_CALL = 1_000;
-
 export class CopyRun {
   readonly #parts: RunParts;
+  readonly #plan: CopyPlan;
+  readonly #offers: Offers;
   readonly #planner: Planner;
   readonly #publisher: Publisher;
+  readonly #roots: Roots;
   readonly #finished = Promise.withResolvers<void>();
   readonly #requestsBefore: { source: number; target: number };
   readonly #progressAtMs = new Map<string, number>();
-  #committing = false;
+  #repository: TargetRepository | null = null;
+  #pushes = 0;
+  /** Set once nothing new may be sent: the pushes under way still have their answers to come. */
+  #refusal: unknown = null;
   #stopped = false;
 
   constructor(parts: RunParts) {
     this.#parts = parts;
     this.#requestsBefore = parts.ledger.record()?.requests ?? { source: 0, target: 0 };
-    const onError = (error: unknown) => this.#finished.reject(error);
-    const beginStep = () => {
-      if (this.#stopped) {
-        throw endedError();
-      }
-      this.book();
-    };
-    const onIdle = () => this.#checkForLoop();
     // Without this a failure that nobody waits for any more would count as unhandled.
     this.#finished.promise.catch(() => {});
-    this.#planner = new Planner({
+    this.#plan = new CopyPlan(parts.request.source.host);
+    const shared = {
       ...parts,
-      beginStep,
-      onError,
-      onIdle,
-      offer: (blobs, mayExist) => this.#offer(blobs, mayExist),
+      tags: parts.ledger.tags,
+      plan: this.#plan,
+      beginStep: () => this.#beginStep(),
+      onError: (error: unknown) => this.#failed(error),
+      onIdle: () => this.#whenIdle(),
       onPlan: () => this.#pump(),
+      onManifestFailed: (digest: string, error: unknown) => this.#roots.fail(this.#plan.rootsOfManifest(digest), error),
+    };
+    this.#offers = new Offers(shared);
+    const planner = new Planner({
+      ...shared,
+      offer: (blobs) => this.#offers.add(blobs),
+      onBlobFailed: (digest, error) => this.blobFailed(digest, error),
     });
+    this.#planner = planner;
     this.#publisher = new Publisher({
-      ...parts,
-      beginStep,
-      onError,
-      onIdle,
+      ...shared,
+      planner,
       commit: () => this.#commit(),
+      onRoot: (row) => this.#roots.ended(row),
       onPublished: () => this.#pump(),
+      onRootFailed: (key, error) => this.#roots.fail([key], error),
     });
+    const opener = new Opener({
+      ...shared,
+      planner,
+      repository: () => this.#repository,
+      onRepository: (repository) => this.#learnRepository(repository),
+      onEnded: (row) => this.#roots.ended(row),
+    });
+    this.#roots = new Roots({ ...shared, opener, onAllEnded: () => void this.#finish() });
   }
 
-  /** The root is being pushed: whether the copy is done is now the target's word. */
+  /** A name is being written: whether it is there is now the target's word. */
   get committing(): boolean {
-    return this.#committing;
+    return this.#pushes > 0;
   }
 
   /** Requests of the job itself, earlier runs included. */
@@ -82,9 +103,9 @@ export class CopyRun {
     };
   }
 
-  /** Resolves when the root is at the target under its name. */
+  /** Resolves when every name is at the target. */
   async toEnd(): Promise<void> {
-    this.#begin().catch((error: unknown) => this.#finished.reject(error));
+    this.#begin().catch((error: unknown) => this.#failed(error));
     await this.#finished.promise;
   }
 
@@ -97,28 +118,42 @@ export class CopyRun {
     this.#pump();
   }
 
+  /** A blob that cannot be brought to the target, and with it no root that needs it. */
+  blobFailed(digest: string, error: ErrorDetail): void {
+    this.#progressAtMs.delete(digest);
+    this.#roots.fail(this.#plan.rootsOfBlob(digest), new CopyError(error));
+    this.#pump();
+  }
+
   moved(digest: string): void {
     this.#progressAtMs.set(digest, this.#parts.now());
   }
 
   /** Offers what waits and has not moved for `quietMs`: the host may have missed the first offer, or we its answer. */
   async offerAgain(quietMs = 0): Promise<void> {
-    if (this.#stopped || this.#planner.plan === null) {
+    if (this.#stopped || this.#repository === null) {
       return;
     }
     const since = this.#parts.now() - quietMs;
     const quiet = this.#parts.ledger
       .waitingBlobs()
       .filter((blob) => Math.max(blob.sinceMs, this.#progressAtMs.get(blob.digest) ?? 0) <= since);
-    await this.#offer(quiet, this.#planner.mayExist);
+    this.#offers.add(quiet);
   }
 
   /** Breaks off whatever still waits; nothing new begins. Requests under way are ended by the clients' signal. */
   stop(reason: unknown): void {
     this.#stopped = true;
+    this.#offers.stop();
+    this.#roots.stop();
     this.#planner.stop();
     this.#publisher.stop();
     this.#finished.reject(reason);
+  }
+
+  /** Nothing new may be sent. The run ends once the pushes under way have their answers, if any are. */
+  refuse(reason: unknown): void {
+    this.#failed(reason);
   }
 
   /** Writes the counts and warnings of this run's clients into the ledger. */
@@ -130,72 +165,105 @@ export class CopyRun {
   }
 
   async #begin(): Promise<void> {
-    const record = this.#parts.ledger.record();
+    const { ledger, request } = this.#parts;
+    const record = ledger.record();
     if (record === null) {
       return;
     }
-    if (record.root === null || record.repository === null) {
-      if (!(await this.#planner.open())) {
-        this.#finished.resolve();
-      }
-    } else {
-      this.#planner.resume(record.root, record.repository);
-      await this.offerAgain();
+    if (record.repository !== null) {
+      this.#learnRepository(record.repository);
     }
+    if (!isRepositoryCopy(request)) {
+      this.#roots.beginSingle(record.root);
+    } else if (record.repository === null) {
+      await this.#list();
+    }
+    this.#roots.begin();
   }
 
-  #commit(): void {
+  /** Lists both ends, and writes down which names the copy is about. */
+  async #list(): Promise<void> {
+    const { request, ledger, events, source } = this.#parts;
+    const { tags } = ledger;
+    const creations = creationsAt(source, request.source.repository);
+    const { rows, repository, warnings } = await listTagsToCopy({ ...this.#parts, creations });
+    this.#beginStep();
+    tags.add(rows);
+    ledger.opened(null, repository);
+    events.warn(warnings);
+    events.append({ type: "tags", data: tags.tally() });
+    this.#learnRepository(repository);
+  }
+
+  #learnRepository(repository: TargetRepository): void {
+    this.#repository = repository;
+    this.#offers.mayExist = repository !== "new";
+  }
+
+  #beginStep(): void {
+    if (this.#stopped) {
+      throw endedError();
+    }
+    this.book();
+  }
+
+  #commit(): () => void {
     if (this.#stopped || !this.#parts.ledger.commit(this.#parts.now())) {
       throw endedError();
     }
-    this.#committing = true;
+    this.#pushes += 1;
+    return () => {
+      this.#pushes -= 1;
+      if (this.#refusal !== null && this.#pushes === 0) {
+        this.#finished.reject(this.#refusal);
+      }
+    };
+  }
+
+  /** Something that ends the run, though not what is being pushed at the moment. */
+  #failed(error: unknown): void {
+    if (errorDetailOf(error).code === "cancelled" && this.#pushes > 0) {
+      this.#refusal ??= error;
+    } else {
+      this.#finished.reject(error);
+    }
   }
 
   #pump(): void {
-    const plan = this.#planner.plan;
-    if (plan === null || this.#stopped) {
+    if (this.#stopped) {
       return;
     }
-    if (plan.done) {
-      this.#finished.resolve();
-      return;
-    }
-    this.#publisher.pump(plan);
-    this.#checkForLoop();
+    this.#publisher.pump();
+    this.#roots.open();
+    this.#whenIdle();
   }
 
   /** Digests make loops impossible, except with algorithms that cannot be verified here. */
-  #checkForLoop(): void {
-    const plan = this.#planner.plan;
-    if (plan === null || plan.done || plan.missingBlobs > 0 || !this.#planner.idle || !this.#publisher.idle) {
+  #whenIdle(): void {
+    const isBusy = !this.#roots.idle || !this.#planner.idle || !this.#publisher.idle;
+    if (this.#stopped || isBusy || this.#plan.missingBlobs > 0) {
       return;
     }
     const { host } = this.#parts.request.source;
-    this.#finished.reject(
-      manifestError({ host, digest: plan.rootDigest }, "refers to itself through its own children"),
-    );
-  }
-
-  async #offer(blobs: { digest: string; sizeBytes: number; sinceMs: number }[], mayExist: boolean): Promise<void> {
-    const { id, request } = this.#parts;
-    const offers = blobs.map(({ digest, sizeBytes, sinceMs }) => ({
-      id: offerId(id, request, digest),
-      digest,
-      sizeBytes,
-      targetRepository: request.target.repository,
-      sourceHost: request.source.host,
-      sourceRepository: request.source.repository,
-      mayExist,
-      since: sinceMs,
-      ...(request.background === true ? { background: true } : {}),
-    }));
-    for (let from = 0; from < offers.length && !this.#stopped; from += OFFERS_PER_CALL) {
-      await this.#parts.sendOffers(offers.slice(from, from + OFFERS_PER_CALL));
+    for (const key of this.#plan.roots) {
+      const digest = this.#plan.digestOf(key) ?? "";
+      this.#roots.fail([key], manifestError({ host, digest }, "refers to itself through its own children"));
     }
   }
-}
 
-/** Names a blob of a copy at the target's host. */
-export function offerId(job: string, request: CopyRequest, digest: string): string {
-  return `${job}/${request.target.repository}@${digest}`;
+  async #finish(): Promise<void> {
+    const { request, ledger, events, target } = this.#parts;
+    const { tags } = ledger;
+    try {
+      if (tags.firstFailure() !== null) {
+        throw tagsFailed(tags);
+      }
+      if (request.prune !== undefined) {
+        await prune({ request, target, tags, events, beginStep: () => this.#beginStep() }, request.prune);
+      }
+      this.#finished.resolve();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
 }

@@ -4,13 +4,12 @@ import type { ErrorDetail } from "../registry/errors.ts";
 import type { EventLog } from "./events.ts";
 import { unexplained } from "./failures.ts";
 import type { CopyRecord, Ledger } from "./ledger.ts";
-import { offerId } from "./run.ts";
+import { offerId } from "./offers.ts";
 
 export interface Booked {
   /** Digests of blobs that are at the target now. */
   arrived: string[];
-  /** Of the first blob that failed. */
-  failure: ErrorDetail | null;
+  failed: { digest: string; error: ErrorDetail }[];
 }
 
 /** Synchronous, so one transaction. Settlements of unknown offers, and repeated ones, change nothing. */
@@ -20,7 +19,7 @@ export function bookSettlements(
   record: CopyRecord,
   settlements: Settlement[],
 ): Booked {
-  const booked: Booked = { arrived: [], failure: null };
+  const booked: Booked = { arrived: [], failed: [] };
   for (const settlement of settlements) {
     const { id, digest, outcome, error, warnings } = settlement;
     const sizeBytes = id === offerId(record.id, record.request, digest) ? ledger.settle(settlement) : null;
@@ -31,7 +30,7 @@ export function bookSettlements(
     events.append({ type: "blob", data: { digest, sizeBytes, state: outcome } });
     events.warn(warnings);
     if (outcome === "failed") {
-      booked.failure ??= error ?? unexplained(record.request.target.host, digest);
+      booked.failed.push({ digest, error: error ?? unexplained(record.request.target.host, digest) });
     } else {
       booked.arrived.push(digest);
     }

@@ -1,6 +1,6 @@
 /** Puts a copy's ledger into the form that the API shows. Pure. */
 import { formatReference } from "../registry/reference.ts";
-import type { CopyView } from "./contract.ts";
+import type { CopyView, TagTally } from "./contract.ts";
 import type { CopyRecord, LedgerSums } from "./ledger.ts";
 
 /**
@@ -10,18 +10,22 @@ import type { CopyRecord, LedgerSums } from "./ledger.ts";
 export function copyView(
   record: CopyRecord,
   sums: LedgerSums,
+  tags: TagTally,
   requests: { source: number; target: number },
   warnings: string[],
 ): CopyView {
   const ended = record.doneMs !== null;
+  const hasRoot = record.state === "succeeded" && record.request.dryRun !== true && tags.skipped === 0;
   return {
     id: record.id,
     state: record.state,
+    dryRun: record.request.dryRun === true,
     source: { reference: formatReference(record.request.source), digest: record.root },
     target: {
       reference: formatReference(record.request.target),
-      digest: record.state === "succeeded" ? record.root : null,
+      digest: hasRoot ? record.root : null,
     },
+    tags,
     blobs: sums.blobs,
     bytes: sums.bytes,
     manifests: sums.manifests,

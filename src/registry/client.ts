@@ -3,11 +3,13 @@ import { headBlob, openBlob } from "./blobs.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import type { HostSettings, Registry } from "./contract.ts";
 import type { Gate } from "./gate.ts";
+import { deleteTag } from "./deletion.ts";
 import type { HostClient } from "./host-client.ts";
 import { getManifest, headManifest, putManifest } from "./manifests.ts";
 import type { Refusal } from "./reach.ts";
 import { listReferrers } from "./referrers.ts";
 import { Requester } from "./requester.ts";
+import { readSmallBlob } from "./small-blob.ts";
 import { listTags } from "./tags.ts";
 import { createTransport } from "./transport.ts";
 import { cancelUpload, patchBlob, putBlob, startUpload, uploadOffset } from "./uploads.ts";
@@ -65,9 +67,11 @@ export function createRegistry(options: RegistryOptions): Registry {
     getManifest: (repository, reference) => getManifest(client, repository, reference),
     putManifest: (repository, reference, manifest) => putManifest(client, repository, reference, manifest),
     listTags: (repository, page) => listTags(client, repository, page),
+    deleteTag: (repository, tag) => deleteTag(client, repository, tag),
     listReferrers: (repository, digest, how) => listReferrers(client, repository, digest, how),
     headBlob: (repository, digest) => headBlob(client, repository, digest),
     openBlob: (repository, digest, how) => openBlob(client, repository, digest, how),
+    readSmallBlob: (repository, digest) => readSmallBlob(client, repository, digest),
     startUpload: (repository, how) => startUpload(client, repository, how),
     putBlob: (upload, how) => putBlob(client, upload, how),
     patchBlob: (upload, how) => patchBlob(client, upload, how),

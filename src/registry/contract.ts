@@ -112,6 +112,9 @@ export interface Registry {
     options?: { limit?: number; cursor?: string },
   ): Promise<{ tags: string[]; next: string | null } | null>;
 
+  /** DELETE of a tag, by its name alone: what it stands for keeps its other tags. `gone`: there is no such tag. */
+  deleteTag(repository: string, tag: string): Promise<"deleted" | "gone" | "unsupported">;
+
   /**
    * The manifests whose `subject` is this digest, from all pages of the referrers API, or from the fallback tag where there
    * is no such API. With `artifactType` only those of this type. `listedTags`: all tags of the repository where they are
@@ -127,6 +130,9 @@ export interface Registry {
   headBlob(repository: string, digest: string): Promise<number | null>;
   /** GET of a blob from `fromByte` on. The caller reads or cancels the stream. */
   openBlob(repository: string, digest: string, options: { fromByte?: number; signal: AbortSignal }): Promise<BlobBody>;
+
+  /** A small blob whole, its digest checked; null: it has more than 4 MiB. */
+  readSmallBlob(repository: string, digest: string): Promise<Uint8Array | null>;
 
   /** POST of an upload, with `mount` as a cross-repository mount first: `mounted` when that sufficed. */
   startUpload(

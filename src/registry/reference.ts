@@ -40,6 +40,16 @@ const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
  * @throws CopyError `invalid_request` that says what is wrong, where, and what is expected.
  */
 export function parseReference(text: string, field = "reference"): Reference {
+  return withDefaultTag(parseName(text, field));
+}
+
+/** As everywhere with containers: a name without tag and digest is that of the tag `latest`. */
+export function withDefaultTag(name: Reference): Reference {
+  return name.tag === undefined && name.digest === undefined ? { ...name, tag: "latest" } : name;
+}
+
+/** As {@link parseReference}, only that a name without tag and digest stays one: it is that of a repository. */
+export function parseName(text: string, field = "reference"): Reference {
   const fail = (problem: string): never => {
     throw new CopyError({
       code: "invalid_request",
@@ -104,7 +114,7 @@ export function parseReference(text: string, field = "reference"): Reference {
   return {
     host,
     repository,
-    ...(tag !== undefined ? { tag } : digest === undefined ? { tag: "latest" } : {}),
+    ...(tag === undefined ? {} : { tag }),
     ...(digest === undefined ? {} : { digest }),
   };
 }

@@ -169,7 +169,7 @@ describe("DELETE /v1/registries/{host}/learned", () => {
 
 describe("the priority of a copy", () => {
   const copyWith = (priority?: "interactive" | "normal" | "background") =>
-    copyRequestOf({ source, target, ...(priority === undefined ? {} : { priority }) }, env);
+    copyRequestOf({ source, target, ...(priority === undefined ? {} : { priority }) }, env, 0);
 
   test.each([
     ["background", true],

@@ -101,20 +101,20 @@ test("a refusal comes as the problem it is, at once", async () => {
 
 test("an answer that is no problem is told with its status", async () => {
   const { client } = await serve((_request, response) => response.writeHead(403).end("<html>Forbidden</html>"));
-  await expect(client.create("a", "b", AbortSignal.timeout(5_000))).rejects.toMatchObject({
+  await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toMatchObject({
     problem: { status: 403, detail: expect.stringContaining("status 403") },
   });
 });
 
 test("what is not this service is said not to be", async () => {
   const { client } = await serve(json(200, { hello: "world" }));
-  await expect(client.create("a", "b", AbortSignal.timeout(5_000))).rejects.toThrow(/is not drayage/);
+  await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toThrow(/is not drayage/);
 });
 
 test("a service that is not there is named with the reason", async () => {
   const { client } = await serve(json(200, {}));
   closeServer();
-  await expect(client.create("a", "b", AbortSignal.timeout(5_000))).rejects.toThrow(/127\.0\.0\.1.*ECONNREFUSED/);
+  await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toThrow(/127\.0\.0\.1.*ECONNREFUSED/);
 });
 
 test("an abort ends the waiting with its own reason", async () => {

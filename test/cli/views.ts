@@ -7,8 +7,10 @@ export function view(changes: Partial<CopyView> = {}): CopyView {
   return {
     id: "cp_1",
     state: "running",
+    dryRun: false,
     source: { reference: "docker.io/library/alpine:3", digest: null },
     target: { reference: "r.example/alpine:3", digest: null },
+    tags: { all: 1, copied: 0, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 },
     blobs: { all: 0, copied: 0, mounted: 0, present: 0 },
     bytes: { all: 0, copied: 0, mounted: 0, present: 0 },
     manifests: { all: 0, copied: 0, present: 0 },

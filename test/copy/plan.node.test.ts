@@ -7,7 +7,14 @@ function some(...digests: string[]) {
 }
 
 function planOf(digest = "root"): CopyPlan {
-  return new CopyPlan("src.example", { digest, sizeBytes: 1 });
+  const plan = new CopyPlan("src.example");
+  plan.addRoot("tag", { digest, sizeBytes: 1 });
+  return plan;
+}
+
+/** What is ready, a root by its key and its digest. */
+function ready(plan: CopyPlan): string[] {
+  return plan.takeReady().map(({ digest, root }) => (root === null ? digest : `${root}=${digest}`));
 }
 
 function refusalOf(action: () => unknown): string {
@@ -24,10 +31,13 @@ function refusalOf(action: () => unknown): string {
 /** Publishes whatever is ready until nothing is, and answers the order. */
 function publishAll(plan: CopyPlan): string[] {
   const order: string[] = [];
-  for (let ready = plan.takeReady(); ready.length > 0; ready = plan.takeReady()) {
-    order.push(...ready);
-    for (const digest of ready) {
+  for (let some = plan.takeReady(); some.length > 0; some = plan.takeReady()) {
+    for (const { digest, root } of some) {
+      order.push(root === null ? digest : `${root}=${digest}`);
       plan.published(digest);
+      if (root !== null) {
+        plan.endRoot(root);
+      }
     }
   }
   return order;
@@ -38,19 +48,21 @@ describe("an image", () => {
     const plan = planOf();
     plan.add("root", { children: [], blobs: some("a", "b") });
     plan.blobArrived("a");
-    expect(plan.takeReady()).toEqual([]);
+    expect(ready(plan)).toEqual([]);
     plan.blobArrived("b");
-    expect(plan.takeReady()).toEqual(["root"]);
-    expect(plan.takeReady()).toEqual([]);
-    expect(plan.done).toBe(false);
+    expect(ready(plan)).toEqual(["tag=root"]);
+    expect(ready(plan)).toEqual([]);
+    expect(plan.roots).toEqual(["tag"]);
     plan.published("root");
-    expect(plan.done).toBe(true);
+    plan.endRoot("tag");
+    expect(plan.roots).toEqual([]);
+    expect(plan.size).toBe(0);
   });
 
   test("without blobs is ready at once", () => {
     const plan = planOf();
     plan.add("root", { children: [], blobs: [] });
-    expect(plan.takeReady()).toEqual(["root"]);
+    expect(ready(plan)).toEqual(["tag=root"]);
   });
 
   test("is not made ready by a blob that arrives twice, or that it does not name", () => {
@@ -59,7 +71,7 @@ describe("an image", () => {
     for (const digest of ["a", "a", "z"]) {
       plan.blobArrived(digest);
     }
-    expect(plan.takeReady()).toEqual([]);
+    expect(ready(plan)).toEqual([]);
     expect(plan.missingBlobs).toBe(1);
   });
 
@@ -68,7 +80,7 @@ describe("an image", () => {
     plan.add("root", { children: [], blobs: some("a") });
     expect(plan.add("root", { children: [], blobs: some("a", "b") })).toEqual({ children: [], blobs: [] });
     plan.blobArrived("a");
-    expect(plan.takeReady()).toEqual(["root"]);
+    expect(ready(plan)).toEqual(["tag=root"]);
   });
 });
 
@@ -82,8 +94,8 @@ describe("an index", () => {
     plan.blobArrived("b");
     expect(publishAll(plan)).toEqual(["image2", "inner"]);
     plan.blobArrived("a");
-    expect(publishAll(plan)).toEqual(["image1", "root"]);
-    expect(plan.done).toBe(true);
+    expect(publishAll(plan)).toEqual(["image1", "tag=root"]);
+    expect(plan.roots).toEqual([]);
   });
 
   test("waits for children that have not been read", () => {
@@ -92,7 +104,7 @@ describe("an index", () => {
     plan.add("one", { children: [], blobs: [] });
     expect(publishAll(plan)).toEqual(["one"]);
     plan.add("two", { children: [], blobs: [] });
-    expect(publishAll(plan)).toEqual(["two", "root"]);
+    expect(publishAll(plan)).toEqual(["two", "tag=root"]);
   });
 
   test("does not wait for a child that the target has", () => {
@@ -100,7 +112,7 @@ describe("an index", () => {
     plan.add("root", { children: some("one", "two"), blobs: [] });
     plan.published("one");
     plan.published("two");
-    expect(publishAll(plan)).toEqual(["root"]);
+    expect(publishAll(plan)).toEqual(["tag=root"]);
   });
 
   test("shares blobs and children: each is asked for once, and serves all who name it", () => {
@@ -115,7 +127,7 @@ describe("an index", () => {
     plan.blobArrived("a");
     expect(publishAll(plan)).toEqual(["both", "left"]);
     plan.blobArrived("b");
-    expect(publishAll(plan)).toEqual(["right", "root"]);
+    expect(publishAll(plan)).toEqual(["right", "tag=root"]);
   });
 
   test("counts an entry that is no manifest as there once its blob is there, without pushing it", () => {
@@ -124,7 +136,7 @@ describe("an index", () => {
     plan.add("thing", { children: [], blobs: some("thing") }, false);
     expect(publishAll(plan)).toEqual([]);
     plan.blobArrived("thing");
-    expect(publishAll(plan)).toEqual(["root"]);
+    expect(publishAll(plan)).toEqual(["tag=root"]);
   });
 });
 
@@ -141,8 +153,8 @@ describe("bounds", () => {
     const plan = planOf("x");
     plan.add("x", { children: some("y"), blobs: [] });
     expect(plan.add("y", { children: some("x"), blobs: [] }).children).toEqual([]);
-    expect(plan.takeReady()).toEqual([]);
-    expect(plan.done).toBe(false);
+    expect(ready(plan)).toEqual([]);
+    expect(plan.roots).toEqual(["tag"]);
   });
 
   test("indexes within indexes", () => {

@@ -15,6 +15,12 @@ export class MemoryRegistry implements Registry {
   readonly tags = new Map<string, string>();
   /** Runs before an operation is answered; may throw or wait. */
   before: (operation: string) => Promise<void> | void = () => {};
+  /** Whether tags can be deleted. */
+  deletes = true;
+  /** Small blobs by digest. */
+  readonly configs = new Map<string, Uint8Array>();
+  /** Digests of the blobs that a look finds. */
+  readonly blobs = new Set<string>();
   /** What `OCI-Subject` would say. */
   subject: string | null = null;
 
@@ -68,11 +74,21 @@ export class MemoryRegistry implements Registry {
     return new CopyError({ code, side: "target", host: this.host, operation: "test", retryable: false, message });
   }
 
+  async deleteTag(_repository: string, tag: string): Promise<"deleted" | "gone" | "unsupported"> {
+    await this.#ask(`DELETE ${tag}`);
+    return this.deletes ? (this.tags.delete(tag) ? "deleted" : "gone") : "unsupported";
+  }
+
   listReferrers(): Promise<ReferrerList | null> {
     return unused();
   }
-  headBlob(): Promise<number | null> {
-    return unused();
+  async headBlob(_repository: string, digest: string): Promise<number | null> {
+    await this.#ask(`HEAD ${digest}`);
+    return this.blobs.has(digest) ? 10 : null;
+  }
+  async readSmallBlob(_repository: string, digest: string): Promise<Uint8Array | null> {
+    await this.#ask(`READ ${digest}`);
+    return this.configs.get(digest) ?? null;
   }
   openBlob(): Promise<BlobBody> {
     return unused();

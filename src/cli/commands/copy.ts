@@ -1,16 +1,17 @@
-/** `drayage copy`: one copy, by a service started for it or by one that runs elsewhere, shown until its end. */
-import type { CopyView } from "../../job/contract.ts";
+/** `drayage copy`: one copy, of an image or of a repository, by a service started for it or by one that runs elsewhere, shown until its end. */
+import type { CopyView, TagView } from "../../job/contract.ts";
 import { CopyError } from "../../registry/errors.ts";
-import { parseReference } from "../../registry/reference.ts";
-import { ServiceClient, ServiceError } from "../client.ts";
+import { parseName, type Reference } from "../../registry/reference.ts";
+import { ServiceClient, ServiceError, type CopyBody } from "../client.ts";
 import { noDisplay, plainDisplay, terminalDisplay, type Display } from "../display/display.ts";
 import { failureText, problemText } from "../display/problem-text.ts";
 import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf, problemOfFailure } from "../failure.ts";
+import { bodyOf, type CopyChoices } from "./copy-options.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
 import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
 import { openService, type Service, type ServiceOptions } from "./service.ts";
 
-export interface CopyOptions extends ServiceOptions {
+export interface CopyOptions extends ServiceOptions, CopyChoices {
   json?: true;
   quiet?: true;
 }
@@ -25,28 +26,35 @@ export async function copyCommand(
   options: CopyOptions,
   io: CommandIo,
 ): Promise<number> {
-  let ended: { view: CopyView; status: number };
+  let ended: Ended;
   try {
-    checkReference(source, "SOURCE");
+    const { tag, digest } = checkReference(source, "SOURCE");
     checkReference(target, "TARGET");
-    ended = await runCopy(source, target, options, io);
+    if (options.keepGoing === true && options.failFast === true) {
+      throw new UsageError("--fail-fast", "--fail-fast and --keep-going say the opposite; give one of them.");
+    }
+    const isRepository = tag === undefined && digest === undefined;
+    ended = await runCopy(bodyOf(source, target, options), isRepository, options, io);
   } catch (error) {
     return tellFailure(error, options, io);
   }
   if (options.json === true) {
-    io.stdout.write(`${JSON.stringify(ended.view)}\n`);
+    const { view, results } = ended;
+    io.stdout.write(`${JSON.stringify(results === null ? view : { ...view, results })}\n`);
   } else if (ended.view.state !== "succeeded") {
     io.stderr.write(`${failureText(ended.view)}\n`);
   }
   return ended.status;
 }
 
-async function runCopy(
-  source: string,
-  target: string,
-  options: CopyOptions,
-  io: CommandIo,
-): Promise<{ view: CopyView; status: number }> {
+interface Ended {
+  view: CopyView;
+  /** Of a repository, with `--json`: what became of each tag. */
+  results: TagView[] | null;
+  status: number;
+}
+
+async function runCopy(body: CopyBody, isRepository: boolean, options: CopyOptions, io: CommandIo): Promise<Ended> {
   using interruption = new Interruption(io);
   const { giveUp } = interruption;
   let service: Service | null = null;
@@ -58,14 +66,15 @@ async function runCopy(
     const client = new ServiceClient(service.address);
     const { started, event } = display;
     const work = async (): Promise<CopyView> => {
-      const accepted = await client.create(source, target, giveUp);
+      const accepted = await client.create(body, giveUp);
       // Unheard is as good as heard: the embedded service ends with the command, another one was asked.
       interruption.cancelBy = () => void client.cancel(accepted.id, giveUp).catch(() => undefined);
       started(accepted);
       return client.follow(accepted.id, event, giveUp);
     };
     view = await Promise.race([work(), diedInMidCopy(service)]);
-    return { view, status: statusOf(view, interruption.signal) };
+    const results = isRepository && options.json === true ? await client.tags(view.id, giveUp) : null;
+    return { view, results, status: statusOf(view, interruption.signal) };
   } catch (error) {
     throw giveUp.aborted ? giveUp.reason : error;
   } finally {
@@ -89,9 +98,9 @@ function statusOf(view: CopyView, stopped: StopSignal | null): number {
   return stopped === null ? EXIT_FAILED : SIGNAL_STATUS[stopped];
 }
 
-function checkReference(text: string, name: string): void {
+function checkReference(text: string, name: string): Reference {
   try {
-    parseReference(text, name);
+    return parseName(text, name);
   } catch (error) {
     if (error instanceof CopyError) {
       throw new UsageError(name, error.detail.message);

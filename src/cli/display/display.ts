@@ -4,8 +4,8 @@
  */
 import type { CopyEvent, CopyView } from "../../job/contract.ts";
 import type { Output } from "../commands/io.ts";
-import { blobDoneLine, progressLines, summaryLine } from "./format.ts";
-import { apply, newModel } from "./model.ts";
+import { blobDoneLine, progressLines, summaryLine, tagDoneLine } from "./format.ts";
+import { apply, endedTags, newModel, type CopyModel } from "./model.ts";
 
 export interface Display {
   started: (view: CopyView) => void;
@@ -32,11 +32,7 @@ export function plainDisplay(output: { write(text: string): unknown }, now: () =
       if (event.type === "warning") {
         output.write(`warning: ${event.data.message}\n`);
       }
-      if (event.type !== "blob") {
-        return;
-      }
-      const blob = model.blobs.get(event.data.digest);
-      const line = blob === undefined ? null : blobDoneLine(blob);
+      const line = lineOf(model, event);
       if (line !== null) {
         output.write(`${line}\n`);
       }
@@ -47,6 +43,18 @@ export function plainDisplay(output: { write(text: string): unknown }, now: () =
       }
     },
   };
+}
+
+/** Of a repository the tags say enough; its blobs would be thousands of lines. */
+function lineOf(model: CopyModel, event: CopyEvent): string | null {
+  if (event.type === "tag") {
+    return tagDoneLine(event.data);
+  }
+  if (event.type === "tags") {
+    return `${event.data.all} tags, ${event.data.all - endedTags(event.data)} of them to be compared`;
+  }
+  const blob = event.type === "blob" && model.tags === null ? model.blobs.get(event.data.digest) : undefined;
+  return blob === undefined ? null : blobDoneLine(blob);
 }
 
 /** Lines redrawn in place. The cursor comes back with `ended`, and by log-update's own exit hook otherwise. */
@@ -75,6 +83,8 @@ export async function terminalDisplay(
       apply(model, event, now());
       if (event.type === "warning") {
         draw.persist(`warning: ${event.data.message}`);
+      } else if (event.type === "tag" && event.data.state === "failed") {
+        draw.persist(tagDoneLine(event.data) ?? "");
       }
       if (now() - drawnAtMs >= REDRAW_MS) {
         redraw();

@@ -1,7 +1,7 @@
 /** Turns a copy into lines of text that fit the terminal. Pure: no stream is touched here. */
 import prettyBytes from "pretty-bytes";
-import { ENDED_STATES, type CopyView } from "../../job/contract.ts";
-import { totals, underWay, type BlobProgress, type CopyModel } from "./model.ts";
+import { ENDED_STATES, type CopyView, type TagTally, type TagView } from "../../job/contract.ts";
+import { endedTags, totals, underWay, type BlobProgress, type CopyModel } from "./model.ts";
 
 export interface Screen {
   columns: number;
@@ -58,13 +58,15 @@ function restLine(model: CopyModel, hidden: number, active: number): string | nu
 
 function totalLine(model: CopyModel, screen: Screen, nowMs: number): string {
   const total = totals(model, nowMs);
+  const tags = model.tags === null ? [] : [`${endedTags(model.tags)}/${model.tags.all} tags`];
   if (total.allBlobs === 0) {
-    return "Reading manifests …";
+    return ["Reading manifests …", ...tags].join("  ");
   }
   const part = total.allBytes === 0 ? 1 : total.doneBytes / total.allBytes;
   const words = [
     `${bytes(total.doneBytes)} of ${bytes(total.allBytes)} ${percent(part).trim()}`,
     `${total.doneBlobs}/${total.allBlobs} blobs`,
+    ...tags,
   ];
   if (total.bytesPerSecond > 0) {
     words.push(`${bytes(total.bytesPerSecond)}/s`);
@@ -80,10 +82,12 @@ export function summaryLine(view: CopyView): string {
   const took = view.times.doneAt === null ? 0 : Date.parse(view.times.doneAt) - Date.parse(view.times.acceptedAt);
   const digest = view.target.digest ?? view.source.digest;
   const what = `${view.source.reference} → ${view.target.reference}`;
+  const verb = view.dryRun ? "Would copy" : "Copied";
+  const many = tagWords(view.tags);
   const nothing = view.blobs.copied + view.blobs.mounted + view.manifests.copied === 0;
   const names = digest === null ? "" : `, ${digest}`;
   if (nothing) {
-    return `Nothing to do: ${what} is the same already (${duration(took)}${names})`;
+    return `Nothing to do: ${what} is the same already (${many}${duration(took)}${names})`;
   }
   const blobs = [`${view.blobs.copied} copied`];
   if (view.blobs.mounted > 0) {
@@ -92,7 +96,28 @@ export function summaryLine(view: CopyView): string {
   if (view.blobs.present > 0) {
     blobs.push(`${view.blobs.present} already there`);
   }
-  return `Copied ${what}: ${bytes(view.bytes.copied)}, blobs ${blobs.join(", ")}, in ${duration(took)}${names}`;
+  return `${verb} ${what}: ${many}${bytes(view.bytes.copied)}, blobs ${blobs.join(", ")}, in ${duration(took)}${names}`;
+}
+
+/** What became of the tags of a repository, ready for more words; "" for a single one. */
+export function tagWords({ all, copied, unchanged, skipped, failed, obsolete, deleted }: TagTally): string {
+  const parts = Object.entries({ copied, unchanged, skipped, failed, "no longer chosen": obsolete, deleted })
+    .filter(([, count]) => count > 0)
+    .map(([word, count]) => `${count} ${word}`);
+  return all + obsolete + deleted > 1 ? `${all} tags (${parts.join(", ")}), ` : "";
+}
+
+/** One plain line per tag that something was done for; null for one that needed nothing. */
+export function tagDoneLine({ source, target, digest, state, error }: TagView): string | null {
+  const name =
+    source === null || source === target || target === null ? (source ?? target ?? "") : `${source} → ${target}`;
+  if (state === "failed") {
+    return `failed ${name}: ${error?.message ?? "without an explanation"}`;
+  }
+  if (state !== "copied" && state !== "deleted") {
+    return null;
+  }
+  return digest === null ? `${state} ${name}` : `${state} ${name} (${shortDigest(digest)})`;
 }
 
 /** One plain line per blob that has ended; null for one that still waits. */

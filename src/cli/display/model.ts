@@ -1,5 +1,5 @@
 /** What is known of a running copy, gathered from its events. Pure: the time is an argument; nothing is drawn here. */
-import type { BlobEvent, CopyEvent, CopyView } from "../../job/contract.ts";
+import type { BlobEvent, CopyEvent, CopyView, TagTally, TagView } from "../../job/contract.ts";
 
 export interface BlobProgress {
   digest: string;
@@ -14,6 +14,8 @@ export interface CopyModel {
   /** In order of appearance. */
   blobs: Map<string, BlobProgress>;
   warnings: string[];
+  /** Of a repository's copy, once its tags are known. */
+  tags: TagTally | null;
   /** Bytes sent so far at moments of the last seconds, oldest first: what the speed is measured on. */
   samples: { atMs: number; bytes: number }[];
 }
@@ -36,7 +38,14 @@ const SPEED_WINDOW_MS = 5_000;
 const SPEED_MINIMUM_MS = 1_000;
 
 export function newModel(nowMs: number): CopyModel {
-  return { view: null, startedAtMs: nowMs, blobs: new Map(), warnings: [], samples: [{ atMs: nowMs, bytes: 0 }] };
+  return {
+    view: null,
+    startedAtMs: nowMs,
+    blobs: new Map(),
+    warnings: [],
+    tags: null,
+    samples: [{ atMs: nowMs, bytes: 0 }],
+  };
 }
 
 /** Takes one event in. */
@@ -58,6 +67,12 @@ export function apply(model: CopyModel, event: CopyEvent, nowMs: number): void {
           blob.doneBytes = Math.min(bytes, blob.sizeBytes);
         }
       }
+      break;
+    case "tags":
+      model.tags = { ...event.data };
+      break;
+    case "tag":
+      countTag(model, event.data);
       break;
     case "manifest":
       break;
@@ -86,6 +101,17 @@ export function totals(model: CopyModel, nowMs: number): Totals {
   const bytesPerSecond = speed(model, nowMs);
   const leftMs = bytesPerSecond > 0 ? ((allBytes - doneBytes) / bytesPerSecond) * 1_000 : null;
   return { doneBytes, allBytes, doneBlobs, allBlobs: model.blobs.size, bytesPerSecond, leftMs };
+}
+
+/** How many names have come to their end. */
+export function endedTags(tags: TagTally): number {
+  return tags.copied + tags.unchanged + tags.skipped + tags.failed;
+}
+
+function countTag(model: CopyModel, { state }: TagView): void {
+  if (model.tags !== null && state !== "waiting" && state !== "planned" && state !== "cancelled") {
+    model.tags[state] += 1;
+  }
 }
 
 function applyBlob(model: CopyModel, event: BlobEvent): void {

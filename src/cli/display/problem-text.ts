@@ -7,12 +7,16 @@ import type { Problem } from "../client.ts";
 export function failureText(view: CopyView): string {
   const what = `${view.source.reference} → ${view.target.reference}`;
   if (view.state === "cancelled") {
-    return `Cancelled: ${what}. The target's tag is as it was.`;
+    return view.tags.all > 1
+      ? `Cancelled: ${what}. ${view.tags.copied} of ${view.tags.all} tags had been copied; the others are as they were.`
+      : `Cancelled: ${what}. The target's tag is as it was.`;
   }
   if (view.error === null) {
     return `The copy failed: ${what}, without an explanation.`;
   }
-  return `The copy failed: ${what}. ${errorText(view.error)}`;
+  const { all, copied, unchanged } = view.tags;
+  const rest = all > 1 ? ` ${copied + unchanged} of ${all} tags are at the target.` : "";
+  return `The copy failed: ${what}. ${errorText(view.error)}${rest}`;
 }
 
 /** For an answer of the service other than a copy. */

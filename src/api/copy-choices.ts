@@ -1,0 +1,123 @@
+/** From the body of a request to what a copy chooses and does: expressions, ranges, templates, all checked. Pure. */
+import { MOMENT_FORMS, parseMoment } from "../copy/moment.ts";
+import type { CopyRequest, ExistingTagPolicy, PruneRule, TagSelection } from "../copy/request.ts";
+import { describeExpressionFault } from "../copy/tag-expression.ts";
+import { dependsOnTag, describeTemplateFault, namesDigest } from "../copy/templates.ts";
+import { describeRangeFault } from "../copy/versions.ts";
+import { DEFAULT_PRUNE_MAX, type CopyRequestBody } from "./copy-request-schema.ts";
+import type { FieldError } from "./problem.ts";
+
+type Choices = Omit<CopyRequest, "source" | "target">;
+
+/** What the planner cannot do yet is refused rather than ignored. */
+const NOT_SERVED = ["platforms", "index", "referrers", "digest_tags"] as const;
+
+/** What is wrong goes into `errors`; the answer is of no use then. */
+export function choicesOf(body: CopyRequestBody, nowMs: number, errors: FieldError[]): Choices {
+  for (const field of NOT_SERVED) {
+    if (body[field] !== undefined && body[field] !== false) {
+      errors.push({ field, message: "is not served yet; leave it out to copy images with all their platforms" });
+    }
+  }
+  const tags = selectionOf(body.tags, nowMs, errors);
+  const targetTag = templateOf(body.target_tag, "target_tag", errors);
+  if (targetTag !== undefined && !dependsOnTag(targetTag)) {
+    errors.push({ field: "target_tag", message: "gives all tags one name; have {tag} in it" });
+  }
+  const existing = existingOf(body, errors);
+  const prune = pruneOf(body, errors);
+  return {
+    ...(body.priority === "background" ? { background: true } : {}),
+    ...(tags === undefined ? {} : { tags }),
+    ...(targetTag === undefined ? {} : { targetTag }),
+    ...platformsOf(body),
+    ...attachedOf(body),
+    ...(existing === undefined ? {} : { existing }),
+    ...(body.deep === true ? { deep: true } : {}),
+    ...(body.include_foreign === true ? { includeForeign: true } : {}),
+    ...(body.dry_run === true ? { dryRun: true } : {}),
+    ...(body.fail_fast === true ? { failFast: true } : {}),
+    ...(prune === undefined ? {} : { prune }),
+  };
+}
+
+function selectionOf(tags: CopyRequestBody["tags"], nowMs: number, errors: FieldError[]): TagSelection | undefined {
+  if (tags === undefined) {
+    return undefined;
+  }
+  const { include, exclude, semver, latest, latest_by: by, newer_than: newerThan, immutable } = tags;
+  for (const [name, list = []] of Object.entries({ include, exclude, immutable })) {
+    for (const [at, expression] of list.entries()) {
+      note(errors, `tags.${name}.${at}`, describeExpressionFault(expression));
+    }
+  }
+  note(errors, "tags.semver", semver === undefined ? null : describeRangeFault(semver));
+  const newerThanMs = newerThan === undefined ? undefined : parseMoment(newerThan, nowMs);
+  note(errors, "tags.newer_than", newerThanMs === null ? `must be ${MOMENT_FORMS}` : null);
+  note(errors, "tags.latest_by", by !== undefined && latest === undefined ? "needs latest, the number of tags" : null);
+  return {
+    ...(include === undefined ? {} : { include }),
+    ...(exclude === undefined ? {} : { exclude }),
+    ...(semver === undefined ? {} : { semver }),
+    ...(latest === undefined ? {} : { latest: { count: latest, by: by ?? "semver" } }),
+    ...(newerThanMs === undefined || newerThanMs === null ? {} : { newerThanMs }),
+    ...(immutable === undefined ? {} : { immutable }),
+  };
+}
+
+function existingOf(body: CopyRequestBody, errors: FieldError[]): ExistingTagPolicy | undefined {
+  const { existing, backup_tag: backupTag } = body;
+  if (existing !== "backup") {
+    note(errors, "backup_tag", backupTag === undefined ? null : 'needs "existing": "backup"');
+    return existing === undefined ? undefined : { kind: existing };
+  }
+  const tag = templateOf(backupTag, "backup_tag", errors);
+  if (tag === undefined) {
+    note(errors, "backup_tag", 'is missing; give the tag that the old image gets, such as "{tag}-{date}"');
+    return undefined;
+  }
+  note(errors, "backup_tag", dependsOnTag(tag) ? null : "gives all old images one tag; have {tag} in it");
+  return { kind: "backup", tag };
+}
+
+function pruneOf({ prune, target_tag: targetTag }: CopyRequestBody, errors: FieldError[]): PruneRule | undefined {
+  if (prune === undefined) {
+    return undefined;
+  }
+  const isUnknown =
+    targetTag !== undefined && describeTemplateFault(targetTag, "tag") === null && namesDigest(targetTag);
+  note(errors, "prune", isUnknown ? "cannot tell which tags are chosen while target_tag has a digest in it" : null);
+  return { maxTags: prune.max ?? DEFAULT_PRUNE_MAX, dryRun: prune.dry_run ?? true };
+}
+
+function platformsOf({ platforms, index }: CopyRequestBody): Pick<CopyRequest, "platforms"> {
+  return platforms === undefined ? {} : { platforms: { wanted: platforms, index: index ?? "sparse" } };
+}
+
+function attachedOf({ referrers, digest_tags: digestTags }: CopyRequestBody): Pick<CopyRequest, "attached"> {
+  if ((referrers === undefined || referrers === false) && digestTags !== true) {
+    return {};
+  }
+  const { artifact_types: artifactTypes, annotations } = typeof referrers === "object" ? referrers : {};
+  const wanted = {
+    ...(artifactTypes === undefined ? {} : { artifactTypes }),
+    ...(annotations === undefined ? {} : { annotations }),
+  };
+  return {
+    attached: {
+      ...(referrers === undefined || referrers === false ? {} : { referrers: wanted }),
+      ...(digestTags === true ? { digestTags } : {}),
+    },
+  };
+}
+
+function templateOf(template: string | undefined, field: string, errors: FieldError[]): string | undefined {
+  note(errors, field, template === undefined ? null : describeTemplateFault(template, "tag"));
+  return template;
+}
+
+function note(errors: FieldError[], field: string, message: string | null): void {
+  if (message !== null) {
+    errors.push({ field, message });
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * When images were created: what `newer_than` and `latest` by creation go by. The registry does not say, so the manifest is
+ * read (of an index the first image), and the config it names.
+ */
+import { type Descriptor, parseManifest } from "../copy/graph.ts";
+import type { CreationLookup } from "../copy/tag-selection.ts";
+import type { Manifest, Registry } from "../registry/contract.ts";
+import { CopyError } from "../registry/errors.ts";
+
+/** Images asked about at once: an object may have six connections waiting for answers. */
+const ASKED_AT_ONCE = 6;
+/** The standard annotation (image-spec, "Pre-Defined Annotation Keys"). */
+const CREATED = "org.opencontainers.image.created";
+
+/** Asks the source. An image that cannot be read, or does not say, is missing in the answer. */
+export function creationsAt(source: Registry, repository: string): CreationLookup {
+  return async (tags) => {
+    const createdAtMs = new Map<string, number>();
+    const waiting = [...tags];
+    const work = async (): Promise<void> => {
+      for (let tag = waiting.shift(); tag !== undefined; tag = waiting.shift()) {
+        const atMs = await createdAt(source, repository, tag);
+        if (atMs !== null) {
+          createdAtMs.set(tag, atMs);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: ASKED_AT_ONCE }, work));
+    return createdAtMs;
+  };
+}
+
+async function createdAt(source: Registry, repository: string, tag: string): Promise<number | null> {
+  try {
+    const manifest = await source.getManifest(repository, tag);
+    const { children } = graphOf(source.host, manifest);
+    // Attestations stand behind the images of an index.
+    const [first] = children;
+    const image = first === undefined ? manifest : await source.getManifest(repository, first.digest);
+    return (
+      momentOf(annotationOf(manifest)) ??
+      momentOf(annotationOf(image)) ??
+      momentOf(await configOf(source, repository, image))
+    );
+  } catch (error) {
+    // A tag that is gone or damaged fails by itself when it is copied; here it only has no date.
+    if (error instanceof CopyError && ["not_found", "manifest_invalid", "unsupported"].includes(error.detail.code)) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+function graphOf(host: string, { digest, mediaType, bytes }: Manifest) {
+  return parseManifest({ host, digest, mediaType, bytes });
+}
+
+async function configOf(source: Registry, repository: string, image: Manifest): Promise<unknown> {
+  const config: Descriptor | undefined = graphOf(source.host, image).blobs[0];
+  const bytes = config === undefined ? null : await source.readSmallBlob(repository, config.digest);
+  return bytes === null ? null : fieldOf(jsonOf(bytes), "created");
+}
+
+function annotationOf({ bytes }: Manifest): unknown {
+  return fieldOf(fieldOf(jsonOf(bytes), "annotations"), CREATED);
+}
+
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return value;
+  } catch {
+    return null;
+  }
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? Object.entries(value).find(([key]) => key === name)?.[1] : null;
+}
+
+/** Reproducible builds write 1970, or the year 1: nobody created anything then. */
+function momentOf(text: unknown): number | null {
+  const atMs = typeof text === "string" ? Date.parse(text) : Number.NaN;
+  return atMs > 0 ? atMs : null;
+}

@@ -1,0 +1,126 @@
+/**
+ * Begins the copy of a repository: lists the tags of both ends, chooses, names them at the target, and says which of them
+ * need no look at all. Asks for lists (and, where a condition wants it, for creation dates); writes nothing.
+ */
+import { isDigestTag } from "../copy/digest-tags.ts";
+import { sourceMissing } from "../copy/opening.ts";
+import type { CopyRequest } from "../copy/request.ts";
+import { type CreationLookup, immutableTags, selectTags } from "../copy/tag-selection.ts";
+import { fillTemplate, namesDigest } from "../copy/templates.ts";
+import type { Registry } from "../registry/contract.ts";
+import { CopyError } from "../registry/errors.ts";
+import { formatReference } from "../registry/reference.ts";
+import { listAllTags } from "../registry/tags.ts";
+import type { NewTag } from "./tag-ledger.ts";
+
+export interface ListingParts {
+  request: CopyRequest;
+  source: Registry;
+  target: Registry;
+  now: () => number;
+  creations: CreationLookup;
+}
+
+export interface Listing {
+  rows: NewTag[];
+  repository: "new" | "unknown";
+  warnings: string[];
+}
+
+/** @throws CopyError when the source cannot be listed, two tags would get one name, or the target's list is needed and missing. */
+export async function listTagsToCopy(parts: ListingParts): Promise<Listing> {
+  const { request, source, target, creations } = parts;
+  const [listed, known] = await Promise.all([
+    listAllTags(source, "source", request.source.repository),
+    // Without the right to list, every tag is asked for by itself; only pruning needs the list.
+    listAllTags(target, "target", request.target.repository).catch((error: unknown) => {
+      if (request.prune !== undefined) {
+        throw error;
+      }
+      return "unlisted" as const;
+    }),
+  ]);
+  if (listed === null) {
+    throw sourceMissing(request);
+  }
+  const { tags, undated } = await selectTags(listed, request.tags ?? {}, creations);
+  const there = known === "unlisted" ? null : new Set(known ?? []);
+  const rows = rowsOf(parts, tags, there);
+  const warnings = warningsOf(request, listed.length, tags.length, undated);
+  if (request.prune !== undefined && there !== null && tags.length > 0) {
+    rows.push(...obsoleteRows(parts, rows, undated, there));
+  }
+  return { rows, repository: known === null ? "new" : "unknown", warnings };
+}
+
+function rowsOf({ request, now }: ListingParts, tags: string[], there: Set<string> | null): NewTag[] {
+  const { existing, deep } = request;
+  const isImmutable = immutableTags(request.tags);
+  const nowMs = now();
+  const sources = new Map<string, string>();
+  return tags.map((tag) => {
+    const name = nameAtTarget(request, tag, nowMs);
+    const other = name === null ? undefined : sources.get(name);
+    if (other !== undefined) {
+      throw sameName(tag, other, name ?? "");
+    }
+    if (name !== null) {
+      sources.set(name, tag);
+    }
+    const held = name === null || there === null ? null : there.has(name);
+    const isSettled = held === true && deep !== true;
+    const settled = isImmutable(tag) ? "unchanged" : existing?.kind === "skip" ? "skipped" : "waiting";
+    return { source: tag, target: name, held, state: isSettled ? settled : "waiting" };
+  });
+}
+
+/** Null: it has the digest in it, which is not known yet. */
+function nameAtTarget({ source, targetTag = "{tag}" }: CopyRequest, tag: string, nowMs: number): string | null {
+  if (namesDigest(targetTag)) {
+    return null;
+  }
+  const values = { host: source.host, repository: source.repository, tag, now: nowMs };
+  return fillTemplate(targetTag, "tag", values, "target_tag");
+}
+
+/** Tags of the target that no chosen tag is named to. What belongs to an image by its digest is never among them. */
+function obsoleteRows(parts: ListingParts, rows: NewTag[], undated: string[], there: Set<string>): NewTag[] {
+  const kept = new Set(rows.map(({ target }) => target));
+  for (const tag of undated) {
+    // Whether it is still wanted nobody can tell.
+    kept.add(nameAtTarget(parts.request, tag, parts.now()));
+  }
+  return [...there]
+    .filter((tag) => !kept.has(tag) && !isDigestTag(tag))
+    .map((tag) => ({ source: "", target: tag, held: true, state: "obsolete" as const }));
+}
+
+function warningsOf(request: CopyRequest, listed: number, chosen: number, undated: string[]): string[] {
+  const name = formatReference(request.source);
+  const warnings: string[] = [];
+  if (request.tags === undefined) {
+    warnings.push(
+      `${name} names no tag, so all its tags are copied: ${listed}. Name one (${name}:latest), or choose with tags.`,
+    );
+  } else if (chosen === 0) {
+    warnings.push(`None of the ${listed} tags of ${name} is chosen.`);
+  }
+  if (undated.length > 0) {
+    const some = undated.slice(0, 5).join(", ");
+    warnings.push(
+      `${undated.length} tags were left out, since their images do not say when they were created: ${some}.`,
+    );
+  }
+  return warnings;
+}
+
+function sameName(tag: string, other: string, name: string): CopyError {
+  return new CopyError({
+    code: "invalid_request",
+    side: "request",
+    host: "",
+    operation: "choose tags",
+    retryable: false,
+    message: `target_tag gives the tags ${other} and ${tag} one name, ${name}; choose fewer tags, or have {tag} in it.`,
+  });
+}
