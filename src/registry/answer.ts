@@ -47,6 +47,8 @@ export interface AnswerContext {
   elsewhere: string | null;
   /** The `Authorization` that was sent, null for none: decides the advice, and is kept out of the message. */
   authorization: string | null;
+  /** Where the answer came from; what of its query may be a secret is kept out of the message. */
+  url: URL;
   nowMs: number;
 }
 
@@ -97,7 +99,7 @@ export function quotaOf(headers: Headers): Quota | null {
 
 /** The error for an answer that is none of those the operation can use. Reads and ends its body. */
 export async function refusalOf(response: Response, context: AnswerContext): Promise<CopyError> {
-  const words = await readWords(response, context.authorization);
+  const words = await readWords(response, secretsOf(context));
   const { status } = response;
   const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), context.nowMs);
   // Its code too, where the words are others: that is what its documentation speaks of.
@@ -132,8 +134,7 @@ export async function refusalOf(response: Response, context: AnswerContext): Pro
   });
 }
 
-async function readWords(response: Response, authorization: string | null): Promise<RegistryWords> {
-  const secrets = authorization === null ? [] : secretsIn(authorization);
+async function readWords(response: Response, secrets: readonly string[]): Promise<RegistryWords> {
   try {
     const { bytes } = await readBounded(response, MAX_ERROR_BODY_BYTES);
     return wordsOf(new TextDecoder().decode(bytes), secrets);
@@ -144,15 +145,34 @@ async function readWords(response: Response, authorization: string | null): Prom
   }
 }
 
-/** What of an `Authorization` a registry might repeat: all of it, its value, and of Basic the password. */
-function secretsIn(authorization: string): string[] {
-  const value = authorization.replace(/^\S+\s+/, "");
-  if (!/^basic\s/i.test(authorization)) {
-    return [authorization, value];
+/**
+ * What was sent and might be repeated: the `Authorization`, its value, of Basic the password; and whatever the query has
+ * besides the API's own parameters, which is a signature or the state of an upload.
+ */
+function secretsOf({ authorization, url }: AnswerContext): string[] {
+  const secrets = [...url.searchParams].filter(([name]) => !API_PARAMETERS.has(name)).map(([, value]) => value);
+  if (authorization === null) {
+    return secrets;
   }
-  const pair = new TextDecoder().decode(Uint8Array.from(atob(value), (character) => character.charCodeAt(0)));
-  return [authorization, value, pair.slice(pair.indexOf(":") + 1)];
+  const value = authorization.replace(/^\S+\s+/, "");
+  secrets.push(authorization, value);
+  if (/^basic\s/i.test(authorization)) {
+    const pair = new TextDecoder().decode(Uint8Array.from(atob(value), (character) => character.charCodeAt(0)));
+    secrets.push(pair.slice(pair.indexOf(":") + 1));
+  }
+  return secrets;
 }
+
+/** Distribution-spec: everything a client puts into a query by itself. */
+const API_PARAMETERS: ReadonlySet<string> = new Set([
+  "artifactType",
+  "digest",
+  "digest-algorithm",
+  "from",
+  "last",
+  "mount",
+  "n",
+]);
 
 /** GitHub answers its secondary limits with 403 and `Retry-After`. */
 function isSecondaryLimit(response: Response): boolean {

@@ -270,6 +270,7 @@ export class Requester {
       missing: call.missing ?? "not_found",
       elsewhere,
       authorization: authorization?.header ?? null,
+      url: answer.url,
       nowMs: this.#options.now(),
     });
   }

@@ -39,9 +39,9 @@ export function redact(text: string, secrets: readonly string[]): string {
   return secrets.filter((each) => each.length > 3).reduce((left, each) => left.replaceAll(each, "[secret]"), text);
 }
 
-/** Addresses without their queries, which may be signatures of stores or the state of an upload. */
+/** Addresses and paths without their queries, which may be signatures of stores or the state of an upload. */
 function withoutQueries(text: string): string {
-  return text.replaceAll(/(\bhttps?:\/\/[^\s?"'<>]*|\/v2\/[^\s?"'<>]*)\?[^\s"'<>]+/g, "$1?…");
+  return text.replaceAll(/([^\s?"'<>]*\/[^\s?"'<>]*)\?[^\s"'<>]+/g, "$1?…");
 }
 
 function sentenceOf(error: Record<string, unknown>): string {

@@ -65,12 +65,18 @@ export class Home implements AsyncDisposable {
     command = builtCommand(),
   ): Promise<Home> {
     const folder = await mkdtemp(join(tmpdir(), "drayage-e2e-"));
+    await mkdir(join(folder, ".docker"));
+    const home = new Home(folder, command);
+    await home.login(credentials);
+    return home;
+  }
+
+  /** Replaces the credentials, as a `docker login` at each of these registries would. */
+  async login(credentials: Readonly<Record<string, Credentials>>): Promise<void> {
     const auths = Object.entries(credentials).map(([host, { user, password }]) => {
       return [host, { auth: Buffer.from(`${user}:${password}`).toString("base64") }] as const;
     });
-    await mkdir(join(folder, ".docker"));
-    await writeFile(join(folder, ".docker/config.json"), JSON.stringify({ auths: Object.fromEntries(auths) }));
-    return new Home(folder, command);
+    await writeFile(join(this.folder, ".docker/config.json"), JSON.stringify({ auths: Object.fromEntries(auths) }));
   }
 
   /** Starts the command and lets it run. */
