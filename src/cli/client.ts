@@ -104,6 +104,14 @@ export class ServiceClient {
     await this.#ask(`/v1/copies/${encodeURIComponent(id)}`, { method: "DELETE", signal });
   }
 
+  /** Any other question in JSON; what is answered is for the caller to check. @throws ServiceError */
+  async ask(method: string, path: string, signal: AbortSignal, body?: object): Promise<unknown> {
+    const sent =
+      body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+    const response = await this.#ask(path, { method, signal, ...sent });
+    return response.json().catch(() => null);
+  }
+
   /** Any authenticated question, to see whether the service takes its settings. @throws ServiceError */
   async probe(signal: AbortSignal): Promise<void> {
     await this.#ask("/v1/copies?limit=1", { signal });

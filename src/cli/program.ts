@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { copyCommand, type CopyOptions } from "./commands/copy.ts";
 import { addChoices } from "./commands/copy-options.ts";
 import type { CommandIo } from "./commands/io.ts";
+import { addKeysCommands } from "./commands/keys-options.ts";
 import { serveCommand, type ServeOptions } from "./commands/serve.ts";
 import { EXIT_DONE, EXIT_WRONG_USE } from "./failure.ts";
 import { newToken, tokenHash } from "./token.ts";
@@ -172,6 +173,8 @@ function newProgram(io: CommandIo, ended: (status: number) => void): Command {
     .action(async (options: ServeOptions) => {
       ended(await serveCommand(options, io));
     });
+
+  addKeysCommands(program, io, ended);
 
   program
     .command("token")

@@ -47,7 +47,7 @@ function keyWith(actions: readonly Action[], more: object = {}): Promise<MadeKey
 
 /** Everything that somebody outside could tell one answer from another by. */
 async function seen(answer: Response) {
-  return { status: answer.status, headers: [...answer.headers].sort(), body: await answer.text() };
+  return { status: answer.status, headers: Object.fromEntries(answer.headers), body: await answer.text() };
 }
 
 async function copied(token: string | undefined, body: object = IN_SCOPE, headers = {}): Promise<CopyView> {

@@ -171,19 +171,19 @@ describe("the list of keys", () => {
   });
 });
 
-function entry(id: string, by: Pick<Principal, "id" | "limits" | "budget">, key?: string) {
+function entry(id: string, maker: Pick<Principal, "id" | "limits" | "budget">, key?: string) {
   return {
     id,
     source: "ghcr.io/acme/app:1",
     target: "quay.io/acme/app:1",
     fingerprint: "same",
     hosts: [],
-    by,
+    by: maker,
     ...(key === undefined ? {} : { key }),
   };
 }
 
-function by(limits: Limits, id = "key_a", budget = id) {
+function limitedBy(limits: Limits, id = "key_a", budget = id) {
   return { id, limits, budget };
 }
 
@@ -191,7 +191,7 @@ describe("copies at once", () => {
   test("are never more than allowed, however many are asked for in the same moment", async () => {
     const index = indexOf("burst");
     const answers = await Promise.all(
-      Array.from({ length: 30 }, (_, count) => index.register(entry(`c${count}`, by({ copiesAtOnce: 3 })))),
+      Array.from({ length: 30 }, (_, count) => index.register(entry(`c${count}`, limitedBy({ copiesAtOnce: 3 })))),
     );
     expect(answers.filter(({ kind }) => kind === "created")).toHaveLength(3);
     expect(answers.filter(({ kind }) => kind === "limited")).toHaveLength(27);
@@ -200,7 +200,7 @@ describe("copies at once", () => {
 
   test("are counted until they end, whatever way", async () => {
     const index = indexOf("end");
-    const limited = by({ copiesAtOnce: 1 });
+    const limited = limitedBy({ copiesAtOnce: 1 });
     for (const [count, state] of (["succeeded", "failed", "cancelled"] as const).entries()) {
       expect(await index.register(entry(`c${count}`, limited))).toMatchObject({ kind: "created" });
       await index.changed(`c${count}`, "running");
@@ -215,7 +215,7 @@ describe("copies at once", () => {
 
   test("one that was registered and never began stops counting, one that runs does not", async () => {
     const index = indexOf("never-began");
-    const limited = by({ copiesAtOnce: 1 });
+    const limited = limitedBy({ copiesAtOnce: 1 });
     await index.register(entry("never-began", limited));
     await age(index, HOUR_MS);
     expect(await index.register(entry("runs", limited))).toMatchObject({ kind: "created" });
@@ -228,7 +228,7 @@ describe("copies at once", () => {
 describe("copies per hour", () => {
   test("are counted over the last 60 minutes, and the answer says when there is room again", async () => {
     const index = indexOf("hour");
-    const limited = by({ copiesPerHour: 2 });
+    const limited = limitedBy({ copiesPerHour: 2 });
     await index.register(entry("a", limited));
     await age(index, 40 * 60 * 1000);
     await index.register(entry("b", limited));
@@ -248,15 +248,15 @@ describe("a limit", () => {
   test("binds its own budget alone, and all who share that", async () => {
     const index = indexOf("budgets");
     const limits = { copiesAtOnce: 1 };
-    expect(await index.register(entry("a", by(limits, "key_a", "shared")))).toMatchObject({ kind: "created" });
-    expect(await index.register(entry("b", by(limits, "key_b", "shared")))).toMatchObject({ kind: "limited" });
-    expect(await index.register(entry("c", by(limits, "key_c")))).toMatchObject({ kind: "created" });
+    expect(await index.register(entry("a", limitedBy(limits, "key_a", "shared")))).toMatchObject({ kind: "created" });
+    expect(await index.register(entry("b", limitedBy(limits, "key_b", "shared")))).toMatchObject({ kind: "limited" });
+    expect(await index.register(entry("c", limitedBy(limits, "key_c")))).toMatchObject({ kind: "created" });
     expect(await index.register(entry("d", ROOT))).toMatchObject({ kind: "created" });
   });
 
   test("does not stand in the way of a request that is sent again", async () => {
     const index = indexOf("again");
-    const limited = by({ copiesAtOnce: 1, copiesPerHour: 1 });
+    const limited = limitedBy({ copiesAtOnce: 1, copiesPerHour: 1 });
     expect(await index.register(entry("a", limited, "k"))).toEqual({ kind: "created", id: "a" });
     expect(await index.register(entry("a", limited, "k"))).toEqual({ kind: "created", id: "a" });
     expect(await index.register(entry("b", limited, "k"))).toEqual({ kind: "known", id: "a" });
@@ -265,7 +265,7 @@ describe("a limit", () => {
 
   test("that refuses a copy leaves its idempotency key unused", async () => {
     const index = indexOf("unused");
-    const limited = by({ copiesAtOnce: 1 });
+    const limited = limitedBy({ copiesAtOnce: 1 });
     await index.register(entry("a", limited));
     expect(await index.register(entry("b", limited, "k"))).toMatchObject({ kind: "limited" });
     await index.changed("a", "succeeded");
@@ -275,12 +275,12 @@ describe("a limit", () => {
 
 test("an idempotency key is its principal's: the same text of another is another key", async () => {
   const index = indexOf("idempotency");
-  expect(await index.register(entry("a", by({}, "key_a"), "k"))).toEqual({ kind: "created", id: "a" });
-  expect(await index.register({ ...entry("b", by({}, "key_b"), "k"), fingerprint: "other" })).toEqual({
+  expect(await index.register(entry("a", limitedBy({}, "key_a"), "k"))).toEqual({ kind: "created", id: "a" });
+  expect(await index.register({ ...entry("b", limitedBy({}, "key_b"), "k"), fingerprint: "other" })).toEqual({
     kind: "created",
     id: "b",
   });
-  expect(await index.register(entry("c", by({}, "key_a"), "k"))).toEqual({ kind: "known", id: "a" });
+  expect(await index.register(entry("c", limitedBy({}, "key_a"), "k"))).toEqual({ kind: "known", id: "a" });
 });
 
 describe("what a viewer sees of the list", () => {
@@ -299,7 +299,7 @@ describe("what a viewer sees of the list", () => {
   async function filled(name: string): Promise<Index> {
     const index = indexOf(name);
     for (const [id, owner, source, target] of copies) {
-      await index.register({ ...entry(id, by({}, owner)), source, target });
+      await index.register({ ...entry(id, limitedBy({}, owner)), source, target });
     }
     return index;
   }
@@ -369,5 +369,5 @@ test("what was in the tables before anybody but the operator had keys is the ope
   const again = indexOf("migrated");
   expect(await again.find("old")).toMatchObject({ owner: "root", state: "running" });
   expect(await again.register(entry("a", ROOT, "k"))).toEqual({ kind: "known", id: "old" });
-  expect(await again.register(entry("b", by({}), "k"))).toEqual({ kind: "created", id: "b" });
+  expect(await again.register(entry("b", limitedBy({}), "k"))).toEqual({ kind: "created", id: "b" });
 });

@@ -40,9 +40,16 @@ export async function openService(options: ServiceOptions, io: CommandIo): Promi
   if (options.plainHttp.length > 0) {
     refuseWithServer("--plain-http");
   }
-  const url = serverUrl(options.server);
-  const token = io.env["DRAYAGE_TOKEN"] || tokenOfServe(defaultStateFolder(io.env), url);
-  return { address: { url: url.href, token }, ...REMOTE };
+  return { address: serverAddress(options.server, io), ...REMOTE };
+}
+
+/**
+ * A service that runs elsewhere, with the token from the environment or that of a `drayage serve` of this user.
+ * @throws UsageError when the text is no URL, or one with a password.
+ */
+export function serverAddress(server: string, io: CommandIo): ServiceAddress {
+  const url = serverUrl(server);
+  return { url: url.href, token: io.env["DRAYAGE_TOKEN"] || tokenOfServe(defaultStateFolder(io.env), url) };
 }
 
 /** A service elsewhere neither ends with the command nor waits for it. */
