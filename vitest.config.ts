@@ -10,6 +10,18 @@ import { defineConfig } from "vitest/config";
 const API_TOKEN = "token-of-the-tests";
 const API_TOKEN_HASH = `sha256:${createHash("sha256").update(API_TOKEN).digest("hex")}`;
 
+/** Registries of clouds in tests inside workerd, which answer for the clouds themselves. Everything secret is a marker. */
+const CLOUD_CREDENTIALS = {
+  "111122223333.dkr.ecr.eu-west-1.amazonaws.com": {
+    kind: "ecr",
+    access_key_id: "mark-aws-id",
+    secret_access_key: "mark-aws-secret",
+  },
+  "team.azurecr.io": { kind: "acr", tenant_id: "t", client_id: "c", client_secret: "mark-azure-secret" },
+  "registry.cloudflare.com": { kind: "cloudflare", account_id: "0".repeat(32), api_token: "mark-cloudflare-token" },
+  "registry.cloudflare.com/open": { kind: "basic", username: "u", password: "mark-basic-password" },
+};
+
 export default defineConfig({
   test: {
     projects: [
@@ -26,7 +38,13 @@ export default defineConfig({
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
             // As under the `drayage` command: the registries of the tests listen on loopback.
-            miniflare: { bindings: { LOCAL: "true", TOKENS: [API_TOKEN_HASH] } },
+            miniflare: {
+              bindings: {
+                LOCAL: "true",
+                TOKENS: [API_TOKEN_HASH],
+                REGISTRY_CREDENTIALS: JSON.stringify(CLOUD_CREDENTIALS),
+              },
+            },
           }),
         ],
         test: {

@@ -52,7 +52,7 @@ export async function signed(
     url,
     headers: Object.fromEntries(signedHeaders),
     body,
-    secrets: [keys.secretAccessKey, keys.sessionToken ?? ""],
+    secrets: [keys.secretAccessKey, keys.sessionToken ?? "", keys.accessKeyId],
   };
 }
 
