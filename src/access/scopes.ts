@@ -28,7 +28,8 @@ export function copyRefusal(
   if (!mayDo(principal, "copy")) {
     return { side: "action", message: `${principal.name} may not copy.` };
   }
-  if (request.prune !== undefined && !mayDo(principal, "prune")) {
+  const removes = request.prune !== undefined && !request.prune.dryRun && request.dryRun !== true;
+  if (removes && !mayDo(principal, "prune")) {
     return { side: "action", message: `${principal.name} may not remove tags: prune is not among its actions.` };
   }
   if (!inScope(source, principal.scopes.sources)) {

@@ -12,7 +12,7 @@ import { UsageError } from "./failure.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const SETTINGS: readonly string[] = ["hosts", "queue_policy", "max_wait_seconds"];
+const SETTINGS: readonly string[] = ["hosts", "queue_policy", "max_wait_seconds", "oidc", "access"];
 
 /** Where the configuration file is looked for when no option names one. */
 export function defaultConfigFile(env: Environment, home = homedir()): string {
@@ -32,6 +32,10 @@ export interface FileSettings {
   queuePolicy?: unknown;
   /** Who has waited longer than this goes first; undefined: not said. */
   maxWaitSeconds?: unknown;
+  /** Issuers of tokens whom `serve` believes, and whom they admit; undefined: none. */
+  oidc?: unknown;
+  /** Cloudflare Access before `serve`; undefined: it is not. */
+  access?: unknown;
 }
 
 /**
@@ -58,15 +62,15 @@ export function readSettings(file: string | undefined, env: Environment, home = 
     if (!SETTINGS.includes(key)) {
       throw new UsageError(
         "--config",
-        `${path}: unknown setting "${key}"; there are queue_policy, max_wait_seconds and, by host, [hosts."HOST"]`,
+        `${path}: unknown setting "${key}"; there are queue_policy, max_wait_seconds, oidc, access and, by host, [hosts."HOST"]`,
       );
     }
   }
-  const { hosts = {}, queue_policy: queuePolicy, max_wait_seconds: maxWaitSeconds } = settings;
+  const { hosts = {}, queue_policy: queuePolicy, max_wait_seconds: maxWaitSeconds, oidc, access } = settings;
   if (!isTable(hosts)) {
     throw new UsageError("--config", `${path}: "hosts" must be a table: [hosts."registry.example.com"]`);
   }
-  return { hosts, queuePolicy, maxWaitSeconds };
+  return { hosts, queuePolicy, maxWaitSeconds, oidc, access };
 }
 
 /** Adds the hosts of `--plain-http` to the settings; it wins over the file. */

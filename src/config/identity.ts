@@ -78,7 +78,10 @@ const Access = z.strictObject(
     team: z
       .string('the team\'s name is needed, such as "acme"')
       .transform((text) => text.toLowerCase().replace(/\.cloudflareaccess\.com$/, ""))
-      .refine((text) => /^[a-z0-9-]+$/.test(text), 'is not a team\'s name, such as "acme" of acme.cloudflareaccess.com'),
+      .refine(
+        (text) => /^[a-z0-9-]+$/.test(text),
+        'is not a team\'s name, such as "acme" of acme.cloudflareaccess.com',
+      ),
     audience: Audience,
     rules: Rules,
   },
@@ -86,7 +89,19 @@ const Access = z.strictObject(
 );
 
 const FIELDS: FieldHints = {
-  known: ["issuer", "audience", "jwks_uri", "team", "rules", "name", "claims", "scopes", "limits", "sources", "targets"],
+  known: [
+    "issuer",
+    "audience",
+    "jwks_uri",
+    "team",
+    "rules",
+    "name",
+    "claims",
+    "scopes",
+    "limits",
+    "sources",
+    "targets",
+  ],
   elsewhere: { sub: "claims go into the table claims of a rule", aud: "it is called audience here" },
 };
 

@@ -59,6 +59,11 @@ describe("a copy", () => {
       request("alpine", "registry.example.com/mirror/a:1", { prune: { maxTags: 1, dryRun: false } }),
       "action",
     ],
+    [
+      "that only says which tags it would remove",
+      request("alpine", "registry.example.com/mirror/a:1", { prune: { maxTags: 1, dryRun: true } }),
+      null,
+    ],
   ])("%s", (_, asked, side) => {
     expect(copyRefusal(principal, asked)?.side ?? null).toBe(side);
   });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { hostSettings, queueSettings } from "../../src/config.ts";
+import { hostSettings, issuerSettings, queueSettings } from "../../src/config.ts";
 import { workerVars } from "../../src/cli/embed/embed.ts";
 import { UsageError, exitStatusOf } from "../../src/cli/failure.ts";
 import {
@@ -52,6 +52,13 @@ describe("the configuration file", () => {
     expect(hostSettings(vars, "a.example").quotaReserve).toBe(20);
     expect(hostSettings(vars, "b.example").tls).toBe("disabled");
     expect(queueSettings(vars)).toEqual({ policy: "drayage", maxWaitMs: 5_000 });
+  });
+
+  test("may say whose tokens serve believes, which reaches the Worker", () => {
+    const toml = `[[oidc]]\nissuer = "https://gitlab.com"\naudience = "drayage"\n[[oidc.rules]]
+      claims = { project_path = "acme/app" }\nscopes = { sources = ["ghcr.io/acme/**"], actions = ["read"] }`;
+    const vars = workerVars({ settings: readSettings(file(toml), {}), tokenHashes: [] });
+    expect(issuerSettings(vars)).toMatchObject([{ issuer: "https://gitlab.com", rules: [{ name: "1" }] }]);
   });
 
   test("may be missing where nobody named it, and not where somebody did", () => {

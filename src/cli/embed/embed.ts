@@ -111,8 +111,15 @@ export function workerVars({
   settings,
   tokenHashes,
 }: Pick<EmbedOptions, "settings" | "tokenHashes">): Record<string, string> {
-  const { hosts, queuePolicy, maxWaitSeconds } = settings;
-  const vars = { HOSTS: hosts, TOKENS: tokenHashes, QUEUE_POLICY: queuePolicy, MAX_WAIT_SECONDS: maxWaitSeconds };
+  const { hosts, queuePolicy, maxWaitSeconds, oidc, access } = settings;
+  const vars = {
+    HOSTS: hosts,
+    TOKENS: tokenHashes,
+    QUEUE_POLICY: queuePolicy,
+    MAX_WAIT_SECONDS: maxWaitSeconds,
+    OIDC: oidc,
+    ACCESS: access,
+  };
   const given = Object.entries(vars).filter(([, value]) => value !== undefined);
   const texts = given.map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]);
   return { ...Object.fromEntries(texts), LOCAL: "true" };
