@@ -25,6 +25,12 @@ const METADATA_NAMES: ReadonlySet<string> = new Set(["metadata.tencentyun.com", 
 /** Public zones whose names resolve to whatever address is written in them, loopback included. */
 const ADDRESS_ZONES: readonly string[] = ["nip.io", "sslip.io", "xip.io", "localtest.me", "lvh.me", "vcap.me"];
 
+/** RFC 1035: no name that resolves has more. */
+export const MAX_NAME_CHARACTERS = 253;
+
+/** Enough of a name that is far too long to be recognised by. */
+const SHOWN_CHARACTERS = 60;
+
 export type Nearness =
   | "public"
   /** In somebody's own network. */
@@ -63,6 +69,11 @@ export function isLoopback(hostname: string): boolean {
 /** `[::1]` → `::1`; `localhost.` → `localhost`, which names the same host to a resolver. */
 export function bare(hostname: string): string {
   return hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.+$/, "");
+}
+
+/** The host of an address for a message: a registry may make it as long as a header can be. */
+export function shownHost({ host }: URL): string {
+  return host.length > MAX_NAME_CHARACTERS ? `${host.slice(0, SHOWN_CHARACTERS)}…` : host;
 }
 
 function kindOfName(name: string): HostKind {

@@ -7,7 +7,10 @@
  * Two rules, both asked: what the service may call at all, before every request (wire.ts), and where a registry may lead
  * its client, at every address a registry names (transport.ts, token.ts).
  */
-import { kindOf } from "./address.ts";
+import { kindOf, MAX_NAME_CHARACTERS } from "./address.ts";
+
+/** Signed addresses of stores have one to four thousand characters; servers refuse more than eight to sixteen thousand. */
+const MAX_ADDRESS_CHARACTERS = 16 * 1024;
 
 /** Why an address must not be called, as the end of a sentence that begins with the address; null: it may be. */
 export type Refusal = (url: URL) => string | null;
@@ -71,7 +74,11 @@ function formProblem(url: URL): string | null {
   if (url.protocol !== "https:" && url.protocol !== "http:") {
     return `has the scheme ${url.protocol}// instead of https://`;
   }
-  return url.username !== "" || url.password !== "" ? "carries user information in its address" : null;
+  if (url.username !== "" || url.password !== "") {
+    return "carries user information in its address";
+  }
+  const isTooLong = url.hostname.length > MAX_NAME_CHARACTERS || url.href.length > MAX_ADDRESS_CHARACTERS;
+  return isTooLong ? "is too long for an address" : null;
 }
 
 /** Whether the URL points to this host; a port that is not said is the scheme's own on both sides. */

@@ -2,6 +2,7 @@
  * Authorizations for one registry host: remembers how the host wants to be convinced, asks its token endpoint once per
  * set of scopes and lifetime however many ask, and keeps secrets from going anywhere but there.
  */
+import { shownHost } from "./address.ts";
 import { parseChallenges, type Challenge } from "./challenge.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import type { HostSettings } from "./contract.ts";
@@ -19,6 +20,9 @@ const EXPIRY_MARGIN_MS = 10_000;
 
 /** Refused values and tokens are few; what is older than so many others is forgotten. */
 const MAX_REMEMBERED = 200;
+
+/** Of the schemes that a host asks for and nobody here speaks, for the error. */
+const MAX_SCHEMES_CHARACTERS = 100;
 
 export interface TokenSourceOptions {
   settings: HostSettings;
@@ -208,8 +212,14 @@ export class TokenSource {
     const bearer = challenges.find(({ scheme, params }) => scheme === "bearer" && params.has("realm"));
     const wanted = bearer ?? challenges.find(({ scheme }) => scheme === "basic");
     if (!wanted) {
-      const schemes = challenges.map(({ scheme }) => scheme).join(", ") || "nothing that can be read";
-      throw this.#error("unsupported", `asks for authentication by ${schemes}; only Bearer and Basic are spoken here`);
+      const schemes = challenges
+        .map(({ scheme }) => scheme)
+        .join(", ")
+        .slice(0, MAX_SCHEMES_CHARACTERS);
+      throw this.#error(
+        "unsupported",
+        `asks for authentication by ${schemes || "nothing that can be read"}; only Bearer and Basic are spoken here`,
+      );
     }
     this.#wanted = wanted;
     const offered = splitScopes(wanted.params.get("scope"));
@@ -227,7 +237,7 @@ export class TokenSource {
     realm.hash = "";
     const problem = reachProblem(realm, this.#registry) ?? this.#options.refusalOf?.(realm) ?? null;
     if (problem !== null) {
-      throw this.#error("denied", `names the token realm ${realm.host}, which ${problem}`);
+      throw this.#error("denied", `names the token realm ${shownHost(realm)}, which ${problem}`);
     }
     return { realm, service: challenge.params.get("service") };
   }

@@ -3,6 +3,7 @@
  * the registry's own host, follows redirects by hand, counts requests and collects the registry's warnings. What an
  * answer means, and whether to try again, is decided above.
  */
+import { shownHost } from "./address.ts";
 import { discard } from "./body.ts";
 import type { HostSettings, Usage } from "./contract.ts";
 import { CopyError, type ErrorCode } from "./errors.ts";
@@ -55,7 +56,7 @@ export function createTransport(options: TransportOptions): Transport {
     if (problem === null) {
       return target;
     }
-    throw refuse(operation, "denied", `answered with ${what} that is not followed: ${target.host} ${problem}`);
+    throw refuse(operation, "denied", `answered with ${what} that is not followed: ${shownHost(target)} ${problem}`);
   };
 
   const parse = (location: string, from: URL, operation: string): URL => {
@@ -108,7 +109,7 @@ export function createTransport(options: TransportOptions): Transport {
           throw refuse(
             request.operation,
             "unsupported",
-            `answered ${request.method} with a redirect to ${parse(location, url, request.operation).origin}; ` +
+            `answered ${request.method} with a redirect to ${shownOrigin(parse(location, url, request.operation))}; ` +
               "set hostname and tls of this host so that it is reached there directly",
           );
         }
@@ -119,4 +120,8 @@ export function createTransport(options: TransportOptions): Transport {
       }
     },
   };
+}
+
+function shownOrigin(url: URL): string {
+  return `${url.protocol}//${shownHost(url)}`;
 }

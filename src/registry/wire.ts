@@ -2,6 +2,7 @@
  * One HTTP request on the wire, to a registry or a token endpoint: sent, timed, logged, its connection errors put into
  * words. Knows nothing of registries, authentication or redirects.
  */
+import { shownHost } from "./address.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import { CopyError, errorDetailOf, type ErrorDetail } from "./errors.ts";
 import type { Refusal } from "./reach.ts";
@@ -87,7 +88,7 @@ export function createWire(options: WireOptions): Wire {
     const { url, method, operation } = request;
     const refusal = refusalOf?.(url) ?? null;
     if (refusal !== null) {
-      const message = `${url.host} is not called: it ${refusal} ("${operation}")`;
+      const message = `${shownHost(url)} is not called: it ${refusal} ("${operation}")`;
       throw new CopyError({ code: "denied", side, host, operation, retryable: false, message });
     }
     const limit = new AbortController();

@@ -69,6 +69,28 @@ describe("what never ends", () => {
     expect(registry.seen).toHaveLength(11);
   });
 
+  it("redirects between two hosts are followed ten times as well", async () => {
+    let other = "";
+    await using there = await serve((_seen, response) => response.writeHead(302, { location: other }).end());
+    await using here = await serve((_seen, response) =>
+      response.writeHead(302, { location: `http://${there.host}/x` }).end(),
+    );
+    other = `http://${here.host}/v2/a/blobs/${BLOB}`;
+    const detail = await refusal(clientOf(here.host).registry.openBlob("a", BLOB, { signal: never }));
+    expect(detail).toMatchObject({ code: "unsupported", retryable: false });
+    expect(here.seen.length + there.seen.length).toBe(11);
+  });
+
+  it("redirects of a token endpoint are not followed at all", async () => {
+    await using registry = await serve((seen, response) =>
+      seen.url.startsWith("/token")
+        ? response.writeHead(302, { location: `http://${registry.host}/token` }).end()
+        : json(response, 401, {}, { "www-authenticate": `Bearer realm="http://${registry.host}/token"` }),
+    );
+    expect(await refusal(clientOf(registry.host).registry.getManifest("a", "latest"))).toMatchObject({ status: 302 });
+    expect(registry.seen).toHaveLength(2);
+  });
+
   it("challenges are answered once", async () => {
     let tokens = 0;
     await using registry = await serve((seen, response) =>
@@ -79,6 +101,42 @@ describe("what never ends", () => {
     const detail = await refusal(clientOf(registry.host).registry.getManifest("a", "latest"));
     expect(detail).toMatchObject({ code: "unauthorized", retryable: false });
     expect(registry.seen.length).toBeLessThan(6);
+  });
+});
+
+describe("a header without measure", () => {
+  const long = "x".repeat(100_000);
+  const at = (respond: () => Response) =>
+    clientOf("registry.example", {
+      settings: { hostname: "registry.example", tls: "enabled" },
+      credential: LOGIN,
+      fetch: async () => respond(),
+    });
+  const challenged = (challenge: string) => () =>
+    new Response(null, { status: 401, headers: { "www-authenticate": challenge } });
+  const redirected = (location: string) => () => new Response(null, { status: 307, headers: { location } });
+
+  it.each<[string, () => Response]>([
+    ["a realm with a host of 100 kB", challenged(`Bearer realm="https://${long}.example/token"`)],
+    ["a realm with a query of 100 kB", challenged(`Bearer realm="https://auth.example/token?${long}"`)],
+    ["fifty thousand challenges", challenged("x y=z,".repeat(50_000))],
+    ["a scheme of 100 kB", challenged(long)],
+    ["a redirect to a host of 100 kB", redirected(`https://${long}.example/x`)],
+    ["a redirect to a path of 100 kB", redirected(`https://store.example/${long}`)],
+    ["a redirect to 100 kB of nothing", redirected(`https://[${long}`)],
+  ])("%s ends in one request and one short error", async (_what, respond) => {
+    const { registry, lines } = at(respond);
+    const detail = await refusal(registry.getManifest("a", "latest"));
+    expect(detail.code).toMatch(/denied|unsupported/);
+    expect(detail.message.length).toBeLessThan(500);
+    expect(lines).toHaveLength(1);
+  });
+
+  it("as the address of an upload is not gone to", async () => {
+    const { registry } = at(() => new Response(null, { status: 202, headers: { location: `/v2/a?${long}` } }));
+    const detail = await refusal(registry.startUpload("a", { digest: BLOB, signal: never }));
+    expect(detail).toMatchObject({ code: "denied" });
+    expect(detail.message.length).toBeLessThan(500);
   });
 });
 
@@ -179,6 +237,19 @@ describe("a lie", () => {
     const digest = digestOf(new TextEncoder().encode(MANIFEST));
     expect((await refusal(registry.getManifest("a", digest))).message).toMatch(words);
     expect(lines.length).toBeLessThanOrEqual(6);
+  });
+
+  it("of gzip in the answer of a token endpoint is no token", async () => {
+    const { registry } = clientOf("registry.example", {
+      settings: { hostname: "registry.example", tls: "enabled" },
+      fetch: async (address) =>
+        address.includes("/token")
+          ? new Response(gzipSync('{"token":"t"}'), { headers: { "content-encoding": "gzip" } })
+          : new Response(null, { status: 401, headers: { "www-authenticate": 'Bearer realm="/token"' } }),
+    });
+    const detail = await refusal(registry.getManifest("a", "latest"));
+    expect(detail).toMatchObject({ code: "unauthorized", retryable: false });
+    expect(detail.message).toContain("without a usable token");
   });
 
   it("in a header of megabytes breaks off the answer", async () => {

@@ -91,6 +91,26 @@ describe("redirects", () => {
   });
 });
 
+describe("a registry that must not be called", () => {
+  it("is not, whoever asks", async () => {
+    await using registry = await serve((_seen, response) => response.end());
+    const { registry: client, lines } = clientOf(registry.host, { refusalOf: () => "is not among the allowed" });
+    const calls = [
+      client.headManifest("a", "latest"),
+      client.listTags("a"),
+      client.openBlob("a", DIGEST, { signal: never }),
+      client.startUpload("a", { digest: DIGEST, signal: never }),
+    ];
+    for (const call of calls) {
+      const detail = await refusal(call);
+      expect(detail).toMatchObject({ code: "denied", side: "source", host: registry.host, retryable: false });
+      expect(detail.message).toContain(`${registry.host} is not called: it is not among the allowed`);
+    }
+    expect(registry.seen).toEqual([]);
+    expect(lines).toEqual([]);
+  });
+});
+
 describe("every request", () => {
   it("names the service, and asks for bytes as they are", async () => {
     await using registry = await serve((_seen, response) => response.end("blob"));
