@@ -24,6 +24,7 @@ export function grantMicroseconds(waiting: number): number {
     putHandover: nothing,
     abandon: nothing,
     deleteOffers: nothing,
+    deleteOffersLater: nothing,
     putLease: nothing,
     deleteLease: nothing,
     putKnown: nothing,

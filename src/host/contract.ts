@@ -245,8 +245,11 @@ export interface RegistryHostRpc {
   offer(job: string, offers: BlobOffer[]): Promise<void>;
   /** Takes back everything a job has offered; running transfers find their lease lost. */
   withdraw(job: string): Promise<void>;
-  /** As a source: a slot now, or a place in the queue. Asking again with the same id changes nothing. */
-  borrow(request: LoanRequest): Promise<LoanAnswer>;
+  /**
+   * As a source: for each a slot now, or a place in the queue, in the order of the requests. Asking again with the same id
+   * changes nothing.
+   */
+  borrow(requests: LoanRequest[]): Promise<LoanAnswer[]>;
   /** As a source: gives borrowed slots (or places in the queue) back. */
   giveBack(returns: { id: string; outcome: Outcome }[]): Promise<void>;
   /** As a source: keeps borrowed slots from expiring. */

@@ -73,7 +73,7 @@ export class Endings {
     for (const id of ended) {
       this.#offers.remove(id);
     }
-    this.#port.deleteOffers(ended);
+    this.#port.deleteOffersLater(ended);
   }
 
   /** Ends that their jobs do not know of yet. */

@@ -31,7 +31,10 @@ export class Outbox {
   #flushing = false;
   #orders: string[] = [];
   #returns = new Map<string, { id: string; outcome: Outcome }[]>();
+  #loans = new Map<string, LoanRequest[]>();
   #settlements = new Map<string, Settlement[]>();
+  /** Jobs that are being told of ends: what ends meanwhile is told together after that. */
+  #telling = new Set<string>();
   #progress = new Map<string, { id: string; bytes: number }[]>();
   #warnings = new Map<string, string[]>();
 
@@ -48,6 +51,14 @@ export class Outbox {
   }
 
   giveBack(sourceHost: string, id: string, outcome: Outcome): void {
+    const asked = this.#loans.get(sourceHost);
+    if (asked?.some((request) => request.id === id) === true) {
+      // Not asked for yet: what is given back first would never be given back again. An earlier asking may stand, though.
+      this.#loans.set(
+        sourceHost,
+        asked.filter((request) => request.id !== id),
+      );
+    }
     push(this.#returns, sourceHost, { id, outcome });
     this.#flushSoon();
   }
@@ -68,14 +79,8 @@ export class Outbox {
   }
 
   borrow(sourceHost: string, request: LoanRequest): void {
-    this.#call(
-      sourceHost,
-      async (registry) => {
-        const answer = await registry.borrow(request);
-        this.#answers.borrowed(request.id, answer);
-      },
-      () => this.#answers.borrowed(request.id, undefined),
-    );
+    push(this.#loans, sourceHost, request);
+    this.#flushSoon();
   }
 
   keep(sourceHost: string, ids: string[]): void {
@@ -105,11 +110,12 @@ export class Outbox {
     for (const [sourceHost, returns] of drain(this.#returns)) {
       this.#giveBack(sourceHost, returns, 1);
     }
-    for (const [job, settlements] of drain(this.#settlements)) {
-      this.#tell(job, async (stub) => {
-        await stub.settled(settlements);
-        this.#answers.acknowledged(settlements.map((settlement) => settlement.id));
-      });
+    // After the returns: what was given back may be just what is asked for.
+    for (const [sourceHost, requests] of drain(this.#loans)) {
+      this.#borrow(sourceHost, requests);
+    }
+    for (const job of this.#settlements.keys()) {
+      this.#settle(job);
     }
     for (const [job, messages] of drain(this.#warnings)) {
       this.#tell(job, (stub) => stub.warned(messages));
@@ -117,6 +123,40 @@ export class Outbox {
     for (const [job, progress] of drain(this.#progress)) {
       this.#tell(job, (stub) => stub.progressed(progress));
     }
+  }
+
+  /** One call at a time to each job: what ends while it is told goes together with the next. */
+  #settle(job: string): void {
+    const settlements = this.#settlements.get(job);
+    if (settlements === undefined || this.#telling.has(job)) {
+      return;
+    }
+    this.#settlements.delete(job);
+    this.#telling.add(job);
+    this.#tell(
+      job,
+      async (stub) => {
+        await stub.settled(settlements);
+        this.#answers.acknowledged(settlements.map((settlement) => settlement.id));
+      },
+      () => {
+        this.#telling.delete(job);
+        this.#settle(job);
+      },
+    );
+  }
+
+  #borrow(sourceHost: string, requests: LoanRequest[]): void {
+    if (requests.length === 0) {
+      return;
+    }
+    const answered = (answers: (LoanAnswer | undefined)[]): void =>
+      requests.forEach(({ id }, index) => this.#answers.borrowed(id, answers[index]));
+    this.#call(
+      sourceHost,
+      async (registry) => answered(await registry.borrow(requests)),
+      () => answered([]),
+    );
   }
 
   /** Giving back twice does no harm, so it is repeated until it was heard. */
@@ -160,9 +200,11 @@ export class Outbox {
     );
   }
 
-  #tell(job: string, call: (stub: DurableObjectStub<CopyJob>) => Promise<unknown>): void {
+  #tell(job: string, call: (stub: DurableObjectStub<CopyJob>) => Promise<unknown>, after?: () => void): void {
     this.#waitUntil(
-      call(this.#env.JOBS.getByName(job)).catch((error: unknown) => this.#log(`call to job ${job} failed`, error)),
+      call(this.#env.JOBS.getByName(job))
+        .catch((error: unknown) => this.#log(`call to job ${job} failed`, error))
+        .finally(after),
     );
   }
 

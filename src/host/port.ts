@@ -18,6 +18,8 @@ export interface SchedulerPort {
   /** Null: there is none any more. */
   putHandover(offerId: string, kept: KeptHandover | null): void;
   deleteOffers(ids: string[]): void;
+  /** The same, soon: after a restart before that they are there once more. */
+  deleteOffersLater(ids: string[]): void;
   putLease(lease: Lease): void;
   deleteLease(id: string): void;
   putKnown(repository: string, digest: string, now: number): void;

@@ -42,6 +42,9 @@ import { UploadManners } from "./upload-manners.ts";
 /** The watchdog's round while anything is going on: it re-sends what was lost and writes down what was learned. */
 const ALARM_MS = 20_000;
 
+/** Rows that nobody misses when they are lost are written together after so long: each write of its own costs a commit. */
+const WRITE_LATER_MS = 250;
+
 interface Waiter<T> {
   resolve: (value: T) => void;
   reject: (error: Error) => void;
@@ -61,6 +64,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #sessions = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timerAtMs = Infinity;
+  #writing = false;
   #alarmAtMs = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -102,8 +106,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
 
   // --- called by other hosts ----------------------------------------------------------------------------------------
 
-  async borrow(request: LoanRequest): Promise<LoanAnswer> {
-    return this.#step((now) => this.#scheduler.borrow(request, now));
+  async borrow(requests: LoanRequest[]): Promise<LoanAnswer[]> {
+    return this.#step((now) => requests.map((request) => this.#scheduler.borrow(request, now)));
   }
 
   async giveBack(returns: { id: string; outcome: Outcome }[]): Promise<void> {
@@ -156,6 +160,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       this.#scheduler.tick(now);
       this.#store.putLimits(this.#limits.snapshot());
       this.#store.putMinutes(this.#limits.takeChangedMinutes(), now);
+      this.#store.writeLater();
       this.#store.trimKnown();
     });
   }
@@ -167,7 +172,19 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     const now = Date.now();
     const result = step(now);
     this.#arm(now);
+    this.#writeSoon();
     return result;
+  }
+
+  /** Writes what the store keeps for later, in one go. */
+  #writeSoon(): void {
+    if (!this.#writing && this.#store.hasLater) {
+      this.#writing = true;
+      setTimeout(() => {
+        this.#writing = false;
+        this.#store.writeLater();
+      }, WRITE_LATER_MS);
+    }
   }
 
   /** A timer for what is due soon, an alarm for what must survive this object; neither when nothing is going on. */
@@ -290,7 +307,10 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
         this.#step((now) => this.#scheduler.borrowed(id, loan, now)),
       lentAnswered: (loanId: string, taken: boolean) =>
         this.#step((now) => this.#scheduler.lentAnswered(loanId, taken, now)),
-      acknowledged: (ids: string[]) => this.#scheduler.acknowledged(ids),
+      acknowledged: (ids: string[]) => {
+        this.#scheduler.acknowledged(ids);
+        this.#writeSoon();
+      },
     };
     return new Outbox(this.env, this.#host, answers, (promise) => this.ctx.waitUntil(promise));
   }
@@ -305,6 +325,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       putAttempts: (id, attempts) => store.putAttempts(id, attempts),
       putHandover: (offerId, kept) => store.putHandover(offerId, kept),
       deleteOffers: (ids) => store.deleteOffers(ids),
+      deleteOffersLater: (ids) => store.deleteOffersLater(ids),
       putLease: (lease) => store.putLease(lease),
       deleteLease: (id) => store.deleteLease(id),
       putKnown: (repository, digest, now) => store.putKnown(repository, digest, now),

@@ -30,13 +30,49 @@ const STEPS = [
 
 export class HostStore {
   #sql: SqlStorage;
+  /**
+   * Not written yet, since losing it costs no more than a request: a candidate for a mount is only a hint, and a blob that
+   * ended without its row having gone is found at the registry after a restart.
+   */
+  #later = { known: new Map<string, Map<string, number>>(), ended: new Set<string>() };
 
   constructor(storage: DurableObjectStorage) {
     migrate(storage, STEPS);
     this.#sql = storage.sql;
   }
 
+  /** Whether {@link writeLater} has anything to write. */
+  get hasLater(): boolean {
+    return this.#later.known.size > 0 || this.#later.ended.size > 0;
+  }
+
+  /** Writes down what was kept for later. */
+  writeLater(): void {
+    const { known, ended } = this.#later;
+    if (known.size > 0) {
+      const rows = [...known].flatMap(([digest, places]) => [...places].map((place) => [digest, ...place]));
+      known.clear();
+      this.#sql.exec(
+        `INSERT OR REPLACE INTO known (digest, repository, at_ms)
+         SELECT value->>0, value->>1, value->>2 FROM json_each(?)`,
+        JSON.stringify(rows),
+      );
+    }
+    const ids = [...ended];
+    ended.clear();
+    this.deleteOffers(ids);
+  }
+
+  /** Deletes offers, at the latest with the next {@link writeLater}. */
+  deleteOffersLater(ids: string[]): void {
+    for (const id of ids) {
+      this.#later.ended.add(id);
+    }
+  }
+
   putOffers(job: string, offers: BlobOffer[]): void {
+    // One that ended may be offered anew: its old row must not be taken for the new one, nor the new one be deleted.
+    this.writeLater();
     for (let from = 0; from < offers.length; from += OFFERS_PER_WRITE) {
       this.#sql.exec(
         `INSERT OR IGNORE INTO offers (id, job, offer, attempts)
@@ -104,16 +140,15 @@ export class HostStore {
   }
 
   putKnown(repository: string, digest: string, now: number): void {
-    this.#sql.exec(
-      "INSERT OR REPLACE INTO known (digest, repository, at_ms) VALUES (?, ?, ?)",
-      digest,
-      repository,
-      now,
-    );
+    const places = this.#later.known.get(digest) ?? new Map<string, number>();
+    // Set anew, the newest comes last.
+    places.delete(repository);
+    this.#later.known.set(digest, places.set(repository, now));
   }
 
   known(digest: string): string[] {
-    return this.#sql
+    const newest = [...(this.#later.known.get(digest)?.keys() ?? [])].reverse();
+    const written = this.#sql
       .exec<{ repository: string }>(
         "SELECT repository FROM known WHERE digest = ? ORDER BY at_ms DESC LIMIT ?",
         digest,
@@ -121,10 +156,12 @@ export class HostStore {
       )
       .toArray()
       .map((row) => row.repository);
+    return [...new Set([...newest, ...written])].slice(0, KNOWN_PER_DIGEST);
   }
 
   /** Blobs of which a repository is known; each counts once, however many have it. */
   knownCount(): number {
+    this.writeLater();
     return this.#sql.exec<{ count: number }>("SELECT count(DISTINCT digest) AS count FROM known").one().count;
   }
 
@@ -142,6 +179,7 @@ export class HostStore {
   /** Forgets the limits and the candidates for a mount. */
   forgetLearned(): void {
     this.#sql.exec("DELETE FROM learned");
+    this.#later.known.clear();
     this.#sql.exec("DELETE FROM known");
   }
 

@@ -124,6 +124,7 @@ export class Model {
       putHandover: () => undefined,
       abandon: () => undefined,
       deleteOffers: () => undefined,
+      deleteOffersLater: () => undefined,
       putLease: () => undefined,
       deleteLease: () => undefined,
       putKnown: () => undefined,

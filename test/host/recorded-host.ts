@@ -191,6 +191,12 @@ export class RecordedHost {
     return new HostScheduler(settings, this.limits, this.#port());
   }
 
+  #deleteOffers(ids: string[]): void {
+    for (const id of ids) {
+      this.offers.delete(id);
+    }
+  }
+
   #port(): SchedulerPort {
     return {
       newId: () => `n${++this.#ids}`,
@@ -215,11 +221,8 @@ export class RecordedHost {
         }
       },
       abandon: (_repository, { location }) => this.abandoned.push(location),
-      deleteOffers: (ids) => {
-        for (const id of ids) {
-          this.offers.delete(id);
-        }
-      },
+      deleteOffers: (ids) => this.#deleteOffers(ids),
+      deleteOffersLater: (ids) => this.#deleteOffers(ids),
       putLease: (lease) => this.leases.set(lease.id, { ...lease }),
       deleteLease: (id) => this.leases.delete(id),
       putKnown: () => undefined,
