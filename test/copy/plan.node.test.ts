@@ -140,6 +140,112 @@ describe("an index", () => {
   });
 });
 
+describe("several roots", () => {
+  function twoTags(): CopyPlan {
+    const plan = new CopyPlan("src.example");
+    for (const tag of ["v1", "v2"]) {
+      expect(plan.addRoot(tag, { digest: `m-${tag}`, sizeBytes: 1 })).toBe(true);
+    }
+    return plan;
+  }
+
+  test("ask for what they share once, and end each for itself", () => {
+    const plan = twoTags();
+    expect(plan.add("m-v1", { children: [], blobs: some("base", "a") }).blobs).toHaveLength(2);
+    expect(plan.add("m-v2", { children: [], blobs: some("base", "b") }).blobs).toEqual(some("b"));
+    plan.blobArrived("base");
+    plan.blobArrived("b");
+    expect(publishAll(plan)).toEqual(["v2=m-v2"]);
+    expect(plan.roots).toEqual(["v1"]);
+    plan.blobArrived("a");
+    expect(publishAll(plan)).toEqual(["v1=m-v1"]);
+    expect(plan.size).toBe(0);
+  });
+
+  test("of one manifest push it under each name", () => {
+    const plan = planOf("m");
+    expect(plan.addRoot("latest", { digest: "m", sizeBytes: 1 })).toBe(false);
+    plan.add("m", { children: [], blobs: [] });
+    expect(publishAll(plan)).toEqual(["tag=m", "latest=m"]);
+  });
+
+  test("that come after their manifest was pushed need only their name", () => {
+    const plan = planOf("m");
+    plan.add("m", { children: [], blobs: [] });
+    expect(ready(plan)).toEqual(["tag=m"]);
+    plan.addRoot("soon", { digest: "m", sizeBytes: 1 });
+    plan.published("m");
+    plan.addRoot("late", { digest: "m", sizeBytes: 1 });
+    expect(ready(plan)).toEqual(["soon=m", "late=m"]);
+  });
+
+  test("may be children of each other: one push serves both", () => {
+    const plan = planOf("index");
+    plan.add("index", { children: some("image"), blobs: [] });
+    expect(plan.addRoot("amd64", { digest: "image", sizeBytes: 1 })).toBe(false);
+    plan.add("image", { children: [], blobs: [] });
+    expect(publishAll(plan)).toEqual(["amd64=image", "tag=index"]);
+  });
+
+  test("a child whose own name was refused is pushed by its digest for its index", () => {
+    const plan = planOf("index");
+    plan.add("index", { children: some("image"), blobs: [] });
+    plan.addRoot("amd64", { digest: "image", sizeBytes: 1 });
+    plan.add("image", { children: [], blobs: [] });
+    expect(ready(plan)).toEqual(["amd64=image"]);
+    plan.endRoot("amd64");
+    expect(publishAll(plan)).toEqual(["image", "tag=index"]);
+  });
+
+  test("a blob or manifest that fails names the roots that need it, and no others", () => {
+    const plan = twoTags();
+    plan.addRoot("v3", { digest: "m-v3", sizeBytes: 1 });
+    plan.add("m-v1", { children: some("child"), blobs: [] });
+    plan.add("m-v2", { children: some("child"), blobs: some("b") });
+    plan.add("m-v3", { children: [], blobs: some("b") });
+    plan.add("child", { children: [], blobs: some("a") });
+    expect(plan.rootsOfBlob("a")).toEqual(["v1", "v2"]);
+    expect(plan.rootsOfBlob("b")).toEqual(["v2", "v3"]);
+    expect(plan.rootsOfManifest("child")).toEqual(["v1", "v2"]);
+    expect(plan.rootsOfBlob("unknown")).toEqual([]);
+  });
+
+  test("a root that is given up takes along what only it needed, and what is ready of that is not pushed", () => {
+    const plan = twoTags();
+    plan.add("m-v1", { children: some("only", "both"), blobs: some("a") });
+    plan.add("m-v2", { children: some("both"), blobs: some("b") });
+    plan.add("only", { children: [], blobs: [] });
+    plan.add("both", { children: [], blobs: [] });
+    plan.endRoot("v1");
+    expect(plan.missingBlobs).toBe(1);
+    expect(plan.has("only")).toBe(false);
+    expect(publishAll(plan)).toEqual(["both"]);
+    plan.blobArrived("a");
+    plan.blobArrived("b");
+    expect(publishAll(plan)).toEqual(["v2=m-v2"]);
+    expect(plan.size).toBe(0);
+  });
+
+  test("tell whether anything below them was missing", () => {
+    const plan = twoTags();
+    plan.add("m-v1", { children: some("child"), blobs: some("a") });
+    plan.add("child", { children: [], blobs: some("b") });
+    plan.add("m-v2", { children: [], blobs: some("a") });
+    plan.blobArrived("a", false);
+    plan.blobArrived("b", true);
+    plan.published("child", false);
+    expect(plan.endRoot("v2")).toBe(false);
+    expect(plan.endRoot("v1")).toBe(true);
+  });
+
+  test("are bounded each for itself", () => {
+    const plan = twoTags();
+    const many = (letter: string) => Array.from({ length: MAX_BLOBS }, (_, index) => some(`${letter}${index}`)).flat();
+    plan.add("m-v1", { children: [], blobs: many("a") });
+    expect(plan.add("m-v2", { children: [], blobs: many("b") }).blobs).toHaveLength(MAX_BLOBS);
+  });
+});
+
 describe("bounds", () => {
   test("one blob with two sizes in two manifests", () => {
     const plan = planOf();

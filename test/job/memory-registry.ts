@@ -15,6 +15,8 @@ export class MemoryRegistry implements Registry {
   readonly tags = new Map<string, string>();
   /** Runs before an operation is answered; may throw or wait. */
   before: (operation: string) => Promise<void> | void = () => {};
+  /** Tags on one page of the list. */
+  pageTags = 1_000;
   /** Whether tags can be deleted. */
   deletes = true;
   /** Small blobs by digest. */
@@ -65,9 +67,16 @@ export class MemoryRegistry implements Registry {
     return { subject: this.subject };
   }
 
-  async listTags(): Promise<{ tags: string[]; next: string | null } | null> {
+  async listTags(
+    _repository: string,
+    { cursor = "?at=0" }: { limit?: number; cursor?: string } = {},
+  ): Promise<{ tags: string[]; next: string | null } | null> {
     await this.#ask("TAGS");
-    return this.manifests.size === 0 ? null : { tags: [...this.tags.keys()], next: null };
+    const from = Number(cursor.slice("?at=".length));
+    const tags = [...this.tags.keys()];
+    const end = from + this.pageTags;
+    const next = end < tags.length ? `?at=${end}` : null;
+    return this.manifests.size === 0 ? null : { tags: tags.slice(from, end), next };
   }
 
   error(code: CopyError["detail"]["code"], message: string): CopyError {
