@@ -6,7 +6,7 @@ import { INDEX_NAME, type Limited } from "../ledger/contract.ts";
 import { ENDED_STATES, type CopyView } from "../job/contract.ts";
 import type { CopyEntry } from "../ledger/contract.ts";
 import { formatReference } from "../registry/reference.ts";
-import { ID_RANDOM_BYTES, isCopyId, newCopyId } from "./copy-id.ts";
+import { ID_RANDOM_BYTES, isCopyId, newCopyId } from "../copy/copy-id.ts";
 import { CopyRequestSchema } from "./copy-request-schema.ts";
 import { copyRequestOf, fingerprintOf } from "./copy-request.ts";
 import { readBody, readHeaders, readQuery } from "./input.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ID_RANDOM_BYTES, isCopyId, newCopyId } from "../../src/api/copy-id.ts";
+import { ID_RANDOM_BYTES, isCopyId, newCopyId } from "../../src/copy/copy-id.ts";
 
 const zeros = new Uint8Array(ID_RANDOM_BYTES);
 const ones = new Uint8Array(ID_RANDOM_BYTES).fill(0xff);
