@@ -29,7 +29,7 @@ export interface RegistryOptions {
   /** Ends everything this client does; single operations may have a signal of their own besides. */
   signal?: AbortSignal;
   /** What must not be called, besides where the registry must not lead (reach.ts). */
-  refusalOf?: Refusal;
+  refusalOf: Refusal;
   /**
    * How often one request is tried, 6 by default. 1 for a client whose gate does not hold back who comes again after a
    * failure: its caller then decides about the next try.
@@ -75,7 +75,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     startUpload: (repository, how) => startUpload(client, repository, how),
     putBlob: (upload, how) => putBlob(client, upload, how),
     patchBlob: (upload, how) => patchBlob(client, upload, how),
-    uploadOffset: (upload) => uploadOffset(client, upload),
+    uploadOffset: (upload, ended) => uploadOffset(client, upload, ended),
     cancelUpload: (upload) => cancelUpload(client, upload),
   };
 }

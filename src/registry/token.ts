@@ -35,7 +35,7 @@ export interface TokenSourceOptions {
   log: Log;
   budget?: ConnectionBudget;
   /** What must not be called, besides where the registry must not lead (reach.ts). */
-  refusalOf?: Refusal;
+  refusalOf: Refusal;
 }
 
 interface Kept extends Authorization {
@@ -235,7 +235,7 @@ export class TokenSource {
     }
     const realm = new URL(text, this.#registry);
     realm.hash = "";
-    const problem = reachProblem(realm, this.#registry) ?? this.#options.refusalOf?.(realm) ?? null;
+    const problem = reachProblem(realm, this.#registry) ?? this.#options.refusalOf(realm);
     if (problem !== null) {
       throw this.#error("denied", `names the token realm ${shownHost(realm)}, which ${problem}`);
     }

@@ -52,7 +52,7 @@ export function createTransport(options: TransportOptions): Transport {
   const isOwn = (url: URL): boolean => url.host === base.host;
 
   const check = (target: URL, operation: string, what: string): URL => {
-    const problem = reachProblem(target, base) ?? options.refusalOf?.(target) ?? null;
+    const problem = reachProblem(target, base) ?? options.refusalOf(target);
     if (problem === null) {
       return target;
     }

@@ -50,8 +50,8 @@ export interface WireOptions {
   log: Log;
   /** Without one, requests are not held back. */
   budget?: ConnectionBudget;
-  /** What must not be called, asked before every request; without it everything may be. */
-  refusalOf?: Refusal;
+  /** What must not be called, asked before every request. */
+  refusalOf: Refusal;
   /** For errors. */
   side: ErrorDetail["side"];
   host: string;
@@ -86,7 +86,7 @@ export function createWire(options: WireOptions): Wire {
 
   return async (request) => {
     const { url, method, operation } = request;
-    const refusal = refusalOf?.(url) ?? null;
+    const refusal = refusalOf(url);
     if (refusal !== null) {
       const message = `${shownHost(url)} is not called: it ${refusal} ("${operation}")`;
       throw new CopyError({ code: "denied", side, host, operation, retryable: false, message });

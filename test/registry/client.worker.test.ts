@@ -25,6 +25,7 @@ function clientOf(host: string): Registry {
     },
     side: "target",
     gate: { acquire: async () => ({ release: () => {} }), authorize: async () => null },
+    refusalOf: () => null,
     fetch,
     now: Date.now,
     log: () => {},

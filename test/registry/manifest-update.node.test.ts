@@ -17,6 +17,7 @@ function client(host: string): HostClient {
     now: Date.now,
     log: () => {},
     budget: new ConnectionBudget(),
+    refusalOf: () => null,
   });
 }
 

@@ -82,7 +82,7 @@ export function clientOf(host: string, options: BenchOptions = {}): Bench {
     fetch: options.fetch ?? fetch,
     now,
     log: (line: RequestLine) => void lines.push(line),
-    ...(options.refusalOf ? { refusalOf: options.refusalOf } : {}),
+    refusalOf: options.refusalOf ?? (() => null),
   };
   const tokens = new TokenSource({ ...common, side: "target", credentials: () => options.credential ?? null });
   const gate = new NotingGate(tokens);

@@ -45,7 +45,7 @@ async function setUp(
     fetch,
     now: () => clock.ms,
     log: (line) => void lines.push(line),
-    ...(options.refusalOf ? { refusalOf: options.refusalOf } : {}),
+    refusalOf: options.refusalOf ?? (() => null),
   });
   const challenge = `Bearer realm="http://${server.host}/token?tenant=7",service="reg",scope="repository:a/b:pull"`;
   return { server, source, challenge, lines, clock, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
@@ -251,7 +251,7 @@ describe("the realm", () => {
       },
       now: () => 0,
       log: () => {},
-      ...(refusalOf ? { refusalOf } : {}),
+      refusalOf: refusalOf ?? (() => null),
     });
     const detail = await source.authorize({ scopes: PULL, challenge: `Bearer realm="${realm}"` }).then(
       () => null,

@@ -58,7 +58,17 @@ async function move(
   const end = (side: "source" | "target", settings: HostSettings): { registry: Registry; gate: HeldGate } => {
     const gate = new HeldGate(async () => null);
     const tools = { gate, budget, fetch: (url: string, init: RequestInit) => fetch(url, init), now: Date.now };
-    return { gate, registry: createRegistry({ ...tools, settings, side, log: () => undefined, maxAttempts: 1 }) };
+    return {
+      gate,
+      registry: createRegistry({
+        ...tools,
+        settings,
+        side,
+        log: () => undefined,
+        refusalOf: () => null,
+        maxAttempts: 1,
+      }),
+    };
   };
   try {
     return await runTransfer(

@@ -65,6 +65,7 @@ describe("ACR", () => {
       fetch: cloud.fetch,
       now: cloud.options.now,
       log: () => {},
+      refusalOf: () => null,
     });
     const challenge = `Bearer realm="https://${HOST}/oauth2/token",service="${HOST}",scope="repository:app:pull,push"`;
     const authorization = await source.authorize({ scopes: ["repository:app:pull,push"], challenge });

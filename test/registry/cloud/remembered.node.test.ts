@@ -94,6 +94,7 @@ describe("a registry that refuses in mid-life what a cloud gave", () => {
       fetch,
       now: () => clock.ms,
       log: () => {},
+      refusalOf: () => null,
     });
     const bench = clientOf(registry.host, { now: () => clock.ms, client: { gate: new NotingGate(tokens) } });
     const tags = () => bench.registry.listTags("app");
@@ -128,6 +129,7 @@ describe("a registry that refuses in mid-life what a cloud gave", () => {
       fetch,
       now: () => clock.ms,
       log: () => {},
+      refusalOf: () => null,
     });
     const request = { scopes: ["repository:a:pull"], challenge: `Bearer realm="http://${endpoint.host}/token"` };
     expect((await source.authorize(request))?.header).toBe("Bearer token-of-password-1");
@@ -149,6 +151,7 @@ describe("a registry that refuses in mid-life what a cloud gave", () => {
       fetch,
       now: () => clock.ms,
       log: () => {},
+      refusalOf: () => null,
     });
     // The path prefix of the settings is the wire's; credentials are kept by the name that references have.
     const request = { scopes: ["repository:mirrors/hub/library/alpine:pull"], challenge: "Basic" };

@@ -51,7 +51,7 @@ export async function startCloud(
     return fetch(`http://${server.host}${url.pathname}${url.search}`, { ...init, headers });
   };
   const common = { side: "target" as const, host: registry, now: () => clock.ms };
-  const wire = createWire({ ...common, fetch: viaServer, log: (line) => void lines.push(line) });
+  const wire = createWire({ ...common, refusalOf: () => null, fetch: viaServer, log: (line) => void lines.push(line) });
   return {
     asked,
     lines,
