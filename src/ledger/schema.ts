@@ -28,6 +28,7 @@ export const STEPS: readonly string[] = [
   // Whose a copy is, and what it counts against (null where no limit binds). What was there before is the operator's.
   `ALTER TABLE copies ADD COLUMN owner TEXT NOT NULL DEFAULT 'root';
    ALTER TABLE copies ADD COLUMN budget TEXT;
+   CREATE INDEX copies_by_owner ON copies (owner, n);
    CREATE INDEX copies_by_budget ON copies (budget, accepted_at_ms) WHERE budget IS NOT NULL;
    CREATE INDEX copies_open ON copies (budget, accepted_at_ms) WHERE budget IS NOT NULL AND done_at_ms IS NULL;
    CREATE TABLE owned_idempotency_keys (
@@ -57,4 +58,64 @@ export const STEPS: readonly string[] = [
      last_used_at_ms INTEGER
    );
    CREATE INDEX keys_by_maker ON keys (maker, n);`,
+  // `hook` is the rule at whose address pushes for this one arrive; `principal` who made it, where the index keeps no key of
+  // theirs. A run is a copy that has, waits for, or had its turn at a target; those without a rule were asked for by
+  // somebody and are only waited for. `wide`: it writes names of a whole repository. `request` is there until its start is
+  // confirmed.
+  `CREATE TABLE rules (
+     name TEXT PRIMARY KEY,
+     version INTEGER NOT NULL,
+     owner TEXT NOT NULL,
+     principal TEXT,
+     body TEXT NOT NULL,
+     plan TEXT NOT NULL,
+     enabled INTEGER NOT NULL,
+     hook TEXT,
+     hook_settings TEXT,
+     path_hash TEXT,
+     slot_at_ms INTEGER,
+     start_at_ms INTEGER,
+     created_at_ms INTEGER NOT NULL,
+     changed_at_ms INTEGER NOT NULL
+   ) WITHOUT ROWID;
+   CREATE INDEX rules_by_start ON rules (start_at_ms) WHERE start_at_ms IS NOT NULL;
+   CREATE INDEX rules_by_hook ON rules (hook) WHERE hook IS NOT NULL;
+   CREATE TABLE runs (
+     n INTEGER PRIMARY KEY,
+     copy TEXT UNIQUE,
+     rule TEXT,
+     version INTEGER,
+     cause TEXT,
+     source TEXT NOT NULL,
+     target TEXT NOT NULL,
+     repository TEXT NOT NULL,
+     wide INTEGER NOT NULL,
+     hint TEXT,
+     priority INTEGER NOT NULL,
+     state TEXT NOT NULL,
+     request TEXT,
+     events INTEGER NOT NULL,
+     tries INTEGER NOT NULL,
+     due_at_ms INTEGER NOT NULL,
+     at_ms INTEGER NOT NULL,
+     started_at_ms INTEGER,
+     ended_at_ms INTEGER,
+     digest TEXT,
+     result TEXT
+   );
+   CREATE INDEX runs_by_rule ON runs (rule, n);
+   CREATE INDEX runs_by_target ON runs (target, n);
+   CREATE INDEX runs_waiting ON runs (priority, n) WHERE state = 'waiting';
+   CREATE INDEX runs_running ON runs (n) WHERE state = 'running';
+   CREATE INDEX runs_open ON runs (repository, wide, n) WHERE ended_at_ms IS NULL;
+   CREATE INDEX runs_open_target ON runs (target, n) WHERE ended_at_ms IS NULL;
+   CREATE INDEX runs_of_others ON runs (ended_at_ms) WHERE rule IS NULL;
+   CREATE TABLE deliveries (
+     key TEXT NOT NULL,
+     rule TEXT NOT NULL,
+     copy TEXT NOT NULL,
+     at_ms INTEGER NOT NULL,
+     PRIMARY KEY (key, rule)
+   ) WITHOUT ROWID;
+   CREATE INDEX deliveries_by_age ON deliveries (at_ms);`,
 ];

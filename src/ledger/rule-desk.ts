@@ -1,0 +1,218 @@
+/**
+ * What rules do: takes wishes for copies, lets each start when its turn comes, and notes how it ended. Everything is a row
+ * before it is an effect, so an object that is evicted goes on where it was.
+ */
+import { copyRefusal } from "../access/scopes.ts";
+import { ID_RANDOM_BYTES, newCopyId } from "../copy/copy-id.ts";
+import type { CopyRequest } from "../copy/request.ts";
+import type { CopyState, CopyView } from "../job/contract.ts";
+import { writeLine } from "../log.ts";
+import { errorDetailOf } from "../registry/errors.ts";
+import { onlySource, repositoryCopy } from "../sync/expand.ts";
+import type { RegisterAnswer, Registration } from "./contract.ts";
+import { Deliveries } from "./deliveries.ts";
+import type { Wish, WishAnswer } from "./rule-contract.ts";
+import { planOf, type RuleRow, type Rules } from "./rules.ts";
+import { type RunRow, Runs } from "./runs.ts";
+
+/** Schedules that one look takes; the rest is due at the next, at once. */
+const DUE_AT_ONCE = 100;
+/** A start that failed so often will not succeed; about two minutes in all. */
+const MAX_TRIES = 8;
+/** While anybody waits, a look once in a while: should the end of a copy never be told. */
+const WATCH_MS = 10 * 60 * 1000;
+
+export interface DeskPorts {
+  storage: Pick<DurableObjectStorage, "sql" | "transactionSync">;
+  rules: Rules;
+  /** Puts a copy on the list, within the transaction that lets it start. */
+  register(entry: Registration, now: number): RegisterAnswer;
+  start(copy: string, request: CopyRequest): Promise<void>;
+  view(copy: string): Promise<CopyView | null>;
+  /** Something goes on beside the call. */
+  meanwhile(work: Promise<void>): void;
+}
+
+export class RuleDesk {
+  readonly runs: Runs;
+  readonly #ports: DeskPorts;
+  readonly #deliveries: Deliveries;
+
+  constructor(ports: DeskPorts) {
+    this.#ports = ports;
+    this.runs = new Runs(ports.storage.sql);
+    this.#deliveries = new Deliveries(ports.storage.sql);
+  }
+
+  /** Notes what is wished, and starts what can start. */
+  wish(wishes: readonly Wish[], now: number): WishAnswer[] {
+    const answers = this.#ports.storage.transactionSync(() => wishes.map((each) => this.#wish(each, now)));
+    this.pump(now);
+    return answers;
+  }
+
+  /** Does what is due by now: schedules, starts that were not confirmed, what nothing was heard of. */
+  tick(now: number): void {
+    const { rules, storage } = this.#ports;
+    storage.transactionSync(() => {
+      for (const row of rules.due(now, DUE_AT_ONCE)) {
+        this.#schedule(row, now);
+        rules.advance(row, now);
+      }
+      this.runs.giveUp(now);
+      this.#deliveries.clear(now);
+    });
+    for (const run of this.runs.unconfirmed(now)) {
+      this.#ports.meanwhile(this.#start(run));
+    }
+    this.pump(now);
+  }
+
+  /** Starts whose turn it is, as far as there are places. */
+  pump(now: number): void {
+    const begun = this.#ports.storage.transactionSync(() =>
+      this.runs.ready(now).filter((run) => this.#mayBegin(run, now)),
+    );
+    for (const run of begun) {
+      this.#ports.meanwhile(this.#start(run));
+    }
+  }
+
+  /** A copy has ended: the next one for its target may have its turn. */
+  ended(copy: string, state: Exclude<CopyState, "accepted" | "running">, now: number): void {
+    const run = this.runs.end(copy, state, now);
+    if (run === null) {
+      return;
+    }
+    if (run.rule !== null) {
+      this.#ports.meanwhile(this.#book(run, copy));
+    }
+    this.pump(now);
+  }
+
+  /** When to {@link tick} next, in milliseconds since the epoch; null: nothing is to come. */
+  nextMs(now: number): number | null {
+    const times = [
+      this.#ports.rules.nextStartMs(),
+      this.runs.nextDueMs(now),
+      this.runs.isAnybodyWaiting() ? now + WATCH_MS : null,
+    ].filter((time) => time !== null);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  #wish({ rule: name, trigger, request, deliveryKey, hint }: Wish, now: number): WishAnswer {
+    const { rules } = this.#ports;
+    const row = rules.find(name);
+    if (row === null || (row.enabled === 0 && trigger !== "manual")) {
+      return { kind: "ignored", reason: row === null ? "the rule is gone" : "the rule is switched off" };
+    }
+    const refusal = this.#refusal(row, request, now);
+    if (refusal !== null) {
+      return { kind: "ignored", reason: refusal };
+    }
+    const known = deliveryKey === null ? null : this.#deliveries.answered(deliveryKey, name, now);
+    if (known !== null) {
+      return { kind: "joined", copy: known };
+    }
+    const rule = { name, version: row.version, priority: planOf(row).priority };
+    const standIn = this.runs.standIn({ rule, trigger, request, hint }, now);
+    const copy = standIn ?? newCopyId(now, crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
+    if (standIn === null) {
+      this.runs.add({ copy, rule, trigger, request, hint }, now);
+    }
+    if (deliveryKey !== null) {
+      this.#deliveries.note(deliveryKey, name, copy, now);
+    }
+    return { kind: standIn === null ? "started" : "joined", copy };
+  }
+
+  #schedule(row: RuleRow, now: number): void {
+    const plan = planOf(row);
+    const source = onlySource(plan);
+    const made = source === null ? { ignored: "its source is a pattern" } : repositoryCopy(plan, source, now);
+    if ("ignored" in made) {
+      writeLine({ msg: "schedule starts nothing", rule: row.name, reason: made.ignored }, "error");
+      return;
+    }
+    const rule = { name: row.name, version: row.version, priority: plan.priority };
+    const run = { rule, trigger: "schedule" as const, request: made.request };
+    if (this.runs.hasOpen(row.name)) {
+      this.runs.skip(run, "The last run had not ended.", now);
+    } else {
+      const copy = newCopyId(now, crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
+      this.runs.add({ ...run, copy, hint: null }, now);
+    }
+  }
+
+  /** Whoever wrote the rule must still be allowed what it does. */
+  #refusal(row: RuleRow, request: CopyRequest, now: number): string | null {
+    const principal = this.#ports.rules.principalOf(row, now);
+    return principal === null
+      ? `whoever wrote the rule (${row.owner}) has no access any more; write it again`
+      : (copyRefusal(principal, request)?.message ?? null);
+  }
+
+  #mayBegin(run: RunRow, now: number): boolean {
+    const { rules, register } = this.#ports;
+    const row = rules.find(run.rule ?? "");
+    const principal = row === null ? null : rules.principalOf(row, now);
+    const request = requestOf(run);
+    if (row === null || principal === null || request === null || run.copy === null) {
+      this.runs.refuse(run.n, "Whoever wrote the rule has no access any more; write it again.", now);
+      return false;
+    }
+    const refusal = copyRefusal(principal, request);
+    if (refusal !== null) {
+      this.runs.refuse(run.n, refusal.message, now);
+      return false;
+    }
+    const registered = register(
+      {
+        id: run.copy,
+        source: run.source,
+        target: run.target,
+        fingerprint: "",
+        hosts: [request.source.host, request.target.host],
+        by: principal,
+      },
+      now,
+    );
+    if (registered.kind === "limited") {
+      this.runs.postpone(run.n, registered.retryAtMs);
+      return false;
+    }
+    this.runs.begin(run.n, now);
+    return true;
+  }
+
+  async #start(run: RunRow): Promise<void> {
+    const request = requestOf(run);
+    if (run.copy === null || request === null) {
+      return;
+    }
+    try {
+      await this.#ports.start(run.copy, request);
+      this.runs.confirm(run.n);
+    } catch (error) {
+      const { message } = errorDetailOf(error);
+      writeLine({ msg: "start of a copy failed", job: run.copy, error: message }, "error");
+      if (this.runs.tryAgain(run.n, Date.now()) >= MAX_TRIES) {
+        this.runs.refuse(run.n, "The service could not start it.", Date.now());
+        this.pump(Date.now());
+      }
+    }
+  }
+
+  async #book(run: RunRow, copy: string): Promise<void> {
+    const view = await this.#ports.view(copy).catch(() => null);
+    if (view !== null) {
+      const reason = view.error?.message ?? null;
+      this.runs.book(run.n, view.source.digest, { reason, tags: view.tags, bytesCopied: view.bytes.copied });
+    }
+  }
+}
+
+function requestOf(run: RunRow): CopyRequest | null {
+  const request: CopyRequest | null = run.request === null ? null : JSON.parse(run.request);
+  return request;
+}
