@@ -3,8 +3,8 @@ import "vitest";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** `host:port` of two registries of the project's own that answer over plain HTTP on loopback. */
-    registries: { source: string; target: string };
+    /** `host:port` of registries of the project's own that answer over plain HTTP on loopback; `chunked` wants 256 KiB at once. */
+    registries: { source: string; target: string; chunked: string };
     /** A bearer token that the Worker under test accepts. */
     apiToken: string;
     /** End-to-end tests: Debian's registry is not installed. */

@@ -42,9 +42,14 @@ const SMALL_CHUNK_BYTES = 4 * MIB;
 /** Nothing smaller is tried: a layer of 1 GiB would take tens of thousands of requests. */
 const LEAST_CHUNK_BYTES = 64 * 1024;
 /** A large blob that has failed this often in one request is sent in chunks, which lose less. */
-const WHOLE_FAILURES_MAX = 2;
+const WHOLE_FAILURES_MAX = 1;
 /** … if it is larger than this. */
-const LARGE_BYTES = 64 * MIB;
+const LARGE_BYTES = 16 * MIB;
+/**
+ * Larger blobs go in chunks from the first: on many lines they need more than one lane's time, and most registries keep
+ * nothing of a request that broke.
+ */
+const LONG_BYTES = GIB;
 
 /** The shape of a host of which nothing is known: two requests, and what the spec has every registry take. */
 const ORDINARY: UploadShape = {
@@ -123,7 +128,8 @@ export function planUpload(shape: UploadShape, sizeBytes: number, bounds: ChunkB
   const limits = [maxWholeBytes, bounds.maxChunkBytes].filter((bytes) => bytes > 0);
   const isTooLarge = limits.some((bytes) => sizeBytes > bytes);
   const isFailing = attempt > WHOLE_FAILURES_MAX && sizeBytes > LARGE_BYTES;
-  const isChunked = chunkBytes > 0 && (isTooLarge || isFailing || whole === "chunks");
+  const isLong = sizeBytes > LONG_BYTES;
+  const isChunked = chunkBytes > 0 && (isTooLarge || isFailing || isLong || whole === "chunks");
   if (!isChunked) {
     return { way: whole === "chunks" ? "put" : whole };
   }

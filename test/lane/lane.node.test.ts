@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { HostSession, Joiner, Progress, Transfer, TransferReport } from "../../src/host/contract.ts";
 import { LANE_WIDTH } from "../../src/host/seats.ts";
+import { whyOf, type Why } from "../../src/lane/letting-go.ts";
+import type { Meter } from "../../src/lane/meter.ts";
 import { LANE_TIMES, runLane, type LaneTools, type TransferRunner } from "../../src/lane/lane.ts";
 
 const ORDER = { v: 1, host: "target.example", lane: "lane-1" } as const;
@@ -97,6 +99,51 @@ describe("a lane", () => {
     expect(host.reports.at(-1)).toMatchObject({ lease: "lease-2", result: { kind: "copied" } });
   });
 
+  it("says of a lost lease whether its blob is still wanted", async () => {
+    const host = new ScriptedHost(2);
+    const streams = new Streams();
+    const lane = runLane(ORDER, tools(host, streams.run));
+    await vi.advanceTimersByTimeAsync(0);
+    host.lost.add("lease-1");
+    host.lost.add("lease-2");
+    host.withdrawn.add("lease-2");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(streams.letGo).toEqual({ "lease-1": "lost", "lease-2": "withdrawn" });
+    await ended(lane);
+  });
+
+  it("tells the host what another lane would need, each time it changes and until it is heard", async () => {
+    const host = new ScriptedHost(1);
+    const streams = new Streams();
+    const lane = runLane(ORDER, tools(host, streams.run));
+    await vi.advanceTimersByTimeAsync(0);
+    const handovers = (): unknown[] => host.progress.map(([progress]) => progress?.handover?.offsetBytes);
+    streams.handOver("lease-1", 100);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(handovers()).toEqual([100, undefined]);
+    streams.handOver("lease-1", 200);
+    host.reset();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(handovers().slice(2)).toContain(200);
+    await streams.finishAll();
+    await ended(lane);
+  });
+
+  it("has its transfers leave off when its time is up, and breaks off those that do not", async () => {
+    const host = new ScriptedHost(1);
+    const streams = new Streams();
+    const lane = runLane(ORDER, tools(host, streams.run));
+    await vi.advanceTimersByTimeAsync(LANE_TIMES.timeUpMs - 1);
+    expect(streams.timesUp).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(streams.timesUp).toEqual(["lease-1"]);
+    expect(streams.active).toBe(1);
+    await vi.advanceTimersByTimeAsync(LANE_TIMES.breakOffMs - LANE_TIMES.timeUpMs);
+    expect(streams.letGo).toEqual({ "lease-1": "time" });
+    await ended(lane);
+    expect(host.openSessions).toBe(0);
+  });
+
   it("joins again after a reset of the host's object, with the leases it holds, and streams on meanwhile", async () => {
     const host = new ScriptedHost(3);
     const streams = new Streams();
@@ -179,10 +226,14 @@ function reportOf(lease: string, kind: "copied" | "returned"): TransferReport {
 
 /** Transfers that last until the test ends them. */
 class Streams {
-  #open = new Map<string, { end: (report: TransferReport) => void; meter: { bytes: number } }>();
+  #open = new Map<string, { end: (report: TransferReport) => void; meter: Meter }>();
   most = 0;
+  /** Leases whose transfers were asked to leave off. */
+  readonly timesUp: string[] = [];
+  /** By lease: why its transfer was broken off. */
+  readonly letGo: Record<string, Why> = {};
 
-  readonly run: TransferRunner = (transfer, { signal, meter }) =>
+  readonly run: TransferRunner = (transfer, { signal, timeUp, meter }) =>
     new Promise((resolve) => {
       const end = (report: TransferReport): void => {
         this.#open.delete(transfer.lease);
@@ -190,7 +241,12 @@ class Streams {
       };
       this.#open.set(transfer.lease, { end, meter });
       this.most = Math.max(this.most, this.#open.size);
-      signal.addEventListener("abort", () => end(reportOf(transfer.lease, "returned")), { once: true });
+      timeUp.addEventListener("abort", () => this.timesUp.push(transfer.lease), { once: true });
+      const broken = (): void => {
+        this.letGo[transfer.lease] = whyOf(signal.reason);
+        end(reportOf(transfer.lease, "returned"));
+      };
+      signal.addEventListener("abort", broken, { once: true });
     });
 
   get active(): number {
@@ -201,6 +257,13 @@ class Streams {
     const stream = this.#open.get(lease);
     if (stream) {
       stream.meter.bytes = bytes;
+    }
+  }
+
+  handOver(lease: string, offsetBytes: number): void {
+    const stream = this.#open.get(lease);
+    if (stream) {
+      stream.meter.handover = { v: 1, location: "http://target/", minChunkBytes: 0, maxChunkBytes: 0, offsetBytes };
     }
   }
 
@@ -221,6 +284,7 @@ class ScriptedHost {
   readonly granted: string[] = [];
   readonly progress: Progress[][] = [];
   readonly lost = new Set<string>();
+  readonly withdrawn = new Set<string>();
   isDown = false;
   openSessions = 0;
   #left: number;
@@ -274,7 +338,7 @@ class ScriptedHost {
         check();
         this.progress.push(progress);
         const lost = progress.map(({ lease }) => lease).filter((lease) => this.lost.has(lease));
-        return { lost, withdrawn: [] };
+        return { lost, withdrawn: lost.filter((lease) => this.withdrawn.has(lease)) };
       },
       acquire: () => Promise.reject(new Error("lanes ask for no small requests")),
       release: async () => undefined,

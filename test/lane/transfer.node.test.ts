@@ -184,15 +184,27 @@ describe("a source that breaks off", () => {
     expect(target.openUploads()).toEqual([]);
   });
 
-  it("is named when the runtime piped it", async () => {
-    const { source, target } = await pair({ rules: [get({ type: "reset", afterBytes: MIB })] });
-    const { report } = await transfer(source, target, randomBytes(3 * MIB), { settings: { verify: "target" } });
+  it("is gone on with in the same upload although the runtime piped it", async () => {
+    const { source, target } = await pair({ rules: [get({ type: "reset", afterBytes: MIB }, { times: 1 })] });
+    const bytes = randomBytes(3 * MIB);
+    const { report } = await transfer(source, target, bytes, { settings: { verify: "target" } });
     expect(report).toMatchObject({
-      result: { kind: "failed", error: { code: "connection", side: "source", retryable: true } },
+      result: { kind: "copied" },
       source: { class: "failed" },
-      target: { class: "ok" },
+      requests: { source: 2, target: 4 },
     });
-    expect(target.openUploads()).toEqual([]);
+    expect(methods(target)).toEqual(["POST", "PUT", "GET", "PUT"]);
+    expect(holds(target, bytes)).toBe(true);
+  });
+
+  it("and stays away is named although the runtime piped it", async () => {
+    const rules = [get({ type: "reset", afterBytes: MIB }, { times: 1 }), get({ type: "reset", afterBytes: 0 })];
+    const { source, target } = await pair({ rules });
+    const { report } = await transfer(source, target, randomBytes(3 * MIB), { settings: { verify: "target" } });
+    expect(report.result).toMatchObject({ kind: "failed", error: { side: "source", retryable: true } });
+    expect(report.source.class).not.toBe("ok");
+    // What has arrived is for the next lane, which needs no hash.
+    expect(report.handover?.offsetBytes).toBe(target.openUploads()[0]?.offsetBytes);
   });
 
   it("before it has said all it announced without a length, is not taken for whole", async () => {

@@ -22,8 +22,10 @@ function refused(plan: UploadPlan, sizeBytes: number, status: number, message = 
 
 describe("the shape to begin with", () => {
   const cases: { host: string; sizeBytes: number; plan: UploadPlan }[] = [
-    { host: "registry.example", sizeBytes: 10_000 * MIB, plan: { way: "put" } },
-    { host: "ghcr.io", sizeBytes: 10_000 * MIB, plan: { way: "put" } },
+    { host: "registry.example", sizeBytes: 1024 * MIB, plan: { way: "put" } },
+    { host: "registry.example", sizeBytes: 1025 * MIB, plan: { way: "chunks", chunkBytes: 16 * MIB } },
+    { host: "ghcr.io", sizeBytes: 1024 * MIB, plan: { way: "put" } },
+    { host: "ghcr.io", sizeBytes: 10_000 * MIB, plan: { way: "chunks", chunkBytes: 4 * MIB } },
     { host: "europe-docker.pkg.dev", sizeBytes: 10_000 * MIB, plan: { way: "put" } },
     { host: "eu.gcr.io", sizeBytes: 10_000 * MIB, plan: { way: "put" } },
     { host: "team.azurecr.io", sizeBytes: 15 * MIB, plan: { way: "put" } },
