@@ -153,7 +153,7 @@ export class RuleDesk {
   }
 
   #mayBegin(run: RunRow, now: number): boolean {
-    const { rules, register } = this.#ports;
+    const { rules } = this.#ports;
     const row = rules.find(run.rule ?? "");
     const principal = row === null ? null : rules.principalOf(row, now);
     const request = requestOf(run);
@@ -166,7 +166,7 @@ export class RuleDesk {
       this.runs.refuse(run.n, refusal.message, now);
       return false;
     }
-    const registered = register(
+    const registered = this.#ports.register(
       {
         id: run.copy,
         source: run.source,

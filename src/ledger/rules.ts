@@ -54,7 +54,7 @@ export class Rules {
       return { kind: "no-hook" };
     }
     const hasOwn = push !== null && from === null;
-    const listeners = known?.path_hash != null && !hasOwn ? this.#listeners(put.name) : [];
+    const listeners = known !== null && known.path_hash !== null && !hasOwn ? this.#listeners(put.name) : [];
     if (listeners.length > 0) {
       return { kind: "listened", by: listeners };
     }
