@@ -15,7 +15,10 @@ export interface DistributionParts {
   broker?: string;
   /** Values that a build puts into the code, by name. */
   define?: Record<string, string>;
+  /** For the Worker alone. */
   plugins?: Plugin[];
+  /** Its folder stays. */
+  keep?: boolean;
 }
 
 export interface Distribution extends AsyncDisposable {
@@ -38,12 +41,16 @@ export async function makeDistribution(parts: DistributionParts): Promise<Distri
   ]);
   await bundle(parts.worker, join(worker, "worker.mjs"), parts);
   if (parts.broker !== undefined) {
-    await bundle(parts.broker, join(worker, "broker.mjs"), parts);
+    await bundle(parts.broker, join(worker, "broker.mjs"), { ...parts, plugins: [] });
   }
   return {
     command: join(folder, "drayage.mjs"),
     processes,
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: async () => {
+      if (parts.keep !== true) {
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
   };
 }
 

@@ -3,7 +3,7 @@
  * the limits of production. A limit that is broken is one line in the log; nothing else changes. Where production would
  * refuse or queue, this lets go on.
  */
-import { type DurableObject, RpcTarget } from "cloudflare:workers";
+import { DurableObject, RpcTarget } from "cloudflare:workers";
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
   BATCH_BYTES_MAX,
@@ -68,7 +68,10 @@ export function trackedHandlers<Handlers extends object>(handlers: Handlers): Ha
 export function trackedClass<Class extends new (context: DurableObjectState, env: never) => DurableObject>(
   plain: Class,
 ): Class {
-  patchMethods(plain.prototype);
+  for (let prototype: object = plain.prototype; prototype !== DurableObject.prototype;) {
+    patchMethods(prototype);
+    prototype = Object.getPrototypeOf(prototype);
+  }
   return new Proxy(plain, {
     construct(target, [context, env]: [DurableObjectState, object], newTarget) {
       const invocation: Invocation = { name: target.name, kind: "object", waiting: 0 };

@@ -60,6 +60,8 @@ export interface OpenUpload {
   id: string;
   repository: string;
   offsetBytes: number;
+  /** When it was opened, on the clock of `performance.now()`. */
+  openedMs: number;
 }
 
 interface Session extends OpenUpload {
@@ -83,7 +85,9 @@ export class Uploads {
   }
 
   open(): OpenUpload[] {
-    return [...this.#sessions.values()].map(({ id, repository, offsetBytes }) => ({ id, repository, offsetBytes }));
+    return [...this.#sessions.values()].map(({ id, repository, offsetBytes, openedMs }) => {
+      return { id, repository, offsetBytes, openedMs };
+    });
   }
 
   /** Forgets a session, as a registry does that was restarted or purged. */
@@ -109,6 +113,7 @@ export class Uploads {
       id: randomUUID(),
       repository,
       offsetBytes: 0,
+      openedMs: performance.now(),
       hash: createHash("sha256"),
       pieces: [],
       busy: false,

@@ -1,0 +1,127 @@
+/** The registries of a chaos run: two of the project's own, which break as they are told, and Debian's, which does not. */
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { seed as store } from "../faults/seed.ts";
+import { startRegistry, type TestRegistry } from "../registry-server/server.ts";
+import { diskStore, memoryStore, type Store } from "../support/compare.ts";
+import { startDockerRegistry, type DockerRegistry } from "../support/docker-registry.ts";
+import { pushSample, type Sample } from "../support/sample-image.ts";
+import { excuseOf, type Death } from "./leftovers.ts";
+
+export type Berth = "north" | "south" | "debian";
+
+export class Harbour implements AsyncDisposable {
+  readonly north: TestRegistry;
+  readonly south: TestRegistry;
+  readonly debian: DockerRegistry;
+
+  private constructor(north: TestRegistry, south: TestRegistry, debian: DockerRegistry) {
+    this.north = north;
+    this.south = south;
+    this.debian = debian;
+  }
+
+  static async open(): Promise<Harbour> {
+    return new Harbour(...(await Promise.all([startRegistry(), startRegistry(), startDockerRegistry()])));
+  }
+
+  get hosts(): string[] {
+    return [this.north.host, this.south.host, this.debian.host];
+  }
+
+  get own(): TestRegistry[] {
+    return [this.north, this.south];
+  }
+
+  host(berth: Berth): string {
+    return this[berth].host;
+  }
+
+  store(berth: Berth, repository: string): Store {
+    return berth === "debian" ? diskStore(this.debian.root, repository) : memoryStore(this[berth], repository);
+  }
+
+  async put(berth: Berth, repository: string, sample: Sample): Promise<void> {
+    if (berth === "debian") {
+      await pushSample(this.debian.host, repository, sample);
+    } else {
+      store(this[berth], repository, sample);
+    }
+  }
+
+  /** Every upload session that the project's own registries still have. */
+  get openUploads(): number {
+    return this.own.reduce((sum, registry) => sum + registry.openUploads().length, 0);
+  }
+
+  /** The same, by whether anybody could have closed it: one line each, and how many nobody could, by the reason. */
+  leftovers(deaths: readonly Death[]): { closable: string[]; excused: Record<string, number> } {
+    const closable: string[] = [];
+    const excused: Record<string, number> = {};
+    for (const { host, requests, openUploads } of this.own) {
+      for (const upload of openUploads()) {
+        const excuse = excuseOf(upload, requests, deaths);
+        if (excuse === null) {
+          const uses = requests.filter(({ path }) => path.includes(upload.id));
+          const story = uses.map(({ method, status, t, fault }) => {
+            return `${method} ${status} ${fault ?? ""} after ${Math.round(t - upload.openedMs)} ms`;
+          });
+          closable.push(
+            `${host}/${upload.repository} ${upload.id} at ${upload.offsetBytes} bytes: ${story.join(", ")}`,
+          );
+        } else {
+          excused[excuse] = (excused[excuse] ?? 0) + 1;
+        }
+      }
+    }
+    return { closable, excused };
+  }
+
+  /** Everything any registry holds whose bytes are not those that its digest names, whether a tag leads there or not. */
+  async damaged(): Promise<string[]> {
+    const damaged: string[] = [];
+    for (const { host, storage } of this.own) {
+      for (const [digest, { pieces }] of storage.blobs) {
+        if (sha256(pieces ?? []) !== digest) {
+          damaged.push(`${host} blob ${digest}`);
+        }
+      }
+      for (const { manifests } of storage.repositories.values()) {
+        const wrong = [...manifests].filter(([digest, { bytes }]) => sha256([bytes]) !== digest);
+        damaged.push(...wrong.map(([digest]) => `${host} manifest ${digest}`));
+      }
+    }
+    const folder = join(this.debian.root, "docker/registry/v2/blobs/sha256");
+    for (const path of await readdir(folder, { recursive: true }).catch(() => [])) {
+      const hex = /^..\/([0-9a-f]{64})\/data$/.exec(path)?.[1];
+      if (hex !== undefined && sha256([await readFile(join(folder, path))]) !== `sha256:${hex}`) {
+        damaged.push(`${this.debian.host} sha256:${hex}`);
+      }
+    }
+    return damaged;
+  }
+
+  /** How often each fault has struck. */
+  faultsStruck(): Record<string, number> {
+    const struck: Record<string, number> = {};
+    for (const { fault } of this.own.flatMap(({ requests }) => requests)) {
+      if (fault !== undefined) {
+        struck[fault] = (struck[fault] ?? 0) + 1;
+      }
+    }
+    return struck;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.north.close(), this.south.close(), this.debian.close()]);
+  }
+}
+
+function sha256(pieces: Iterable<Uint8Array>): string {
+  const hash = createHash("sha256");
+  for (const piece of pieces) {
+    hash.update(piece);
+  }
+  return `sha256:${hash.digest("hex")}`;
+}

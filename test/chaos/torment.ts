@@ -1,0 +1,49 @@
+/** Kills and evictions at moments drawn at random, for as long as copies are under way. */
+import { integer, type Random } from "../sim/random.ts";
+import { INDEX_NAME } from "../../src/ledger/contract.ts";
+import { KILLS, sleep, type ChaosService } from "./service.ts";
+
+export type Blow = `restart ${(typeof KILLS)[number]}` | "kill lane" | "evict job" | "evict host" | "evict index";
+
+export interface TormentOptions {
+  service: ChaosService;
+  random: Random;
+  hosts: readonly string[];
+  /** Ids of the copies under way. */
+  jobs: () => readonly string[];
+  /** Longest pause between two blows. */
+  pauseMaxMs: number;
+  /** Told of each blow as it falls; those that hit nothing do not count. */
+  onBlow: (blow: Blow) => void;
+}
+
+const LEAST_PAUSE_MS = 50;
+
+/** Ends soon after `signal`, with the service running. */
+export async function torment(options: TormentOptions, signal: AbortSignal): Promise<void> {
+  const { service, random, hosts, jobs, pauseMaxMs, onBlow } = options;
+  const pick = <T>(list: readonly T[]): T | undefined => list[integer(random, 0, list.length - 1)];
+  while (!signal.aborted) {
+    await sleep(integer(random, LEAST_PAUSE_MS, pauseMaxMs));
+    const draw = random();
+    if (draw < 0.2) {
+      const kill = pick(KILLS) ?? "serve";
+      onBlow(`restart ${kill}`);
+      await service.restart(kill);
+    } else if (draw < 0.55) {
+      if (await service.door(`kill-lane?pick=${random()}`)) {
+        onBlow("kill lane");
+      }
+    } else {
+      const [kind, name] =
+        draw < 0.75
+          ? (["job", pick(jobs())] as const)
+          : draw < 0.95
+            ? (["host", pick(hosts)] as const)
+            : (["index", INDEX_NAME] as const);
+      if (name !== undefined && (await service.door(`evict?kind=${kind}&name=${encodeURIComponent(name)}`))) {
+        onBlow(`evict ${kind}`);
+      }
+    }
+  }
+}

@@ -1,0 +1,175 @@
+/** One copy of a chaos run: what it is to do, asking for it, waiting for its end, and whether that end is right. */
+import * as z from "zod";
+import { ENDED_STATES } from "../../src/job/contract.ts";
+import { integer, type Random } from "../sim/random.ts";
+import { compareStores } from "../support/compare.ts";
+import type { Sample } from "../support/sample-image.ts";
+import { drawFault } from "./faults.ts";
+import type { Berth, Harbour } from "./harbour.ts";
+import { drawImage, drawUnsharedImage } from "./images.ts";
+import { sleep, type ChaosService, type Question } from "./service.ts";
+
+/**
+ * `succeed`: whatever happens. `missing`, `denied`, `rotten`: has to fail, with that reason. `cancel`: is cancelled under
+ * way, unless it is done before.
+ */
+export type Fate = "succeed" | "missing" | "denied" | "rotten" | "cancel";
+
+export interface Voyage {
+  index: number;
+  fate: Fate;
+  from: { berth: Berth; repository: string };
+  to: { berth: Berth; repository: string };
+  sample: Sample;
+  cancelAfterMs: number;
+}
+
+export interface Ended {
+  voyage: Voyage;
+  /** As the service calls it; `stuck`: it did not end within its bound. */
+  state: string;
+  id: string;
+  tookMs: number;
+  /** What is wrong, one line each; empty: all is as it has to be. */
+  problems: string[];
+}
+
+/** From asking to the end, kills and pauses included. */
+export const COPY_BOUND_MS = 120_000;
+
+const WAIT_SECONDS = 5;
+const FAILURES: Readonly<Record<Exclude<Fate, "succeed" | "cancel">, { code: RegExp; side: string }>> = {
+  missing: { code: /^not_found$/, side: "source" },
+  denied: { code: /^denied$/, side: "target" },
+  rotten: { code: /^digest_mismatch$/, side: "source" },
+};
+const ROUTES: readonly [Berth, Berth][] = [
+  ["north", "south"],
+  ["south", "north"],
+  ["north", "debian"],
+  ["debian", "south"],
+  ["south", "south"],
+];
+/** Few, so that copies meet in them and put the same blob there at once. */
+const TARGET_REPOSITORIES = 12;
+
+const Copy = z.looseObject({
+  id: z.string(),
+  state: z.string(),
+  warnings: z.array(z.string()),
+  error: z.looseObject({ code: z.string(), side: z.string(), message: z.string() }).nullable(),
+});
+type Copy = z.infer<typeof Copy>;
+
+/** What copy number `index` is to do. Failing and cancelled ones go between the registries that can be told to break. */
+export function drawVoyage(random: Random, seed: number, index: number): Voyage {
+  const tag = `t${index}`;
+  const draw = random();
+  const fate =
+    draw < 0.02 ? "missing" : draw < 0.04 ? "denied" : draw < 0.06 ? "rotten" : draw < 0.1 ? "cancel" : "succeed";
+  const routes = fate === "succeed" || fate === "cancel" ? ROUTES : ROUTES.slice(0, 2);
+  const [from, to] = routes[integer(random, 0, routes.length - 1)] ?? ["north", "south"];
+  const image = drawImage(random, seed, tag);
+  return {
+    index,
+    fate,
+    from: { berth: from, repository: fate === "rotten" ? `rotten/${tag}` : `fleet/app${index % 7}` },
+    to: {
+      berth: to,
+      repository: fate === "denied" ? `locked/${tag}` : `mirror/app${integer(random, 0, TARGET_REPOSITORIES - 1)}`,
+    },
+    sample: fate === "rotten" || fate === "denied" ? drawUnsharedImage(seed, tag) : image,
+    cancelAfterMs: integer(random, 0, 800),
+  };
+}
+
+/** Sees to it that the copy's end is as it is to be, and draws a fault or two for whoever meets them first. */
+export async function prepare(harbour: Harbour, voyage: Voyage, random: Random): Promise<void> {
+  const { fate, from, to, sample } = voyage;
+  if (fate !== "missing") {
+    await harbour.put(from.berth, from.repository, sample);
+  }
+  if (fate === "rotten" && from.berth !== "debian") {
+    const match = { path: new RegExp(`/${from.repository}/blobs/sha256`) };
+    harbour[from.berth].faults.add({ match, action: { type: "corrupt", atByte: 10 } });
+  }
+  if (fate === "denied" && to.berth !== "debian") {
+    const match = { method: ["POST", "PUT", "PATCH"], path: new RegExp(`/${to.repository}/`) };
+    harbour[to.berth].faults.add({ match, action: { type: "status", status: 403, code: "DENIED" } });
+  }
+  for (const registry of harbour.own) {
+    if (random() < 0.4) {
+      registry.faults.add(drawFault(random));
+    }
+  }
+}
+
+/** Asks for the copy and stays with it to its end; `onAccepted` hears its id. */
+export async function sail(
+  service: ChaosService,
+  harbour: Harbour,
+  seed: number,
+  voyage: Voyage,
+  onAccepted: (id: string) => void,
+): Promise<Ended> {
+  const { index, fate, from, to, sample } = voyage;
+  const body = JSON.stringify({
+    source: `${harbour.host(from.berth)}/${from.repository}:${sample.tag}`,
+    target: `${harbour.host(to.berth)}/${to.repository}:${sample.tag}`,
+  });
+  const beganMs = performance.now();
+  const headers = { "idempotency-key": `chaos-${seed}-${index}` };
+  let copy = await asked(service, "/v1/copies", { method: "POST", body, headers });
+  const id = copy?.id ?? "";
+  onAccepted(id);
+  if (fate === "cancel" && copy !== null) {
+    await sleep(voyage.cancelAfterMs);
+    await service.ask(`/v1/copies/${id}`, { method: "DELETE" });
+  }
+  while (copy !== null && !isEnded(copy) && performance.now() - beganMs < COPY_BOUND_MS) {
+    copy = await asked(service, `/v1/copies/${id}?wait=${WAIT_SECONDS}`, {});
+  }
+  const tookMs = performance.now() - beganMs;
+  if (copy === null || !isEnded(copy)) {
+    const problem = `has not ended within ${COPY_BOUND_MS / 1000} s: ${copy?.state ?? `no answer; ${service.lastRefusal}`}`;
+    return { voyage, state: "stuck", id, tookMs, problems: [problem] };
+  }
+  return { voyage, state: copy.state, id, tookMs, problems: await judge(harbour, voyage, copy) };
+}
+
+async function asked(service: ChaosService, path: string, init: Question): Promise<Copy | null> {
+  const answer = await service.ask(path, init);
+  return answer === null ? null : Copy.parse(answer);
+}
+
+function isEnded({ state }: Copy): boolean {
+  return ENDED_STATES.some((ended) => ended === state);
+}
+
+async function judge(harbour: Harbour, voyage: Voyage, copy: Copy): Promise<string[]> {
+  const { fate, from, to, sample } = voyage;
+  const target = harbour.store(to.berth, to.repository);
+  if (copy.state === "succeeded" && (fate === "succeed" || fate === "cancel")) {
+    return (await compareStores(harbour.store(from.berth, from.repository), target, [sample.tag])).problems;
+  }
+  const problems: string[] = [];
+  if (fate === "succeed") {
+    problems.push(`${copy.state} instead of succeeded: ${copy.error?.message ?? "no error"}`);
+  } else if (fate === "cancel") {
+    if (copy.state !== "cancelled") {
+      problems.push(`${copy.state} instead of cancelled: ${copy.error?.message ?? "no error"}`);
+    }
+  } else {
+    const { code, side } = FAILURES[fate];
+    if (copy.state !== "failed" || copy.error?.side !== side || !code.test(copy.error.code)) {
+      const words = copy.error === null ? "no error" : `${copy.error.side}, ${copy.error.code}, ${copy.error.message}`;
+      problems.push(`${copy.state} (${words}) instead of failed at the ${side} with ${String(code)}`);
+    }
+  }
+  // A manifest that was on its way when the copy was cancelled may have arrived; the copy says so then.
+  const mayBeThere = copy.warnings.some((text) => text.includes("had not answered"));
+  if ((await target.tag(sample.tag)) !== null && !mayBeThere) {
+    problems.push(`${copy.state}, yet the target has its tag`);
+  }
+  return problems;
+}
