@@ -21,9 +21,6 @@ export function choicesOf(body: CopyRequestBody, nowMs: number, errors: FieldErr
   }
   const tags = selectionOf(body.tags, nowMs, errors);
   const targetTag = templateOf(body.target_tag, "target_tag", errors);
-  if (targetTag !== undefined && !dependsOnTag(targetTag)) {
-    errors.push({ field: "target_tag", message: "gives all tags one name; have {tag} in it" });
-  }
   const existing = existingOf(body, errors);
   const prune = pruneOf(body, errors);
   return {
@@ -71,13 +68,10 @@ function existingOf(body: CopyRequestBody, errors: FieldError[]): ExistingTagPol
     note(errors, "backup_tag", backupTag === undefined ? null : 'needs "existing": "backup"');
     return existing === undefined ? undefined : { kind: existing };
   }
+  const isMissing = backupTag === undefined;
+  note(errors, "backup_tag", isMissing ? 'is missing; give the old image\'s tag, such as "{tag}-{date}"' : null);
   const tag = templateOf(backupTag, "backup_tag", errors);
-  if (tag === undefined) {
-    note(errors, "backup_tag", 'is missing; give the tag that the old image gets, such as "{tag}-{date}"');
-    return undefined;
-  }
-  note(errors, "backup_tag", dependsOnTag(tag) ? null : "gives all old images one tag; have {tag} in it");
-  return { kind: "backup", tag };
+  return tag === undefined ? undefined : { kind: "backup", tag };
 }
 
 function pruneOf({ prune, target_tag: targetTag }: CopyRequestBody, errors: FieldError[]): PruneRule | undefined {
@@ -111,9 +105,16 @@ function attachedOf({ referrers, digest_tags: digestTags }: CopyRequestBody): Pi
   };
 }
 
+/** Undefined: there is none, or it is faulty. */
 function templateOf(template: string | undefined, field: string, errors: FieldError[]): string | undefined {
-  note(errors, field, template === undefined ? null : describeTemplateFault(template, "tag"));
-  return template;
+  if (template === undefined) {
+    return undefined;
+  }
+  const fault =
+    describeTemplateFault(template, "tag") ??
+    (dependsOnTag(template) ? null : "gives all images one name; have {tag} in it");
+  note(errors, field, fault);
+  return fault === null ? template : undefined;
 }
 
 function note(errors: FieldError[], field: string, message: string | null): void {

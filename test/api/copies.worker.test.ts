@@ -58,7 +58,7 @@ describe("POST /v1/copies", () => {
     ["onto itself", { source, target: source }, { target: "it is the source itself" }],
     [
       "onto itself in another spelling",
-      { source: "alpine", target: "index.docker.io/library/alpine:latest" },
+      { source: "alpine:latest", target: "index.docker.io/library/alpine" },
       { target: "it is the source itself" },
     ],
     [
@@ -132,6 +132,40 @@ describe("POST /v1/copies", () => {
   });
 });
 
+describe("a repository as source", () => {
+  const repository = source.slice(0, -":1".length);
+  const mirror = `${target.slice(0, -":1".length)}-mirror`;
+
+  test("is a copy of its tags, which fails here since there is no such repository", async () => {
+    const { answer, copy } = await made({}, { source: repository, target: mirror, tags: { semver: ">=1" } });
+    expect(answer.status).toBe(202);
+    expect(copy).toMatchObject({ source: { reference: repository }, target: { reference: mirror }, dryRun: false });
+    const ended = await api(`/v1/copies/${copy.id}?wait=20`);
+    expect(await ended.json()).toMatchObject({ state: "failed", error: { code: "not_found", operation: "list tags" } });
+    const page = await api(`/v1/copies/${copy.id}/tags`);
+    expect(await page.json()).toEqual({ tags: [], next: null });
+  });
+
+  test("a duration is the same request whenever it is sent, another duration is not", async () => {
+    const ask = { headers: { "idempotency-key": "duration" } };
+    const body = { source: repository, target: mirror, tags: { newer_than: "30d" } };
+    const first = await made(ask, body);
+    const again = await made(ask, body);
+    expect(again.copy.id).toBe(first.copy.id);
+    const other = await api("/v1/copies", { ...ask, body: { ...body, tags: { newer_than: "31d" } } });
+    expect(other.status).toBe(409);
+  });
+
+  test("a single copy has one name to show, in pages like any other", async () => {
+    const { copy } = await made();
+    await api(`/v1/copies/${copy.id}?wait=20`);
+    const page = await api(`/v1/copies/${copy.id}/tags?state=failed&limit=1`);
+    expect(await page.json()).toMatchObject({ tags: [{ source: "1", target: "1", state: "failed" }], next: null });
+    expect((await api(`/v1/copies/${copy.id}/tags?state=lost`)).status).toBe(422);
+    expect((await api("/v1/copies/cp_00000000000000000000000000/tags")).status).toBe(404);
+  });
+});
+
 describe("Idempotency-Key", () => {
   test("the same request again answers the first copy", async () => {
     const headers = { "idempotency-key": "once" };
@@ -151,9 +185,9 @@ describe("Idempotency-Key", () => {
 
   test("another spelling of the same request is the same request", async () => {
     const headers = { "idempotency-key": "spelling" };
-    const untagged = source.slice(0, -":1".length);
-    const first = await made({ headers }, { source: untagged, target });
-    const again = await made({ headers }, { source: `${untagged}:latest`, target });
+    const untagged = target.slice(0, -":1".length);
+    const first = await made({ headers }, { source, target: untagged });
+    const again = await made({ headers }, { source, target: `${untagged}:latest` });
     expect(again.copy.id).toBe(first.copy.id);
   });
 

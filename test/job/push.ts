@@ -54,7 +54,7 @@ export async function tagDigest(host: string, repository: string, tag: string): 
   return response.ok ? digestOf(bytes) : null;
 }
 
-function noise(size: number): Uint8Array {
+export function noise(size: number): Uint8Array {
   const bytes = new Uint8Array(size);
   for (let from = 0; from < size; from += 65_536) {
     crypto.getRandomValues(bytes.subarray(from, from + 65_536));
