@@ -50,15 +50,18 @@ export function copyRefusal(
   return null;
 }
 
-/** Whether a copy is the principal's to see and to cancel: its own, or one between repositories that are all its. */
-export function maySeeCopy(
-  viewer: Pick<Principal, "id" | "scopes">,
-  copy: { owner: string | null; source: Reference; target: Reference },
-): boolean {
-  return (
-    copy.owner === viewer.id ||
-    (inScope(copy.source, viewer.scopes.sources) && inScope(copy.target, viewer.scopes.targets))
-  );
+/** Which copies are the principal's to see and to cancel: its own, and those between repositories that are all its. */
+export function copyViewOf({ id, scopes }: Pick<Principal, "id" | "scopes">): (copy: OwnedCopy) => boolean {
+  const [sources, targets] = [patternsOf(scopes.sources), patternsOf(scopes.targets)];
+  return ({ owner, source, target }) =>
+    owner === id ||
+    (sources.some((pattern) => inPattern(source, pattern)) && targets.some((pattern) => inPattern(target, pattern)));
+}
+
+export interface OwnedCopy {
+  owner: string;
+  source: Reference;
+  target: Reference;
 }
 
 /** Whether the principal may see how things stand at a registry host: one that a copy in its scopes could name. */

@@ -96,7 +96,7 @@ export interface CopyIndexRpc {
     state?: CopyState;
     limit: number;
     cursor?: string;
-    /** Only copies that it may see (`access/scopes.ts`); missing: all. */
+    /** Only copies that it may see (`access/scopes.ts`): of others those among the newest 20,000; missing: all. */
     viewer?: Pick<Principal, "id" | "scopes">;
   }): Promise<{ copies: CopyEntry[]; next: string | null }>;
   /** One copy of the list; null: it is not on it, or the viewer may not see it. */

@@ -10,8 +10,9 @@ import { migrate } from "../storage/migrations.ts";
 import type { CopyEntry, CopyIndexRpc, HostEntry, KeyEntry, NewKey, RegisterAnswer, Registration } from "./contract.ts";
 import { Keys } from "./keys.ts";
 import { limitReached } from "./limits.ts";
+import { CopyList } from "./list.ts";
 import { STEPS } from "./schema.ts";
-import { bindingsOf, MAY_BE_SEEN, maySee, type Viewer } from "./visible.ts";
+import type { Viewer } from "./visible.ts";
 
 /** As long as a client may reasonably go on repeating one request. */
 const KEY_LIFE_MS = 24 * 60 * 60 * 1000;
@@ -26,21 +27,14 @@ const ENTRIES_CLEARED_AT_ONCE = 4;
 
 const ENDED = ENDED_STATES.map((state) => `'${state}'`).join(", ");
 
-const COLUMNS = "n, id, state, source, target, owner, accepted_at_ms, done_at_ms";
-
-type Row = Record<"id" | "source" | "target" | "owner", string> & {
-  n: number;
-  state: CopyState;
-  accepted_at_ms: number;
-  done_at_ms: number | null;
-};
-
 export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
+  readonly #list: CopyList;
   readonly #keys: Keys;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     migrate(ctx.storage, STEPS);
+    this.#list = new CopyList(ctx.storage.sql);
     this.#keys = new Keys(ctx.storage.sql);
   }
 
@@ -73,31 +67,11 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
   }
 
   async list(query: Parameters<CopyIndexRpc["list"]>[0]): ReturnType<CopyIndexRpc["list"]> {
-    const { viewer, state, limit, cursor } = query;
-    const rows = this.#sql.exec<Row>(
-      `SELECT ${COLUMNS} FROM copies WHERE source IS NOT NULL AND n < ? ${state === undefined ? "" : "AND state = ?"}
-       ${viewer === undefined ? "" : `AND ${MAY_BE_SEEN}`} ORDER BY n DESC`,
-      cursor === undefined ? Number.MAX_SAFE_INTEGER : (this.#row(cursor, viewer)?.n ?? 0),
-      ...(state === undefined ? [] : [state]),
-      ...(viewer === undefined ? [] : bindingsOf(viewer)),
-    );
-    // Read row by row: what comes after the page is not read.
-    const page: Row[] = [];
-    for (const row of rows) {
-      if (viewer !== undefined && !maySee(viewer, row)) {
-        continue;
-      }
-      if (page.length === limit) {
-        return { copies: page.map(entryOf), next: page.at(-1)?.id ?? null };
-      }
-      page.push(row);
-    }
-    return { copies: page.map(entryOf), next: null };
+    return this.#list.page(query);
   }
 
   async find(id: string, viewer?: Viewer): Promise<CopyEntry | null> {
-    const row = this.#row(id, viewer);
-    return row === null ? null : entryOf(row);
+    return this.#list.find(id, viewer);
   }
 
   async hosts(): Promise<HostEntry[]> {
@@ -145,14 +119,6 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
     return this.ctx.storage.sql;
   }
 
-  /** A row that the viewer may not see is as good as none. */
-  #row(id: string, viewer?: Viewer): Row | null {
-    const [row] = this.#sql
-      .exec<Row>(`SELECT ${COLUMNS} FROM copies WHERE id = ? AND source IS NOT NULL`, id)
-      .toArray();
-    return row === undefined || (viewer !== undefined && !maySee(viewer, row)) ? null : row;
-  }
-
   #register(entry: Registration, now: number): RegisterAnswer {
     const { id: owner, budget, limits } = entry.by;
     if (entry.key !== undefined) {
@@ -169,7 +135,8 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
       }
     }
     const isLimited = limits.copiesAtOnce !== undefined || limits.copiesPerHour !== undefined;
-    const limited = isLimited && this.#row(entry.id) === null ? limitReached(this.#sql, budget, limits, now) : null;
+    const limited =
+      isLimited && this.#list.find(entry.id) === null ? limitReached(this.#sql, budget, limits, now) : null;
     if (limited !== null) {
       return limited;
     }
@@ -225,16 +192,4 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
       MAX_ENTRIES,
     );
   }
-}
-
-function entryOf(row: Row): CopyEntry {
-  return {
-    id: row.id,
-    state: row.state,
-    source: row.source,
-    target: row.target,
-    owner: row.owner,
-    acceptedAtMs: row.accepted_at_ms,
-    doneAtMs: row.done_at_ms,
-  };
 }

@@ -4,7 +4,7 @@ import {
   canonicalScopes,
   copyRefusal,
   mayCopy,
-  maySeeCopy,
+  copyViewOf,
   mayUseHost,
   tighter,
   widenings,
@@ -88,7 +88,7 @@ test.each([
   ["another's from its sources only", "key_2", "ghcr.io/acme/a:1", "quay.io/x/z:1", false],
   ["another's to its targets only", "key_2", "quay.io/x/y:1", "registry.example.com/mirror/a:1", false],
 ])("a copy is seen: %s", (_, owner, source, target, seen) => {
-  expect(maySeeCopy(principal, { owner, source: parseReference(source), target: parseReference(target) })).toBe(seen);
+  expect(copyViewOf(principal)({ owner, source: parseReference(source), target: parseReference(target) })).toBe(seen);
 });
 
 test.each([

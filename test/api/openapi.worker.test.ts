@@ -76,7 +76,29 @@ const body = { source: `${source}/nothing/there:1`, target: `${target}/nothing/t
 const keyed = { "idempotency-key": "documented" };
 const unknown = `/v1/copies/cp_${"0".repeat(26)}`;
 
-test.each<[string, string, number, (id: string) => [string, Ask]]>([
+const newKey = {
+  name: "documented",
+  scopes: { sources: ["**"], targets: ["**"], actions: ["copy"] },
+  limits: { copiesPerHour: 1 },
+  expiresAt: "2100-01-01T00:00:00Z",
+};
+
+async function made(key: object): Promise<{ id: string; key: string }> {
+  return (await api("/v1/keys", { body: key })).json();
+}
+
+/** A key that may do this, and nowhere. */
+async function keyFor(actions: string[]): Promise<string> {
+  return (await made({ name: "nowhere", scopes: { actions } })).key;
+}
+
+async function usedUpKey(): Promise<string> {
+  const { key } = await made(newKey);
+  await api("/v1/copies", { body, token: key });
+  return key;
+}
+
+test.each<[string, string, number, (id: string) => [string, Ask] | Promise<[string, Ask]>]>([
   ["post", "/v1/copies", 202, () => ["/v1/copies", { body }]],
   ["post", "/v1/copies", 200, () => ["/v1/copies", { body, headers: keyed }]],
   ["post", "/v1/copies", 400, () => ["/v1/copies", { body: "{" }]],
@@ -97,11 +119,22 @@ test.each<[string, string, number, (id: string) => [string, Ask]]>([
   ["get", "/v1/registries/{host}", 404, () => ["/v1/registries/a%20b", {}]],
   ["delete", "/v1/registries/{host}/learned", 200, () => [`/v1/registries/${source}/learned`, { method: "DELETE" }]],
   ["delete", "/v1/registries/{host}/learned", 404, () => ["/v1/registries/a%20b/learned", { method: "DELETE" }]],
+  ["post", "/v1/copies", 403, async () => ["/v1/copies", { body, token: await keyFor(["copy"]) }]],
+  ["post", "/v1/copies", 429, async () => ["/v1/copies", { body, token: await usedUpKey() }]],
+  ["post", "/v1/keys", 201, () => ["/v1/keys", { body: newKey }]],
+  ["post", "/v1/keys", 400, () => ["/v1/keys", { body: "{" }]],
+  ["post", "/v1/keys", 403, async () => ["/v1/keys", { body: newKey, token: await keyFor(["keys"]) }]],
+  ["post", "/v1/keys", 413, () => ["/v1/keys", { body: " ".repeat(70_000) }]],
+  ["post", "/v1/keys", 415, () => ["/v1/keys", { body: newKey, headers: { "content-type": "text/plain" } }]],
+  ["post", "/v1/keys", 422, () => ["/v1/keys", { body: {} }]],
+  ["get", "/v1/keys", 200, () => ["/v1/keys", {}]],
+  ["delete", "/v1/keys/{id}", 200, async () => [`/v1/keys/${(await made(newKey)).id}`, { method: "DELETE" }]],
+  ["delete", "/v1/keys/{id}", 404, () => ["/v1/keys/key_0000000000000000", { method: "DELETE" }]],
   ["get", "/healthz", 200, () => ["/healthz", {}]],
 ])("%s %s answers %i as it is described", async (method, path, status, ask) => {
   const { id } = await (await api("/v1/copies", { body, headers: keyed })).json<CopyView>();
   await api(`/v1/copies/${id}?wait=20`);
-  const answer = await api(...ask(id));
+  const answer = await api(...(await ask(id)));
   expect(answer.status).toBe(status);
   const content = document.paths[path]?.[method]?.responses[status]?.content ?? {};
   const mediaType = answer.headers.get("content-type") ?? "";
