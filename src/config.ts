@@ -8,7 +8,7 @@ import type { Reading } from "./config/checking.ts";
 import { parseHostName } from "./config/host-name.ts";
 import { readIdentity } from "./config/identity.ts";
 import { readQueue, type QueueSettings } from "./config/queue.ts";
-import { readCredentials, type RegistryCredential } from "./config/registry-credentials.ts";
+import { credentialSecrets, readCredentials, type RegistryCredential } from "./config/registry-credentials.ts";
 import { readHosts, readTokens, withDefaults } from "./config/schema.ts";
 import type { HostSettings } from "./registry/contract.ts";
 import { CopyError } from "./registry/errors.ts";
@@ -43,7 +43,7 @@ const tokensOf = once(readTokens);
 // Read by every request that shows such a token; the settings are the same objects for an isolate's whole life.
 let keptIdentity: { given: readonly unknown[]; reading: Reading<readonly IssuerSettings[]> } | null = null;
 const allowedOf = once(readAllowed);
-const credentialsOf = once(readCredentials);
+let keptCredentials: { secrets: [string, unknown][]; reading: ReturnType<typeof readCredentials> } | null = null;
 
 /**
  * All settings, checked.
@@ -54,7 +54,7 @@ export function settingsOf(env: SettingsEnv): Settings {
   const tokens = tokensOf(env.TOKENS);
   const queue = readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS);
   const identity = identityOf(env);
-  const registries = [allowedOf(env.ALLOWED_REGISTRIES), credentialsOf(env.REGISTRY_CREDENTIALS)];
+  const registries = [allowedOf(env.ALLOWED_REGISTRIES), credentialsOf(env)];
   const others = [tokens, identity, queue, ...registries];
   return {
     hosts: right({ ...hosts, complaints: [hosts, ...others].flatMap(({ complaints }) => complaints) }),
@@ -99,13 +99,26 @@ export function queueSettings(env: SettingsEnv): QueueSettings {
 }
 
 /**
- * The credentials of REGISTRY_CREDENTIALS by place: a registry host, or `host/repository prefix`.
+ * The credentials of REGISTRY_CREDENTIALS, and of secrets whose names go on from it, by place: a registry host, or
+ * `host/repository prefix`.
  * @throws CopyError `configuration`, as {@link settingsOf}; never with a value.
  */
 export function registryCredentials(
   env: Pick<SettingsEnv, "REGISTRY_CREDENTIALS">,
 ): ReadonlyMap<string, RegistryCredential> {
-  return right(credentialsOf(env.REGISTRY_CREDENTIALS));
+  return right(credentialsOf(env));
+}
+
+function credentialsOf(env: object): ReturnType<typeof readCredentials> {
+  const secrets = credentialSecrets(env);
+  const isSame =
+    keptCredentials?.secrets.length === secrets.length &&
+    keptCredentials.secrets.every(
+      ([name, given], index) => name === secrets[index]?.[0] && given === secrets[index][1],
+    );
+  keptCredentials =
+    keptCredentials !== null && isSame ? keptCredentials : { secrets, reading: readCredentials(secrets) };
+  return keptCredentials.reading;
 }
 
 /** Whether the service runs on its user's own machine and may reach what that machine reaches. */

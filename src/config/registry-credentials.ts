@@ -133,27 +133,46 @@ export type IdentityToken = z.output<typeof Identity>;
 export type CloudCredential = EcrCredential | GoogleCredential | AcrCredential | CloudflareCredential;
 export type RegistryCredential = BasicCredential | CloudCredential;
 
-/** Reads REGISTRY_CREDENTIALS (JSON text or an object; it may be missing) into credentials by place. */
-export function readCredentials(given: unknown): Reading<ReadonlyMap<string, RegistryCredential>> {
+/** Cloudflare lets a secret have 5 KB, of which the key of one service account takes half: there may be several. */
+const SECRET_NAME = /^REGISTRY_CREDENTIALS(?:_[A-Za-z0-9_]+)?$/;
+
+/** The secrets that hold credentials, by name: REGISTRY_CREDENTIALS, and any whose name goes on with `_…`. */
+export function credentialSecrets(env: object): [name: string, given: unknown][] {
+  return Object.entries(env).filter(([name]) => SECRET_NAME.test(name));
+}
+
+/** Reads the secrets (JSON text or objects; any may be empty) into credentials by place. */
+export function readCredentials(
+  secrets: readonly (readonly [name: string, given: unknown])[],
+): Reading<ReadonlyMap<string, RegistryCredential>> {
   const complaints: string[] = [];
   const byPlace = new Map<string, RegistryCredential>();
-  const entries = isGiven(given) ? checked(Entries, "REGISTRY_CREDENTIALS", parsed(given), complaints) : {};
-  for (const [key, value] of Object.entries(entries ?? {})) {
-    const field = `REGISTRY_CREDENTIALS.${JSON.stringify(key)}`;
-    const place = placeOf(key);
-    const entry = readEntry(field, value, complaints);
-    const [host = "", ...path] = place.split("/");
-    if (parseHostName(host) === null || path.includes("")) {
-      complaints.push(`${field}: not a registry; write it as host, host:port or host/repository`);
-    } else if (byPlace.has(place)) {
-      complaints.push(`${field}: names ${place} a second time; keep one of the two`);
-    } else if (entry?.kind === "ecr" && entry.region === undefined && parseEcrHost(host) === null) {
-      complaints.push(`${field}.region: is needed, since the host is not a name that Amazon gives`);
-    } else if (entry !== undefined) {
-      byPlace.set(place, entry);
+  for (const [name, given] of secrets) {
+    const entries = isGiven(given) ? checked(Entries, name, parsed(given), complaints) : {};
+    for (const [key, value] of Object.entries(entries ?? {})) {
+      const field = `${name}.${JSON.stringify(key)}`;
+      const place = placeOf(key);
+      const entry = readEntry(field, value, complaints);
+      const fault = placeFault(place, entry) ?? (byPlace.has(place) ? SECOND : null);
+      if (fault !== null) {
+        complaints.push(`${field}${fault}`);
+      } else if (entry !== undefined) {
+        byPlace.set(place, entry);
+      }
     }
   }
   return { value: byPlace, complaints };
+}
+
+const SECOND = ": its registry is named a second time; keep one of the two";
+
+function placeFault(place: string, entry: RegistryCredential | undefined): string | null {
+  const [host = "", ...path] = place.split("/");
+  if (parseHostName(host) === null || path.includes("")) {
+    return ": not a registry; write it as host, host:port or host/repository";
+  }
+  const isNameless = entry?.kind === "ecr" && entry.region === undefined && parseEcrHost(host) === null;
+  return isNameless ? ".region: is needed, since the host is not a name that Amazon gives" : null;
 }
 
 function readEntry(field: string, value: unknown, complaints: string[]): RegistryCredential | undefined {

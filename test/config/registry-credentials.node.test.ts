@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { readCredentials } from "../../src/config/registry-credentials.ts";
+import { credentialSecrets, readCredentials as readSecrets } from "../../src/config/registry-credentials.ts";
+
+const readCredentials = (given: unknown) => readSecrets([["REGISTRY_CREDENTIALS", given]]);
 
 const PEM = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
 const ECR = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
@@ -50,6 +52,22 @@ describe("REGISTRY_CREDENTIALS", () => {
     });
   });
 
+  it("may be several secrets, since one has little room", () => {
+    const env = {
+      REGISTRY_CREDENTIALS: { "ghcr.io": BASIC },
+      REGISTRY_CREDENTIALS_CLOUDS: JSON.stringify({ "gcr.io": { kind: "google", service_account: ACCOUNT } }),
+      REGISTRY_CREDENTIALS_AGAIN: { "ghcr.io": BASIC, "quay.io": { ...BASIC, password: 5 } },
+      REGISTRY_CREDENTIALSX: "other",
+      HOSTS: {},
+    };
+    const { value, complaints } = readSecrets(credentialSecrets(env));
+    expect([...value.keys()]).toEqual(["ghcr.io", "gcr.io"]);
+    expect(complaints).toEqual([
+      'REGISTRY_CREDENTIALS_AGAIN."ghcr.io": its registry is named a second time; keep one of the two',
+      'REGISTRY_CREDENTIALS_AGAIN."quay.io".password: text is needed',
+    ]);
+  });
+
   it.each([undefined, null, "", "{}"])("may be %j", (given) => {
     expect(readCredentials(given)).toEqual({ value: new Map(), complaints: [] });
   });
@@ -64,7 +82,7 @@ describe("REGISTRY_CREDENTIALS", () => {
     [{ "ghcr.io": { ...BASIC, usernam: "hunter2" } }, '."ghcr.io".usernam: unknown field; did you mean username?'],
     [{ "ghcr io": BASIC }, '"ghcr io": not a registry'],
     [{ "ghcr.io//x": BASIC }, '"ghcr.io//x": not a registry'],
-    [{ "docker.io": BASIC, "index.docker.io": BASIC }, '"index.docker.io": names docker.io a second time'],
+    [{ "docker.io": BASIC, "index.docker.io": BASIC }, '"index.docker.io": its registry is named a second time'],
     [{ "images.example.com": KEYS }, '"images.example.com".region: is needed'],
     [{ [ECR]: { kind: "ecr", access_key_id: "hunter2" } }, "access_key_id and secret_access_key go together"],
     [{ [ECR]: { kind: "ecr" } }, "either access_key_id with secret_access_key, or identity with role_arn"],
