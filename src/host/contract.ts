@@ -155,6 +155,8 @@ export interface HostSession {
   next(report?: TransferReport): Promise<Transfer | null>;
   /** Reports a finished transfer without asking for another. */
   report(report: TransferReport): Promise<void>;
+  /** Takes nothing more: every waiting `next` is answered, with null unless a transfer is on its way to it already. */
+  retire(): Promise<void>;
   /** Extends the leases and tells how far the transfers are. */
   renew(progress: Progress[]): Promise<Renewal>;
   /** Waits for a slot for a small request; the answer names the lease. */

@@ -232,6 +232,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
         this.#learn(report, now);
         this.#scheduler.report(report, now);
       }),
+    retire: (session) => this.#step((now) => this.#scheduler.retire(session, now)),
     renew: (session, progress) => {
       const renewal = this.#step((now) => this.#scheduler.renew(session, progress, now));
       this.#forward(progress);

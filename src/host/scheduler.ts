@@ -113,6 +113,14 @@ export class HostScheduler {
     this.#dispatch(now);
   }
 
+  /** A lane takes on nothing more, and goes on with what it has. */
+  retire(session: string, now: number): void {
+    for (const seat of this.#seats.givenUp(session)) {
+      this.#port.hand(seat, null);
+    }
+    this.#dispatch(now);
+  }
+
   /** A lane is ready for one more transfer. */
   seat(session: string, seat: string, now: number): void {
     this.#seats.add(session, seat, now);

@@ -32,6 +32,11 @@ export class Seats {
   /** Answers the seats that nobody waits on any more. */
   left(session: string): string[] {
     this.#lanes.delete(session);
+    return this.givenUp(session);
+  }
+
+  /** A lane gives up its seats and stays; answers them. */
+  givenUp(session: string): string[] {
     const gone = this.#seats.filter((seat) => seat.session === session);
     this.#seats = this.#seats.filter((seat) => seat.session !== session);
     return gone.map((seat) => seat.id);

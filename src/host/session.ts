@@ -10,6 +10,7 @@ import type { Authorization, AuthorizationRequest, Outcome } from "../registry/g
 export interface SessionHost {
   next(session: string, report?: TransferReport): Promise<Transfer | null>;
   report(report: TransferReport): void;
+  retire(session: string): void;
   renew(session: string, progress: Progress[]): Renewal;
   acquire(session: string, request: SmallRequest): Promise<string>;
   release(lease: string, outcome: Outcome): void;
@@ -33,6 +34,10 @@ export class Session extends RpcTarget implements HostSession {
 
   async report(report: TransferReport): Promise<void> {
     this.#host.report(report);
+  }
+
+  async retire(): Promise<void> {
+    this.#host.retire(this.#id);
   }
 
   async renew(progress: Progress[]): Promise<Renewal> {

@@ -22,6 +22,7 @@ export class HostLine {
   /** Sessions that failed a call. They end after the next one has taken their leases over: ending them frees the rest. */
   #failed: Promise<HostSession>[] = [];
   #joins = 0;
+  #isRetired = false;
 
   /** @param who Asked at every joining: the leases still held change. */
   constructor(join: Join, who: () => Joiner) {
@@ -29,7 +30,7 @@ export class HostLine {
     this.#who = who;
   }
 
-  /** The next transfer; null: nothing to do, or the line was hung up. */
+  /** The next transfer; null: nothing to do, or the line takes nothing more. */
   async next(report?: TransferReport): Promise<Transfer | null> {
     const { signal } = this.#hungUp;
     if (signal.aborted) {
@@ -38,10 +39,19 @@ export class HostLine {
     return new Promise((resolve, reject) => {
       const hangUp = (): void => resolve(null);
       signal.addEventListener("abort", hangUp, { once: true });
-      this.#call((session) => session.next(report))
+      this.#call((session) => this.#ask(session, report))
         .finally(() => signal.removeEventListener("abort", hangUp))
         .then(resolve, reject);
     });
+  }
+
+  /**
+   * Takes nothing more. Not by hanging up: the host may have handed out a transfer that is still on its way here, and
+   * would count it as cut off by the lane's death.
+   */
+  retire(): Promise<void> {
+    this.#isRetired = true;
+    return this.#call((session) => session.retire());
   }
 
   report(report: TransferReport): Promise<void> {
@@ -64,6 +74,17 @@ export class HostLine {
       this.#session = null;
     }
     this.#endFailed();
+  }
+
+  /** Asked again after a reset of the host's object, whose new session knows nothing of a retirement. */
+  async #ask(session: HostSession, report: TransferReport | undefined): Promise<Transfer | null> {
+    if (!this.#isRetired) {
+      return session.next(report);
+    }
+    if (report !== undefined) {
+      await session.report(report);
+    }
+    return null;
   }
 
   async #call<T>(ask: (session: HostSession) => Promise<T>): Promise<T> {

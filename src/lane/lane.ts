@@ -78,7 +78,6 @@ class Lane {
   readonly #renewTimer: ReturnType<typeof setInterval>;
   readonly #timers: ReturnType<typeof setTimeout>[];
   readonly #timeUp = new AbortController();
-  #busy = 0;
   #renewing: Promise<void> | null = null;
 
   constructor(order: WorkOrder, tools: LaneTools) {
@@ -97,7 +96,7 @@ class Lane {
     }, RENEW_INTERVAL_MS);
     const outOfTime = new LetGo("time", "the lane's time is up");
     this.#timers = [
-      setTimeout(() => this.#retireIfIdle(), lifeMs),
+      setTimeout(() => this.#retire(), lifeMs),
       setTimeout(() => this.#timeUp.abort(outOfTime), timeUpMs),
       setTimeout(() => this.#abortAll(outOfTime), breakOffMs),
     ];
@@ -154,25 +153,19 @@ class Lane {
   async #deliver(report: TransferReport): Promise<void> {
     await this.#line.report(report);
     this.#running.delete(report.lease);
-    this.#retireIfIdle();
   }
 
   async #runOne(transfer: Transfer): Promise<TransferReport> {
     const controller = new AbortController();
     const meter: Meter = { bytes: 0 };
     this.#running.set(transfer.lease, { controller, meter });
-    this.#busy += 1;
-    try {
-      return await this.#tools.runTransfer(transfer, {
-        signal: controller.signal,
-        timeUp: this.#timeUp.signal,
-        portableAfterMs: this.#tools.times.portableAfterMs,
-        meter,
-        target: this.#line,
-      });
-    } finally {
-      this.#busy -= 1;
-    }
+    return this.#tools.runTransfer(transfer, {
+      signal: controller.signal,
+      timeUp: this.#timeUp.signal,
+      portableAfterMs: this.#tools.times.portableAfterMs,
+      meter,
+      target: this.#line,
+    });
   }
 
   async #renew(): Promise<void> {
@@ -206,11 +199,11 @@ class Lane {
     return this.#tools.now() >= this.#endsAtMs;
   }
 
-  /** After its time a lane does not sit and wait: hanging up answers every waiting `next`. */
-  #retireIfIdle(): void {
-    if (this.#isOver && this.#busy === 0 && this.#running.size === 0) {
-      this.#line[Symbol.dispose]();
-    }
+  /** After its time a lane does not sit and wait: every waiting `next` is answered. */
+  #retire(): void {
+    this.#line.retire().catch(() => {
+      // The host stayed out of reach: the waiting calls fail by themselves, and end the lane.
+    });
   }
 
   #abortAll(reason: LetGo): void {

@@ -54,6 +54,29 @@ describe("a lane", () => {
     expect(host.openSessions).toBe(0);
   });
 
+  it("gives back what was on its way to it when its time was up, so that nobody takes it for cut off", async () => {
+    const host = new ScriptedHost(0, { waitsForEver: true });
+    const lane = runLane(ORDER, tools(host, new Streams().run));
+    host.onItsWay = transferOf("crossing");
+    await vi.advanceTimersByTimeAsync(LIFE_MS);
+    await ended(lane);
+    expect(host.reports).toMatchObject([{ lease: "crossing", result: { kind: "returned" } }]);
+    expect(host.openSessions).toBe(0);
+  });
+
+  it("takes nothing more when the host is reset while its time runs out", async () => {
+    const host = new ScriptedHost(0, { waitsForEver: true });
+    const lane = runLane(ORDER, tools(host, new Streams().run));
+    await vi.advanceTimersByTimeAsync(LIFE_MS - 1);
+    host.isDown = true;
+    host.reset();
+    await vi.advanceTimersByTimeAsync(1);
+    host.isDown = false;
+    await vi.advanceTimersByTimeAsync(1_000);
+    await ended(lane);
+    expect(host.openSessions).toBe(0);
+  });
+
   it("gives a transfer back untouched that is handed to it when its time is up", async () => {
     const host = new ScriptedHost(1, { waitsForEver: true });
     const streams = new Streams();
@@ -286,10 +309,12 @@ class ScriptedHost {
   readonly lost = new Set<string>();
   readonly withdrawn = new Set<string>();
   isDown = false;
+  /** Handed to a caller that waits just when the lane retires. */
+  onItsWay: Transfer | null = null;
   openSessions = 0;
   #left: number;
   #waitsForEver: boolean;
-  #waiting: ((transfer: Transfer) => void)[] = [];
+  #waiting: ((transfer: Transfer | null) => void)[] = [];
   #resets: (() => void)[] = [];
   #epoch = 0;
 
@@ -329,6 +354,13 @@ class ScriptedHost {
             setTimeout(() => resolve(null), LINGER_MS);
           }
         });
+      },
+      retire: async () => {
+        check();
+        for (const answer of this.#waiting.splice(0)) {
+          answer(this.onItsWay);
+          this.onItsWay = null;
+        }
       },
       report: async (report) => {
         check();
