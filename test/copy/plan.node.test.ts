@@ -31,8 +31,8 @@ function refusalOf(action: () => unknown): string {
 /** Publishes whatever is ready until nothing is, and answers the order. */
 function publishAll(plan: CopyPlan): string[] {
   const order: string[] = [];
-  for (let some = plan.takeReady(); some.length > 0; some = plan.takeReady()) {
-    for (const { digest, root } of some) {
+  for (let pushes = plan.takeReady(); pushes.length > 0; pushes = plan.takeReady()) {
+    for (const { digest, root } of pushes) {
       order.push(root === null ? digest : `${root}=${digest}`);
       plan.published(digest);
       if (root !== null) {

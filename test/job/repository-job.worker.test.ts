@@ -67,7 +67,7 @@ describe("a repository", () => {
       return data === undefined ? [] : [JSON.parse(data)];
     });
     expect(events.filter(({ type }) => type === "tags")).toHaveLength(1);
-    const told = events.flatMap((event) => (event.type === "tag" ? [event.data.source] : []));
+    const told = events.flatMap((event) => (event.type === "tag" ? [event.data.source ?? ""] : []));
     expect(told.toSorted()).toEqual(tags);
   });
 
