@@ -86,6 +86,14 @@ describe("help", () => {
       ["--port", "8585", "state", "Exit status"],
     ],
     [
+      ["keys", "--help"],
+      ["create", "list", "revoke", "DRAYAGE_TOKEN"],
+    ],
+    [
+      ["keys", "create", "--help"],
+      ["--source", "--target", "--expires", "ghcr.io/acme/**", "registries"],
+    ],
+    [
       ["token", "--help"],
       ["TOKENS", "hash"],
     ],
