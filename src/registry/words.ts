@@ -34,9 +34,16 @@ export function wordsOf(body: string, secrets: readonly string[] = []): Registry
   return { code: "", text: tidy(said.find((each) => each !== "") ?? "") };
 }
 
-/** The text with every occurrence of the secrets taken out. */
+/** The text with every occurrence of the secrets taken out, also where they stand as an address or a form writes them. */
 export function redact(text: string, secrets: readonly string[]): string {
-  return secrets.filter((each) => each.length > 3).reduce((left, each) => left.replaceAll(each, "[secret]"), text);
+  const spellings = secrets
+    .filter((each) => each.length > 3)
+    .flatMap((each) => [
+      each,
+      encodeURIComponent(each),
+      new URLSearchParams({ v: each }).toString().slice("v=".length),
+    ]);
+  return spellings.reduce((left, each) => left.replaceAll(each, "[secret]"), text);
 }
 
 /** Addresses and paths without their queries, which may be signatures of stores or the state of an upload. */

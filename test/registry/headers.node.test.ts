@@ -77,6 +77,7 @@ describe("the words of an error", () => {
 
   it("are short and without secrets", () => {
     expect(wordsOf("x".repeat(5000)).text.length).toBeLessThan(500);
+    expect(redact("k=a%2Bb%2F%20c&k=a%2Bb%2F+c", ["a+b/ c"])).toBe("k=[secret]&k=[secret]");
     expect(wordsOf(`${"x".repeat(390)} ${"hunter2".repeat(9)}`, ["hunter2".repeat(9)]).text).not.toContain("hunter");
     expect(wordsOf('{"message":"hunter2\\n is wrong"}', ["hunter2\n"]).text).toBe("[secret] is wrong");
     expect(wordsOf("no https://s3.example/b?X-Amz-Signature=abc here, nor /v2/a/blobs/uploads/1?_state=abc").text).toBe(
