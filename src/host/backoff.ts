@@ -15,6 +15,14 @@ export const MAX_RETRY_AFTER_MS = 15 * 60 * 1000;
 /** Successes in a row after which the next pause is one step shorter. */
 export const SUCCESSES_PER_STEP = 5;
 
+/**
+ * After a pause for a 429 one request goes first; when it has not been refused within this many times what the refusal
+ * took, the others follow. At least and at most so long, in milliseconds.
+ */
+const PROBATION_FACTOR = 2;
+const LEAST_PROBATION_MS = 100;
+const MOST_PROBATION_MS = 2_000;
+
 /** Part of a pause that is left to chance, so that hosts and callers that failed together do not come back together. */
 const JITTER_SHARE = 0.5;
 const LAST_STEP = Math.ceil(Math.log2(LONGEST_PAUSE_MS / FIRST_PAUSE_MS)) + 1;
@@ -31,9 +39,22 @@ export interface BackoffState {
   /** When the last pause began: what started before it says nothing new. */
   pausedAt: number;
   cause: "none" | "failed" | "throttled" | "retry-after";
+  /** How long the first request after the pause is waited for; 0: not at all. */
+  probationMs: number;
+  /** Until when it is waited for. */
+  probationUntil: number;
 }
 
-const FRESH: BackoffState = { step: 0, successes: 0, pausedUntil: 0, refusedUntil: 0, pausedAt: 0, cause: "none" };
+const FRESH: BackoffState = {
+  step: 0,
+  successes: 0,
+  pausedUntil: 0,
+  refusedUntil: 0,
+  pausedAt: 0,
+  cause: "none",
+  probationMs: 0,
+  probationUntil: 0,
+};
 
 export class Backoff {
   #state: BackoffState;
@@ -50,6 +71,20 @@ export class Backoff {
   /** When the host may be asked again, in milliseconds since the epoch; 0: it is not paused. May lie in the past. */
   pausedUntil(): number {
     return this.#state.pausedUntil;
+  }
+
+  /** When the next request may go: the pause is over, and the first request after it was not refused. */
+  opensAt(): number {
+    return Math.max(this.#state.pausedUntil, this.#state.probationUntil);
+  }
+
+  /** A request goes out. */
+  sent(now: number): void {
+    const state = this.#state;
+    if (state.probationMs > 0 && now >= state.pausedUntil) {
+      state.probationUntil = now + state.probationMs;
+      state.probationMs = 0;
+    }
   }
 
   /**
@@ -97,6 +132,7 @@ export class Backoff {
     const until = now + Math.min(retryAfterMs, MAX_RETRY_AFTER_MS);
     state.successes = 0;
     if (until >= state.pausedUntil) {
+      state.probationMs = probationOf(now, startedAt);
       state.pausedUntil = until;
       state.pausedAt = now;
       state.cause = "retry-after";
@@ -140,5 +176,11 @@ export class Backoff {
     state.pausedUntil = now + longest * (1 - JITTER_SHARE * random);
     state.pausedAt = now;
     state.cause = cause;
+    state.probationMs = cause === "throttled" ? probationOf(now, startedAt) : 0;
   }
+}
+
+/** A refusal comes at once or not at all: what was sent after it is known to be taken after a little more than it took. */
+function probationOf(now: number, startedAt = now): number {
+  return Math.min(Math.max((now - startedAt) * PROBATION_FACTOR, LEAST_PROBATION_MS), MOST_PROBATION_MS);
 }

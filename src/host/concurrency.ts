@@ -2,7 +2,8 @@
  * How many requests at once a host gets: as many as it bears, found out as TCP finds out about a line.
  *
  * It starts at 8 and grows by one with each success (so it doubles with each window) until the host refuses; then it
- * halves, comes back quickly to just below the level that was refused, and tries that level again only now and then.
+ * halves, comes back quickly to just below the level that was refused, and tries that level again ever more rarely. A
+ * level that is refused right above one that was borne costs that one step only.
  * Pure: it counts, it does not wait. A cap from the configuration is never exceeded.
  */
 
@@ -12,10 +13,18 @@ export const LEAST_LIMIT = 1;
 export const GREATEST_LIMIT = 64;
 
 /** Windows of successes below a refused level before it is tried again; doubled each time it is refused again. */
-const FIRST_PATIENCE_WINDOWS = 16;
-const GREATEST_PATIENCE_WINDOWS = 256;
+const FIRST_PATIENCE_WINDOWS = 6;
+const GREATEST_PATIENCE_WINDOWS = 96;
 /** And no sooner than this, in milliseconds, doubled likewise: a fast host would otherwise be tried all the time. */
-const LEAST_PATIENCE_MS = 10_000;
+const LEAST_PATIENCE_MS = 3_000;
+/** One window of proof for so many of patience. */
+const WINDOWS_PER_PROOF = 4;
+/** A level that was refused is tried again no sooner than this allows: so few of all requests are refused, at most. */
+const SUCCESSES_PER_REFUSAL = 20;
+/** What a host refused in an outage is not held against it for ever. */
+const GREATEST_DEBT = 1_000;
+/** And so many times as long after the last refusal as that has cost. */
+const TIMES_OF_OUTAGE = 25;
 /** How long after a small request a slot is kept for the next, in milliseconds: a copy's small requests come in a row. */
 const SMALL_MEMORY_MS = 10_000;
 /** How long a request is taken to have lasted when nobody says: longer than most refusals need. */
@@ -41,8 +50,20 @@ export interface ConcurrencyState {
   smallAt: number;
   /** Whether small requests came lately, so that one slot is kept for the next. */
   reserving: boolean;
-  /** Whether the last refusal met quick growth, which may have gone several beyond what the host bears. */
-  overshot: boolean;
+  /** The level that was refused last, also when it was borne since; 0: none. */
+  refusedLevel: number;
+  /** Successes until more than is known to be borne is worth trying: what refusals have cost. */
+  debt: number;
+  /** When a level was last refused. */
+  crossedAt: number;
+  /** How long it took after that until the host took a request again. */
+  outageMs: number;
+  /** Windows for which a level that was refused has been borne since. */
+  borneWindows: number;
+  /** Whether the last refusal told a level: it was not one of a host that refuses everything. */
+  toldLevel: boolean;
+  /** Most requests at once that the host has borne for a window since the limit was last halved; 0: not known. */
+  borne: number;
 }
 
 const FRESH: ConcurrencyState = {
@@ -56,7 +77,13 @@ const FRESH: ConcurrencyState = {
   refused: false,
   smallAt: 0,
   reserving: false,
-  overshot: false,
+  refusedLevel: 0,
+  toldLevel: false,
+  debt: 0,
+  crossedAt: 0,
+  outageMs: 0,
+  borneWindows: 0,
+  borne: 0,
 };
 
 /** What is known of the request whose outcome is booked. */
@@ -68,6 +95,8 @@ export interface Booking {
   startedAt?: number;
   /** Requests under way when the outcome came, this one included. Without it as many as the limit allows. */
   active?: number;
+  /** Requests under way when it was sent, itself included: what the host saw. Without it {@link active} stands for it. */
+  sentAmong?: number;
   /** Whether it was a small request. Without it none is known of, and no slot is kept for them at a level known to be full. */
   small?: boolean;
 }
@@ -149,7 +178,11 @@ export class Concurrency {
     if (this.#isOld(now, booking)) {
       return;
     }
-    state.answered = true;
+    if (!state.answered) {
+      state.outageMs = Math.max(0, (booking.startedAt ?? now - ASSUMED_ANSWER_MS) - state.crossedAt);
+      state.answered = true;
+    }
+    state.debt = Math.max(0, state.debt - 1);
     state.successes++;
     // Successes that arrive together find fewer under way than there were: half of the limit is use enough.
     const grows = wanted && 2 * (booking.active ?? state.limit) >= this.limit;
@@ -166,27 +199,36 @@ export class Concurrency {
   refused(now: number, booking: Booking = {}): void {
     const state = this.#state;
     state.refused = true;
+    state.debt = Math.min(state.debt + SUCCESSES_PER_REFUSAL, GREATEST_DEBT);
     this.#noteSmall(now, booking);
     if (this.#isOld(now, booking)) {
-      // Of several requests sent too many each is refused: the level was too high by one for each of them.
-      if (state.overshot && state.ceiling > state.limit + 1) {
-        state.ceiling--;
+      // Of several that were sent too many each is refused; the one sent among the fewest tells the level best.
+      const told = booking.sentAmong ?? Infinity;
+      if (state.toldLevel && told > state.limit) {
+        state.ceiling = Math.min(state.ceiling, told);
       }
       return;
     }
-    const level = Math.max(LEAST_LIMIT, Math.min(this.limit + 1, booking.active ?? this.limit));
-    const again = state.ceiling > 0 && level >= state.ceiling;
-    state.patience = again ? Math.min(state.patience * 2, GREATEST_PATIENCE_WINDOWS) : FIRST_PATIENCE_WINDOWS;
-    state.overshot = state.ceiling === 0;
+    const level = Math.max(LEAST_LIMIT, Math.min(this.limit + 1, booking.sentAmong ?? booking.active ?? this.limit));
+    // One step beyond what was borne a moment ago: that one step was too much, and nothing else has changed. Nor has it
+    // when the host is angry for a while after that.
+    const isStep = state.borne > 0 && (level > state.borne || !state.answered);
     // A host that refuses everything says nothing about how much at once it would take.
-    if (state.answered || state.ceiling === 0) {
+    state.toldLevel = state.answered || state.ceiling === 0;
+    if (state.toldLevel) {
+      state.crossedAt = now;
+      const again = level === state.refusedLevel || level === state.refusedLevel + 1;
+      state.patience = again ? Math.min(state.patience * 2, GREATEST_PATIENCE_WINDOWS) : FIRST_PATIENCE_WINDOWS;
       state.ceiling = level;
+      state.refusedLevel = level;
     }
-    state.limit = Math.max(LEAST_LIMIT, Math.floor(level / 2));
+    state.limit = isStep ? state.borne : Math.max(LEAST_LIMIT, Math.floor(level / 2));
+    state.borne = isStep ? state.borne : 0;
     state.ceiling = Math.max(state.ceiling, state.limit + 1);
     state.halvedAt = now;
     state.successes = 0;
     state.windows = 0;
+    state.borneWindows = 0;
     state.answered = false;
   }
 
@@ -210,18 +252,29 @@ export class Concurrency {
   #windowPassed(now: number, grows: boolean): void {
     const state = this.#state;
     if (state.ceiling > 0 && state.limit >= state.ceiling) {
-      // The level that was refused once was borne for a whole window: it is no ceiling any more.
+      // The level that was refused was borne now: it is no ceiling any more. One that was refused often must last longer.
+      state.borneWindows++;
+      if (state.borneWindows < Math.floor(state.patience / WINDOWS_PER_PROOF)) {
+        return;
+      }
       state.ceiling = 0;
-      state.patience = FIRST_PATIENCE_WINDOWS;
     }
     if (!grows) {
       return;
     }
+    state.borne = state.limit;
     const patienceMs = (LEAST_PATIENCE_MS * state.patience) / FIRST_PATIENCE_WINDOWS;
     const patient = state.windows < state.patience || now - state.halvedAt < patienceMs;
-    if (!(this.#isFull() && patient)) {
+    const isKnown = state.ceiling > 0 ? !this.#isFull() : !state.refused;
+    if (isKnown || (this.#isWorthIt(now) && !(this.#isFull() && patient))) {
       this.#grow();
     }
+  }
+
+  /** Trying a level that was refused costs what it has cost the last time: refusals, and time in which nothing was taken. */
+  #isWorthIt(now: number): boolean {
+    const { debt, crossedAt, outageMs } = this.#state;
+    return debt === 0 && now - crossedAt >= outageMs * TIMES_OF_OUTAGE;
   }
 
   #grow(): void {

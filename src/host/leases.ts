@@ -16,6 +16,8 @@ export interface Lease {
   readonly bytes: number;
   readonly use: LeaseUse;
   readonly grantedAtMs: number;
+  /** Slots in use when it was granted, itself included. */
+  readonly grantedAmong: number;
   /** The session that has it; empty after a restart, until a lane comes back for it. */
   holder: string;
   expiresAtMs: number;

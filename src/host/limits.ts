@@ -33,6 +33,8 @@ export interface OutcomeContext {
   startedAt: number;
   /** Slots in use when the outcome arrived, its own included. */
   active: number;
+  /** Slots in use when the slot was granted, its own included; missing where that was before a restart. */
+  sentAmong?: number;
   /** It was a small request. */
   small: boolean;
   /** More would have been sent at once, had the limit allowed it. */
@@ -101,7 +103,7 @@ export class Limits {
 
   /** When the next request may go, as far as pause and rate are concerned. */
   opensAtMs(now: number): number {
-    return Math.max(now, this.#backoff.pausedUntil(), this.#rate.opensAtMs());
+    return Math.max(now, this.#backoff.opensAt(), this.#rate.opensAtMs());
   }
 
   /** Until when background requests are held back to keep the reserve of the quota; undefined: they may go. */
@@ -129,6 +131,7 @@ export class Limits {
 
   granted(kind: RequestKind, now: number): void {
     this.#rate.reserve(now);
+    this.#backoff.sent(now);
     this.#log.granted(kind, now);
   }
 

@@ -166,6 +166,7 @@ export class Slots {
       use,
       holder,
       grantedAtMs: now,
+      grantedAmong: this.leases.size + 1,
       expiresAtMs,
       movedBytes: 0,
       withdrawn: false,
@@ -189,6 +190,7 @@ export class Slots {
     const context = {
       startedAt: lease.grantedAtMs,
       active: this.leases.size + 1,
+      sentAmong: lease.grantedAmong,
       small: isSmall(lease),
       wanted: this.queue.size > 0,
     };

@@ -160,3 +160,20 @@ describe("a host's backoff", () => {
     expect(Math.max(...failInARow(new Backoff(), 1000))).toBe(LONGEST_PAUSE_MS);
   });
 });
+
+test("after a 429 one request goes first; the others follow when it has not been refused for twice the time that took", () => {
+  const backoff = new Backoff();
+  backoff.throttled(1_400, 1_000, 0, 1_000);
+  expect(backoff.opensAt()).toBe(2_400);
+  backoff.sent(2_500);
+  expect(backoff.opensAt()).toBe(3_300);
+  backoff.sent(3_300);
+  expect(backoff.opensAt()).toBe(3_300);
+});
+
+test("after a failure of another kind nobody goes first", () => {
+  const backoff = new Backoff();
+  backoff.failed(1_000, 0, 900);
+  backoff.sent(1_100);
+  expect(backoff.opensAt()).toBe(1_100);
+});

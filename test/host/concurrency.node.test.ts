@@ -34,7 +34,7 @@ class Line {
     const startedAt = this.now;
     this.now += 10;
     for (let each = 0; each < count; each++) {
-      this.concurrency.refused(this.now, { startedAt, active: active - each });
+      this.concurrency.refused(this.now, { startedAt, active: active - each, sentAmong: active - each });
     }
     return this;
   }
@@ -115,7 +115,7 @@ describe("concurrency that adapts", () => {
     const line = new Line().refuse(8);
     expect(line.limit).toBe(4);
     expect(line.windows(2).limit).toBe(7);
-    expect(line.windows(8).limit).toBe(7);
+    expect(line.windows(3).limit).toBe(7);
     expect(line.concurrency.reason).toBe("The registry refused 8 at once.");
   });
 
@@ -139,6 +139,27 @@ describe("concurrency that adapts", () => {
     const third = windowsUntilTried();
     expect(second).toBeGreaterThan(1.5 * first);
     expect(third).toBeGreaterThan(1.5 * second);
+  });
+
+  test("a step beyond what was borne for a window costs that step only", () => {
+    const line = new Line().refuse(8);
+    while (line.limit < 8) {
+      line.window();
+    }
+    expect(line.refuse(8).limit).toBe(7);
+  });
+
+  test("is tried again later where that has cost more: by refusals, or by the time until the host was back", () => {
+    const windowsUntilTried = (refusals: number, outageMs: number): number => {
+      const line = new Line().refuse(8, refusals);
+      line.now += outageMs;
+      for (let windows = 1; ; windows++) {
+        if (line.window().limit >= 8) {
+          return windows;
+        }
+      }
+    };
+    expect(windowsUntilTried(1, 5_000)).toBeGreaterThan(3 * windowsUntilTried(1, 0));
   });
 
   test("a level that is borne for a window is no bound any more: from there it grows by one with each window", () => {

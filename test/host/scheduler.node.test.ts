@@ -501,6 +501,9 @@ describe("a lane at a host that pauses", () => {
     host.pass(1);
     expect(host.ordered).toHaveLength(1);
     host.joinLane(host.ordered[0] ?? "", 5);
+    expect(host.transfers.map(({ attempt }) => attempt)).toEqual([1]);
+    // The first was not refused: the other follows.
+    host.pass(2_000);
     expect(host.transfers.map(({ attempt }) => attempt)).toEqual([1, 1]);
     expect([...host.offers.values()].map(({ attempts }) => attempts)).toEqual([0, 0]);
   });

@@ -121,6 +121,16 @@ export function evenLoad(seed: number, layers = 1200, meanBytes = 4 * MB): Mix {
   return { images };
 }
 
+/** The even load, six images every six seconds: hardly less than ten slots take in that time. */
+export function inBursts(seed: number): Mix {
+  return {
+    images: evenLoad(seed).images.map(({ name, requests }, index) => {
+      const arrivesAt = Math.floor(index / 6) * 6_000;
+      return { name, arrivesAt, requests: requests.map((request) => ({ ...request, arrivesAt })) };
+    }),
+  };
+}
+
 /** The even load, and a small request every half second. */
 export function evenLoadWithSmall(seed: number): Mix {
   const { images } = evenLoad(seed);

@@ -34,6 +34,30 @@ export function hiddenLimit(limit: number): Host {
   return { admits: (_now, active) => active < limit, speed: () => CONNECTION_SPEED };
 }
 
+/** As {@link hiddenLimit}; after each refusal it refuses everything for as long, and says so or not. */
+export function punishing(limit: number, forMs: number, more: Partial<Host> = {}): Host {
+  let untilMs = 0;
+  return {
+    admits(now, active) {
+      if (now < untilMs) {
+        return false;
+      }
+      untilMs = active < limit ? untilMs : now + forMs;
+      return active < limit;
+    },
+    speed: () => CONNECTION_SPEED,
+    ...more,
+  };
+}
+
+/** A limit that changes: each level from its time on, milliseconds since the start. */
+export function changingLimit(levels: readonly (readonly [fromMs: number, limit: number])[]): Host {
+  return {
+    admits: (now, active) => active < (levels.findLast(([fromMs]) => fromMs <= now)?.[1] ?? Infinity),
+    speed: () => CONNECTION_SPEED,
+  };
+}
+
 /** Answers 429 to more than `perSecond` requests per second; a second's worth may come at once. */
 export function hiddenRate(perSecond: number): Host {
   let [tokens, filledAt] = [perSecond, 0];
@@ -64,6 +88,16 @@ export const HIDDEN_RATE = 20;
 /** Bytes of a layer there: 0.2 s each on average, so that four at once make 20 a second. */
 const RATE_LAYER_BYTES = 1_500_000;
 
+/** Hosts that bear ten requests at once, and make more of it than a refusal of what is too much. */
+export const HARSH_HOSTS: readonly (readonly [name: string, host: () => Host])[] = [
+  ["counting-refused", () => ({ ...hiddenLimit(10), countsRefused: true })],
+  ["retry-after", () => ({ ...hiddenLimit(10), retryAfterMs: 1_000 })],
+  ["punishing", () => punishing(10, 1_000)],
+  ["punishing-retry-after", () => punishing(10, 1_000, { retryAfterMs: 1_000 })],
+  ["breaking-off", () => ({ ...hiddenLimit(10), breaksOff: true })],
+  ["punishing-breaking-off", () => punishing(10, 1_000, { breaksOff: true })],
+];
+
 export const SCENARIOS: readonly Scenario[] = [
   { name: "one-image", slots: 3, seeds: 200, mix: oneImage },
   { name: "one-image", slots: 6, seeds: 200, mix: oneImage },
@@ -87,6 +121,14 @@ export const SCENARIOS: readonly Scenario[] = [
     mix: evenLoadWithSmall,
     host: () => hiddenLimit(10),
   },
+  ...HARSH_HOSTS.map(([name, host]) => ({
+    name: `hidden-limit-${name}`,
+    slots: 10,
+    adaptive: true,
+    seeds: 20,
+    mix: (seed: number) => evenLoad(seed),
+    host,
+  })),
   {
     name: "hidden-rate",
     slots: 4,

@@ -19,6 +19,12 @@ export interface Host {
   admits(now: number, active: number): boolean;
   /** Bytes per millisecond of a connection opened now. */
   speed(now: number): number;
+  /** What it says in `Retry-After` of a refusal. */
+  retryAfterMs?: number;
+  /** A request that it refuses counts among those it works on until it has answered. */
+  countsRefused?: boolean;
+  /** With a refusal it breaks off whatever else is under way. */
+  breaksOff?: boolean;
 }
 
 /** Takes everything, always at the same speed. */
@@ -60,7 +66,7 @@ function reportedBytes(elapsedMs: number, speed: number): number {
 
 type Event = Placed & { at: number; order: number } & (
     | { what: "arrived"; entry: Entry }
-    | { what: "answered"; entry: Entry; grantedAt: number; refused: boolean }
+    | { what: "answered"; entry: Entry; grantedAt: number; end: "ok" | "refused" | "broken" }
     | { what: "resumed" }
   );
 
@@ -73,7 +79,8 @@ export function simulate(mix: Mix, setup: Setup): History {
   const blobSlots = (): number => setup.slots || concurrency.blobSlots();
   const totalSlots = (): number => (setup.slots ? setup.slots + 1 : concurrency.totalSlots());
   const events = new IndexedHeap<Event>(0, (left, right) => left.at - right.at || left.order - right.order);
-  const active = new Map<string, { entry: Entry; grantedAt: number; speed: number }>();
+  const answers = new Map<string, Event>();
+  const active = new Map<string, { entry: Entry; grantedAt: number; speed: number; sentAmong: number }>();
   const jobBytesLeft = new Map<string, number>();
   const sourceSpeeds = new Map<string, number>();
   const history: History = { runs: [], rejectedAt: [], drainedAt: 0, idleMs: 0 };
@@ -89,20 +96,44 @@ export function simulate(mix: Mix, setup: Setup): History {
     queue.setJobBytesLeft(entry.job, left);
   };
 
+  const answerAt = (at: number, entry: Entry, grantedAt: number, end: "ok" | "refused" | "broken"): void => {
+    const event: Event = { at, order: order++, places: [], what: "answered", entry, grantedAt, end };
+    events.insert(event);
+    answers.set(entry.id, event);
+  };
+
+  const resumeAt = (at: number): void => events.insert({ at, order: order++, places: [], what: "resumed" });
+
+  const breakOff = (): void => {
+    for (const [id, event] of answers) {
+      if (event.what === "answered" && event.end === "ok") {
+        events.remove(event);
+        answerAt(now, event.entry, active.get(id)?.grantedAt ?? now, "broken");
+      }
+    }
+  };
+
   const send = (entry: Entry): void => {
     queue.remove(entry.id);
+    backoff.sent(now);
+    if (backoff.opensAt() > now) {
+      resumeAt(backoff.opensAt());
+    }
     const refused = !host.admits(now, admitted);
-    if (!refused) {
+    if (!refused || host.countsRefused === true) {
       admitted++;
     }
+    if (refused && host.breaksOff === true) {
+      breakOff();
+    }
     const speed = Math.min(host.speed(now), sourceSpeeds.get(entry.job) ?? Infinity);
-    active.set(entry.id, { entry, grantedAt: now, speed });
+    active.set(entry.id, { entry, grantedAt: now, speed, sentAmong: active.size + 1 });
     const at = now + REQUEST_MS + (refused ? 0 : entry.bytes / speed);
-    events.insert({ at, order: order++, places: [], what: "answered", entry, grantedAt: now, refused });
+    answerAt(at, entry, now, refused ? "refused" : "ok");
   };
 
   const grant = (): void => {
-    while (queue.size > 0 && now >= backoff.pausedUntil()) {
+    while (queue.size > 0 && now >= backoff.opensAt() && !(backoff.trial && active.size > 0)) {
       const situation = {
         now,
         slots: blobSlots(),
@@ -127,18 +158,26 @@ export function simulate(mix: Mix, setup: Setup): History {
   };
 
   const answered = (event: Extract<Event, { what: "answered" }>): void => {
-    const { entry, grantedAt, refused } = event;
-    const booking = { startedAt: grantedAt, active: active.size, small: isSmall(entry) };
+    const { entry, grantedAt, end } = event;
+    const sentAmong = active.get(entry.id)?.sentAmong ?? active.size;
+    const booking = { startedAt: grantedAt, active: active.size, sentAmong, small: isSmall(entry) };
     active.delete(entry.id);
-    if (refused) {
-      history.rejectedAt.push(now);
+    answers.delete(entry.id);
+    if (end !== "refused" || host.countsRefused === true) {
+      admitted--;
+    }
+    if (end !== "ok") {
       queue.add(entry);
-      concurrency.refused(now, booking);
-      backoff.throttled(now, undefined, setup.random(), grantedAt);
-      events.insert({ at: backoff.pausedUntil(), order: order++, places: [], what: "resumed" });
+      if (end === "refused") {
+        history.rejectedAt.push(now);
+        concurrency.refused(now, booking);
+        backoff.throttled(now, host.retryAfterMs, setup.random(), grantedAt);
+      } else {
+        backoff.failed(now, setup.random(), grantedAt);
+      }
+      resumeAt(backoff.pausedUntil());
       return;
     }
-    admitted--;
     moveBytes(entry, -entry.bytes);
     concurrency.succeeded(now, queue.size > 0, booking);
     backoff.succeeded(now);

@@ -1,12 +1,12 @@
 /** What the queue must reach, with fewer seeds than the simulation itself: a change of policy that misses it fails here. */
 import { describe, expect, test } from "vitest";
 import { MAX_WAIT_MS, POLICIES } from "../../src/host/policy.ts";
-import { measure } from "./metrics.ts";
+import { mean, measure, together } from "./metrics.ts";
 import type { Figures } from "./metrics.ts";
-import { evenLoad, MB, REQUEST_MS } from "./mixes.ts";
+import { evenLoad, inBursts, MB, REQUEST_MS } from "./mixes.ts";
 import type { Mix } from "./mixes.ts";
 import { integer, seeded } from "./random.ts";
-import { HIDDEN_RATE, hiddenLimit, hiddenRate, run, SCENARIOS } from "./scenarios.ts";
+import { changingLimit, HARSH_HOSTS, HIDDEN_RATE, hiddenLimit, hiddenRate, run, SCENARIOS } from "./scenarios.ts";
 import type { Scenario } from "./scenarios.ts";
 import { simulate } from "./simulate.ts";
 import type { Host } from "./simulate.ts";
@@ -63,6 +63,43 @@ describe("a host that refuses more than it bears", () => {
     const figures = adapt(evenLoad(1, layers, bytes), hiddenLimit(limit), limit);
     expect(figures.throughput).toBeGreaterThanOrEqual(0.9);
     expect(figures.rejectedLater).toBeLessThan(0.02);
+  });
+
+  const means = (mix: (seed: number) => Mix, host: () => Host): Pick<Figures, "throughput" | "rejectedLater"> =>
+    together([1, 2, 3, 4, 5].map((seed) => adapt(mix(seed), host(), 10)));
+
+  test.each(HARSH_HOSTS)("10 at once, %s: nine tenths of it, few refusals", (_name, host) => {
+    const { throughput, rejectedLater } = means(evenLoad, host);
+    expect(throughput).toBeGreaterThanOrEqual(0.9);
+    expect(rejectedLater).toBeLessThan(0.02);
+  });
+
+  test("10 at once, layers that come in bursts: nine tenths of it, few refusals", () => {
+    const { throughput, rejectedLater } = means(inBursts, () => hiddenLimit(10));
+    expect(throughput).toBeGreaterThanOrEqual(0.9);
+    expect(rejectedLater).toBeLessThan(0.02);
+  });
+
+  test("10 at once, then 5, then 20: is followed, with few refusals", () => {
+    const levels = [
+      [0, 10],
+      [20_000, 5],
+      [40_000, 20],
+    ] as const;
+    const runs = [1, 2, 3, 4, 5].map((seed) => {
+      const mix = evenLoad(seed, 2_400);
+      const history = simulate(mix, {
+        policy: POLICIES.drayage,
+        slots: 0,
+        host: changingLimit(levels),
+        random: seeded(seed),
+      });
+      const { throughput, rejectedLater } = measure(mix, history, 1);
+      const slotMs = 20_000 * 10 + 20_000 * 5 + (history.drainedAt - 40_000) * 20;
+      return { share: (throughput * history.drainedAt) / slotMs, rejectedLater };
+    });
+    expect(mean(runs.map(({ share }) => share))).toBeGreaterThanOrEqual(0.8);
+    expect(mean(runs.map(({ rejectedLater }) => rejectedLater))).toBeLessThan(0.02);
   });
 
   test.each([
