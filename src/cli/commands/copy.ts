@@ -86,7 +86,7 @@ async function runCopy(body: CopyBody, isRepository: boolean, options: CopyOptio
   }
 }
 
-async function diedInMidCopy(service: Service): Promise<never> {
+export async function diedInMidCopy(service: Service): Promise<never> {
   const words = await service.died;
   throw new Error(`The local runtime (workerd) ended in mid-copy: ${words}`);
 }
@@ -120,7 +120,7 @@ async function displayFor(options: CopyOptions, io: CommandIo): Promise<Display>
   return plainDisplay(io.stderr);
 }
 
-function tellFailure(error: unknown, options: CopyOptions, io: CommandIo): number {
+export function tellFailure(error: unknown, options: { json?: true }, io: CommandIo): number {
   if (error instanceof Interrupted) {
     io.stderr.write(options.json === true ? "" : "Interrupted.\n");
     if (options.json === true) {

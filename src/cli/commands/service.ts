@@ -4,6 +4,8 @@ import { userCredentials } from "../credentials/lookup.ts";
 import { startEmbedded, type Embedded } from "../embed/embed.ts";
 import { UsageError } from "../failure.ts";
 import { defaultStateFolder, readCertificates, readSettings, withPlainHttp } from "../settings.ts";
+import { noLocalSettings, type LocalSettings } from "../sync-file/contract.ts";
+import { withLocalCredentials, withLocalHosts } from "../sync-file/local.ts";
 import { tokenOfServe } from "../state-folder.ts";
 import { newToken, tokenHash } from "../token.ts";
 import type { CommandIo } from "./io.ts";
@@ -26,11 +28,16 @@ export interface Service {
 
 /**
  * Opens the service that `options` name.
+ * @param local What a file of copies says of registries; a service elsewhere has its own.
  * @throws UsageError for options that do not go together or files that cannot be read; Error when workerd does not start.
  */
-export async function openService(options: ServiceOptions, io: CommandIo): Promise<Service> {
+export async function openService(
+  options: ServiceOptions,
+  io: CommandIo,
+  local: LocalSettings = noLocalSettings(),
+): Promise<Service> {
   if (options.server === undefined) {
-    return openEmbedded(options, io);
+    return openEmbedded(options, io, local);
   }
   for (const [option, value] of Object.entries({ "--ca": options.ca, "--config": options.config })) {
     if (value !== undefined) {
@@ -59,16 +66,16 @@ const REMOTE = {
   stop: () => Promise.resolve(),
 };
 
-async function openEmbedded(options: ServiceOptions, io: CommandIo): Promise<Service> {
+async function openEmbedded(options: ServiceOptions, io: CommandIo, local: LocalSettings): Promise<Service> {
   // Good for this run only, and known to this process only.
   const token = newToken();
   const starting = startEmbedded({
     stateFolder: null,
     listen: "127.0.0.1:0",
-    settings: withPlainHttp(readSettings(options.config, io.env), options.plainHttp),
+    settings: withLocalHosts(withPlainHttp(readSettings(options.config, io.env), options.plainHttp), local),
     tokenHashes: [tokenHash(token)],
     trustedCertificates: readCertificates(options.ca),
-    credentials: userCredentials(io.env),
+    credentials: withLocalCredentials(userCredentials(io.env), local),
     onLine: (line) => {
       if (options.verbose === true) {
         io.stderr.write(`${line}\n`);

@@ -11,7 +11,7 @@ export interface BlobProgress {
 export interface CopyModel {
   view: CopyView | null;
   startedAtMs: number;
-  /** In order of appearance. */
+  /** By digest, in order of appearance. */
   blobs: Map<string, BlobProgress>;
   warnings: string[];
   /** Of a repository's copy, once its tags are known. */
@@ -48,8 +48,8 @@ export function newModel(nowMs: number): CopyModel {
   };
 }
 
-/** Takes one event in. */
-export function apply(model: CopyModel, event: CopyEvent, nowMs: number): void {
+/** Takes one event in. `copy` tells the copies apart whose blobs are in one model. */
+export function apply(model: CopyModel, event: CopyEvent, nowMs: number, copy = ""): void {
   switch (event.type) {
     case "state":
       model.view = event.data;
@@ -58,11 +58,11 @@ export function apply(model: CopyModel, event: CopyEvent, nowMs: number): void {
       model.warnings.push(event.data.message);
       break;
     case "blob":
-      applyBlob(model, event.data);
+      applyBlob(model, event.data, copy);
       break;
     case "progress":
       for (const { digest, bytes } of event.data.blobs) {
-        const blob = model.blobs.get(digest);
+        const blob = model.blobs.get(copy + digest);
         if (blob !== undefined && blob.state === "waiting") {
           blob.doneBytes = Math.min(bytes, blob.sizeBytes);
         }
@@ -114,8 +114,8 @@ function countTag(model: CopyModel, { state }: TagView): void {
   }
 }
 
-function applyBlob(model: CopyModel, event: BlobEvent): void {
-  const known = model.blobs.get(event.digest);
+function applyBlob(model: CopyModel, event: BlobEvent, copy: string): void {
+  const known = model.blobs.get(copy + event.digest);
   const blob = known ?? { digest: event.digest, sizeBytes: event.sizeBytes, doneBytes: 0, state: event.state };
   blob.state = event.state;
   if (isDone(blob)) {
@@ -123,7 +123,7 @@ function applyBlob(model: CopyModel, event: BlobEvent): void {
   } else if (event.state === "failed") {
     blob.doneBytes = 0;
   }
-  model.blobs.set(event.digest, blob);
+  model.blobs.set(copy + event.digest, blob);
 }
 
 function isDone(blob: BlobProgress): boolean {

@@ -1,0 +1,127 @@
+/** Shows many copies at once: one line per copy that has ended, and on a terminal what is under way over all of them. */
+import type { CopyEvent, CopyView, TagTally } from "../../job/contract.ts";
+import type { Output } from "../commands/io.ts";
+import { progressLines, summaryLine, tagDoneLine } from "./format.ts";
+import { apply, newModel, type CopyModel } from "./model.ts";
+
+/** How many copies have come to which end. */
+export interface RunTally {
+  all: number;
+  done: number;
+  failed: number;
+}
+
+export interface ManyDisplay {
+  event(copy: number, view: CopyView, event: CopyEvent): void;
+  /** Lines that stay: what a copy has come to, what should be known. `lines` "" says nothing. */
+  say(line: string): void;
+  /** @param forgotten A copy that has ended. */
+  tally(tally: RunTally, forgotten?: number): void;
+  close(): void;
+}
+
+/** Ten times a second is smooth and costs nothing. */
+const REDRAW_MS = 100;
+
+export function noManyDisplay(): ManyDisplay {
+  return { event: () => undefined, say: () => undefined, tally: () => undefined, close: () => undefined };
+}
+
+/** Plain lines, each with the repository that it is about. */
+export function plainManyDisplay(output: { write(text: string): unknown }): ManyDisplay {
+  return {
+    event: (_copy, view, event) => {
+      const line = keptLine(view, event);
+      if (line !== null) {
+        output.write(`${line}\n`);
+      }
+    },
+    say: (line) => output.write(`${line}\n`),
+    tally: () => undefined,
+    close: () => undefined,
+  };
+}
+
+/** What of an event stays to be read. */
+function keptLine(view: CopyView, event: CopyEvent): string | null {
+  if (event.type === "warning") {
+    return `warning: ${view.target.reference}: ${event.data.message}`;
+  }
+  // A single image is told of by its summary.
+  const line = event.type === "tag" && view.tags.all !== 1 ? tagDoneLine(event.data) : null;
+  return line === null ? null : `${view.target.reference}: ${line}`;
+}
+
+/** Lines redrawn in place: how many copies have ended, then blobs under way and totals over all copies. */
+export async function terminalManyDisplay(
+  stream: Output,
+  env: Readonly<Record<string, string | undefined>>,
+  now: () => number = Date.now,
+): Promise<ManyDisplay> {
+  const { createLogUpdate } = await import("log-update");
+  const draw = createLogUpdate(stream);
+  const colour = !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  const all = newModel(now());
+  const tagsOf = new Map<number, CopyModel>();
+  let run: RunTally = { all: 0, done: 0, failed: 0 };
+  let drawnAtMs = Number.NEGATIVE_INFINITY;
+  const redraw = (): void => {
+    drawnAtMs = now();
+    const screen = { columns: stream.columns || 80, rows: (stream.rows || 24) - 1, colour };
+    all.tags = summed([...tagsOf.values()].flatMap(({ tags }) => (tags === null ? [] : [tags])));
+    draw([runLine(run), ...progressLines(all, screen, drawnAtMs)].join("\n"));
+  };
+  const redrawSoon = (): void => {
+    if (now() - drawnAtMs >= REDRAW_MS) {
+      redraw();
+    }
+  };
+  const timer = setInterval(redraw, 1_000);
+  timer.unref();
+  return {
+    event: (copy, view, event) => {
+      apply(all, event, now(), `${copy} `);
+      const own = tagsOf.get(copy) ?? newModel(now());
+      tagsOf.set(copy, own);
+      if (event.type === "tags" || event.type === "tag") {
+        apply(own, event, now());
+      }
+      if (event.type === "warning" || (event.type === "tag" && event.data.state === "failed")) {
+        draw.persist(keptLine(view, event) ?? "");
+      }
+      redrawSoon();
+    },
+    say: (line) => draw.persist(line),
+    tally: (tally) => {
+      run = tally;
+      redrawSoon();
+    },
+    close: () => {
+      clearInterval(timer);
+      draw.clear();
+      draw.done();
+    },
+  };
+}
+
+function runLine({ all, done, failed }: RunTally): string {
+  return `${done + failed}/${all} copies${failed === 0 ? "" : `, ${failed} failed`}`;
+}
+
+function summed(tallies: readonly TagTally[]): TagTally | null {
+  if (tallies.length === 0) {
+    return null;
+  }
+  const sum: TagTally = { all: 0, copied: 0, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 };
+  for (const tally of tallies) {
+    for (const key of Object.keys(sum) as (keyof TagTally)[]) {
+      sum[key] += tally[key];
+    }
+  }
+  return sum;
+}
+
+/** One line for a copy that did what it was asked. */
+export function doneLine(view: CopyView): string {
+  return summaryLine(view);
+}

@@ -1,0 +1,139 @@
+/** A YAML (or JSON) text as plain data, and where in the text each value stands. Pure. */
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type Document,
+  type Node,
+  type Pair,
+  type YAMLMap,
+} from "yaml";
+import type { Path } from "./contract.ts";
+import { refuse, SyncFileError } from "./faults.ts";
+
+export interface Place {
+  /** Counted from 1. */
+  line: number;
+  column: number;
+}
+
+/** A list of some 50,000 copies; beyond it the service's API is the better way. */
+const MAX_FILE_CHARACTERS = 16 * 1024 * 1024;
+
+/** Values with aliases resolved: what bounds a small text that expands to a very large one. */
+const MAX_VALUES = 2_000_000;
+
+/** How numbers are read: as numbers, or as the text they were written with (`1.10` is a tag, and not `1.1`). */
+type Numbers = "values" | "text";
+
+export class SyncDocument {
+  readonly #document: Document.Parsed;
+  readonly #lines: LineCounter;
+
+  /** @throws SyncFileError with all errors of syntax and their places. */
+  constructor(text: string) {
+    if (text.length > MAX_FILE_CHARACTERS) {
+      refuse(null, `the file has more than ${MAX_FILE_CHARACTERS} characters; split it`);
+    }
+    this.#lines = new LineCounter();
+    this.#document = parseDocument(text, { lineCounter: this.#lines, merge: true, prettyErrors: false });
+    if (this.#document.errors.length > 0) {
+      throw new SyncFileError(
+        this.#document.errors.map(({ message, pos }) => ({ path: null, message, at: this.#placeAt(pos[0]) })),
+      );
+    }
+  }
+
+  /** The whole as plain data. */
+  data(numbers: Numbers): unknown {
+    const budget = { left: MAX_VALUES };
+    return this.#value(this.#document.contents, numbers, budget);
+  }
+
+  /** Where a value stands, or what is left of its path: its key, its item, or the map that lacks it. */
+  placeOf(path: Path): Place {
+    let node: Node | null = this.#document.contents;
+    let offset = node?.range?.[0] ?? 0;
+    for (const part of path) {
+      node = this.#resolved(node);
+      const found = isMap(node) ? pairOf(node, String(part)) : undefined;
+      if (found !== undefined) {
+        offset = offsetOf(found.key) ?? offset;
+        node = isNode(found.value) ? found.value : null;
+      } else if (isSeq(node) && typeof part === "number" && isNode(node.items[part])) {
+        node = node.items[part];
+        offset = node.range?.[0] ?? offset;
+      } else {
+        break;
+      }
+    }
+    return this.#placeAt(offset);
+  }
+
+  #value(given: Node | null, numbers: Numbers, budget: { left: number }): unknown {
+    budget.left -= 1;
+    if (budget.left < 0) {
+      refuse(null, `the file has more than ${MAX_VALUES} values once its aliases are resolved`);
+    }
+    const node = this.#resolved(given);
+    if (isMap(node)) {
+      return this.#record(node, numbers, budget);
+    }
+    if (isSeq(node)) {
+      return node.items.map((item) => this.#value(isNode(item) ? item : null, numbers, budget));
+    }
+    if (isScalar(node)) {
+      return typeof node.value === "number" && numbers === "text" ? (node.source ?? String(node.value)) : node.value;
+    }
+    return null;
+  }
+
+  #record(map: YAMLMap, numbers: Numbers, budget: { left: number }): Record<string, unknown> {
+    const own: [string, unknown][] = [];
+    const merged: [string, unknown][] = [];
+    for (const { key, value } of map.items) {
+      const name = isScalar(key) ? (key.source ?? String(key.value)) : null;
+      if (name === null) {
+        throw new SyncFileError([
+          { path: null, message: "a key must be plain text", at: this.#placeAt(offsetOf(key) ?? map.range?.[0] ?? 0) },
+        ]);
+      }
+      const plain = this.#value(isNode(value) ? value : null, numbers, budget);
+      if (name === "<<") {
+        merged.push(...(Array.isArray(plain) ? plain : [plain]).flatMap(entriesOf));
+      } else {
+        own.push([name, plain]);
+      }
+    }
+    // Of several merged maps the first has a key, and the map's own keys go before all of them.
+    return Object.fromEntries([...merged.reverse(), ...own]);
+  }
+
+  #resolved(node: Node | null): Node | null {
+    return isAlias(node) ? (node.resolve(this.#document) ?? null) : node;
+  }
+
+  #placeAt(offset: number): Place {
+    const { line, col } = this.#lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  }
+}
+
+function pairOf(map: YAMLMap, name: string): Pair | undefined {
+  return map.items.find(({ key }) => isScalar(key) && (key.source ?? String(key.value)) === name);
+}
+
+function offsetOf(node: unknown): number | undefined {
+  return isNode(node) ? node.range?.[0] : undefined;
+}
+
+function isNode(value: unknown): value is Node {
+  return isScalar(value) || isMap(value) || isSeq(value) || isAlias(value);
+}
+
+function entriesOf(value: unknown): [string, unknown][] {
+  return typeof value === "object" && value !== null ? Object.entries(value) : [];
+}
