@@ -106,9 +106,10 @@ describe("every operation that is not open", () => {
 });
 
 describe("the open operations are those that tell nothing", () => {
+  // The page holds no data, and a hook's address is a proof of its own.
   test("and no others", () => {
     const open = OPERATIONS.filter(({ action }) => action === "open").map(({ method, path }) => `${method} ${path}`);
-    expect(open.filter((each) => !each.startsWith("POST /v1/hooks/") && each !== "GET /").sort()).toEqual([
+    expect(open.filter((each) => !each.includes(" /v1/hooks/") && each !== "GET /").sort()).toEqual([
       "GET /healthz",
       "GET /openapi.json",
       "GET /v1/openapi.json",

@@ -67,7 +67,8 @@ describe("GET /v1/registries", () => {
     await api("/v1/copies", { body: { source, target } });
     const first = await listed();
     const newest = first[0]?.lastUsedAt ?? "";
-    expect(first.map(({ host }) => host).sort()).toEqual(Object.values(inject("registries")).sort());
+    const named = [inject("registries").source, inject("registries").target];
+    expect(first.map(({ host }) => host).sort()).toEqual(named.sort());
     await api("/v1/copies", { body: { source, target: source.replace(":1", ":2") } });
     const second = await listed();
     expect(second.map(({ host }) => host)).toEqual([inject("registries").source, inject("registries").target]);
