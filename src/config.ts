@@ -1,10 +1,11 @@
 /**
  * The one way to the Worker's settings. Reads HOSTS, TOKENS, OIDC, ACCESS, QUEUE_POLICY, MAX_WAIT_SECONDS, ALLOWED_REGISTRIES,
- * REGISTRY_CREDENTIALS and LOCAL of the environment and checks them once per isolate.
+ * REGISTRY_CREDENTIALS, HOOK_SECRETS and LOCAL of the environment and checks them once per isolate.
  */
 import type { IssuerSettings } from "./access/contract.ts";
 import { readAllowed } from "./config/allowed.ts";
 import type { Reading } from "./config/checking.ts";
+import { readHookSecrets } from "./config/hook-secrets.ts";
 import { parseHostName } from "./config/host-name.ts";
 import { readIdentity } from "./config/identity.ts";
 import { readQueue, type QueueSettings } from "./config/queue.ts";
@@ -24,6 +25,7 @@ export interface SettingsEnv {
   MAX_WAIT_SECONDS?: unknown;
   ALLOWED_REGISTRIES?: unknown;
   REGISTRY_CREDENTIALS?: unknown;
+  HOOK_SECRETS?: unknown;
   LOCAL?: string;
 }
 
@@ -43,6 +45,7 @@ const tokensOf = once(readTokens);
 // Read by every request that shows such a token; the settings are the same objects for an isolate's whole life.
 let keptIdentity: { given: readonly unknown[]; reading: Reading<readonly IssuerSettings[]> } | null = null;
 const allowedOf = once(readAllowed);
+const hookSecretsOf = once(readHookSecrets);
 let keptCredentials: { secrets: [string, unknown][]; reading: ReturnType<typeof readCredentials> } | null = null;
 
 /**
@@ -54,7 +57,7 @@ export function settingsOf(env: SettingsEnv): Settings {
   const tokens = tokensOf(env.TOKENS);
   const queue = readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS);
   const identity = identityOf(env);
-  const registries = [allowedOf(env.ALLOWED_REGISTRIES), credentialsOf(env)];
+  const registries = [allowedOf(env.ALLOWED_REGISTRIES), credentialsOf(env), hookSecretsOf(env.HOOK_SECRETS)];
   const others = [tokens, identity, queue, ...registries];
   return {
     hosts: right({ ...hosts, complaints: [hosts, ...others].flatMap(({ complaints }) => complaints) }),
@@ -119,6 +122,14 @@ function credentialsOf(env: object): ReturnType<typeof readCredentials> {
   keptCredentials =
     keptCredentials !== null && isSame ? keptCredentials : { secrets, reading: readCredentials(secrets) };
   return keptCredentials.reading;
+}
+
+/**
+ * The secrets that webhooks prove to know, by name.
+ * @throws CopyError `configuration`, as {@link settingsOf}; never with a value.
+ */
+export function hookSecrets(env: Pick<SettingsEnv, "HOOK_SECRETS">): ReadonlyMap<string, string> {
+  return right(hookSecretsOf(env.HOOK_SECRETS));
 }
 
 /** Whether the service runs on its user's own machine and may reach what that machine reaches. */

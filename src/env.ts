@@ -28,6 +28,8 @@ export interface Env {
   DOCKER_CONFIG?: string;
   /** Secret: credentials by registry host or `host/repository prefix`, those of clouds included: JSON. */
   REGISTRY_CREDENTIALS?: unknown;
+  /** Secret: what webhooks prove to know, by the names that rules use: JSON. */
+  HOOK_SECRETS?: unknown;
   /** Only under the `drayage` command: asks the user's credential helpers. */
   CREDENTIALS?: Fetcher;
   /** Only under the `drayage` command: "true" when this machine's own registries may be reached (loopback, private). */

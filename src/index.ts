@@ -3,6 +3,7 @@ import { handleFetch } from "./api/router.ts";
 import type { Env } from "./env.ts";
 import type { WorkOrder } from "./host/contract.ts";
 import { handleQueue } from "./lane/consumer.ts";
+import { INDEX_NAME } from "./ledger/contract.ts";
 
 export { CopyIndex } from "./ledger/copy-index.ts";
 export { CopyJob } from "./job/copy-job.ts";
@@ -11,4 +12,6 @@ export { RegistryHost } from "./host/registry-host.ts";
 export default {
   fetch: handleFetch,
   queue: handleQueue,
+  /** The index rings by itself; this is for when its alarm was lost. */
+  scheduled: (_controller, env) => env.INDEX.getByName(INDEX_NAME).tick(),
 } satisfies ExportedHandler<Env, WorkOrder>;

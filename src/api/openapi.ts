@@ -2,7 +2,19 @@
 import * as z from "zod";
 import { CopyRequestSchema } from "./copy-request-schema.ts";
 import { KeyListSchema, KeyRequestSchema, KeySchema, MadeKeySchema } from "./key-schemas.ts";
+import { DeliveryAnswerSchema } from "./hooks.ts";
 import type { Answer, Operation } from "./operation.ts";
+import {
+  PutRuleSchema,
+  RotatedRuleSchema,
+  RuleListSchema,
+  RuleRequestSchema,
+  RuleSchema,
+  RunListSchema,
+  RunRequestSchema,
+  RunSchema,
+  StartedRunSchema,
+} from "./rule-schemas.ts";
 import {
   CopyListSchema,
   CopySchema,
@@ -27,6 +39,16 @@ NAMED.add(KeyRequestSchema, { id: "KeyRequest" });
 NAMED.add(KeySchema, { id: "Key" });
 NAMED.add(MadeKeySchema, { id: "MadeKey" });
 NAMED.add(KeyListSchema, { id: "KeyList" });
+NAMED.add(RuleRequestSchema, { id: "RuleRequest" });
+NAMED.add(RuleSchema, { id: "Rule" });
+NAMED.add(PutRuleSchema, { id: "PutRule" });
+NAMED.add(RotatedRuleSchema, { id: "RotatedRule" });
+NAMED.add(RuleListSchema, { id: "RuleList" });
+NAMED.add(RunSchema, { id: "Run" });
+NAMED.add(RunListSchema, { id: "RunList" });
+NAMED.add(RunRequestSchema, { id: "RunRequest" });
+NAMED.add(StartedRunSchema, { id: "StartedRun" });
+NAMED.add(DeliveryAnswerSchema, { id: "DeliveryAnswer" });
 NAMED.add(ProblemSchema, { id: "Problem" });
 NAMED.add(HealthSchema, { id: "Health" });
 

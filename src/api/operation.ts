@@ -9,7 +9,7 @@ import type { Env } from "../env.ts";
 interface Described {
   /** `operationId` of the document. */
   id: string;
-  method: "GET" | "POST" | "PUT" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "DELETE" | "OPTIONS";
   /** With parameters in braces: `/v1/copies/{id}`. */
   path: `/${string}`;
   summary: string;

@@ -1,10 +1,12 @@
 /** The table of everything the API can do. */
 import { COPIES } from "./copies.ts";
 import { HEALTH } from "./health.ts";
+import { HOOKS } from "./hooks.ts";
 import { KEYS } from "./keys.ts";
 import { documentOf } from "./openapi.ts";
 import type { Operation } from "./operation.ts";
 import { REGISTRIES } from "./registries.ts";
+import { RULES } from "./rules.ts";
 
 /** The document is for reading and for tools; built at the first question, since few isolates are asked. */
 let document: string | null = null;
@@ -22,4 +24,4 @@ const DOCUMENT: readonly Operation[] = (["/openapi.json", "/v1/openapi.json"] as
   },
 }));
 
-export const OPERATIONS: readonly Operation[] = [...COPIES, ...REGISTRIES, ...KEYS, ...HEALTH, ...DOCUMENT];
+export const OPERATIONS: readonly Operation[] = [...COPIES, ...REGISTRIES, ...KEYS, ...RULES, ...HOOKS, ...HEALTH, ...DOCUMENT];

@@ -13,6 +13,7 @@ const KINDS = {
   "not-found": { status: 404, title: "There is nothing here" },
   "method-not-allowed": { status: 405, title: "This address does not take this method" },
   conflict: { status: 409, title: "The request contradicts an earlier one" },
+  "changed-meanwhile": { status: 412, title: "It is not what the request takes it for" },
   "too-large": { status: 413, title: "The body is too large" },
   "unsupported-media-type": { status: 415, title: "The body must be JSON" },
   "invalid-request": { status: 422, title: "The request has fields that cannot be accepted" },

@@ -20,7 +20,7 @@ export const router = AutoRouter<IRequest, [Env, ExecutionContext]>({
   finally: [withAnswerHeaders],
 });
 
-const VERBS = { GET: "get", POST: "post", PUT: "put", DELETE: "delete" } as const;
+const VERBS = { GET: "get", POST: "post", PUT: "put", DELETE: "delete", OPTIONS: "options" } as const;
 
 for (const operation of OPERATIONS) {
   const route = operation.path.replaceAll(/\{(\w+)\}/g, ":$1");

@@ -65,7 +65,7 @@ const TallySchema = z.object({
   present: Count.describe("Were at the target already."),
 });
 
-const TagTallySchema = z
+export const TagTallySchema = z
   .object({
     all: Count.describe("Names that the copy is about."),
     copied: Count,

@@ -1,6 +1,6 @@
 /**
- * The list of copies, the idempotency keys, the API keys and the registry hosts in use: one Durable Object per tenant. It
- * takes no part in a copy; the copy itself, with all it knows, is its CopyJob.
+ * The list of copies, the idempotency keys, the API keys, the registry hosts in use, and the rules with their runs: one
+ * Durable Object per tenant. It takes no part in a copy; the copy itself, with all it knows, is its CopyJob.
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Principal } from "../access/contract.ts";
@@ -11,6 +11,9 @@ import type { CopyEntry, CopyIndexRpc, HostEntry, KeyEntry, NewKey, RegisterAnsw
 import { Keys } from "./keys.ts";
 import { limitReached } from "./limits.ts";
 import { CopyList } from "./list.ts";
+import type { HookEntry, RuleEntry, RulePutAnswer, RulePut, RulesRpc, Wish, WishAnswer } from "./rule-contract.ts";
+import { RuleDesk } from "./rule-desk.ts";
+import { entryOf as ruleEntryOf, type RuleRow, Rules } from "./rules.ts";
 import { STEPS } from "./schema.ts";
 import type { Viewer } from "./visible.ts";
 
@@ -27,15 +30,26 @@ const ENTRIES_CLEARED_AT_ONCE = 4;
 
 const ENDED = ENDED_STATES.map((state) => `'${state}'`).join(", ");
 
-export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
+export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, RulesRpc {
   readonly #list: CopyList;
   readonly #keys: Keys;
+  readonly #rules: Rules;
+  readonly #desk: RuleDesk;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     migrate(ctx.storage, STEPS);
     this.#list = new CopyList(ctx.storage.sql);
     this.#keys = new Keys(ctx.storage.sql);
+    this.#rules = new Rules(ctx.storage.sql, this.#keys);
+    this.#desk = new RuleDesk({
+      storage: ctx.storage,
+      rules: this.#rules,
+      register: (entry, now) => this.#register(entry, now),
+      start: async (copy, request) => void (await this.env.JOBS.getByName(copy).start(copy, request)),
+      view: (copy) => this.env.JOBS.getByName(copy).view(0),
+      meanwhile: (work) => ctx.waitUntil(work.then(() => this.#setAlarm())),
+    });
   }
 
   /**
@@ -44,9 +58,15 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
    * nothing.
    */
   async register(entry: Registration): Promise<RegisterAnswer> {
-    const answer = this.ctx.storage.transactionSync(() => this.#register(entry, Date.now()));
-    if (entry.key !== undefined && answer.kind === "created" && (await this.ctx.storage.getAlarm()) === null) {
-      await this.ctx.storage.setAlarm(Date.now() + KEY_LIFE_MS);
+    const answer = this.ctx.storage.transactionSync(() => {
+      const registered = this.#register(entry, Date.now());
+      if (registered.kind === "created" && this.#list.find(entry.id)?.doneAtMs === null) {
+        this.#desk.runs.addOther(entry.id, entry.target, Date.now());
+      }
+      return registered;
+    });
+    if (entry.key !== undefined && answer.kind === "created") {
+      await this.#setAlarm();
     }
     return answer;
   }
@@ -64,6 +84,10 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
       now,
       doneAtMs,
     );
+    if (state !== "accepted" && state !== "running") {
+      this.#desk.ended(id, state, now);
+      await this.#setAlarm();
+    }
   }
 
   async list(query: Parameters<CopyIndexRpc["list"]>[0]): ReturnType<CopyIndexRpc["list"]> {
@@ -104,15 +128,84 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc {
     return this.ctx.storage.transactionSync(() => this.#keys.revoke(id, maker ?? null, Date.now()));
   }
 
-  /** Clears the idempotency keys whose time is over; rings again for the next one, and not at all when none is left. */
+  async putRule(put: RulePut): Promise<RulePutAnswer> {
+    const answer = this.ctx.storage.transactionSync(() => this.#rules.put(put, Date.now()));
+    await this.#setAlarm();
+    return "rule" in answer ? { ...answer, rule: { ...answer.rule, lastRun: this.#lastRun(put.name) } } : answer;
+  }
+
+  async findRule(name: string, owner?: string): Promise<RuleEntry | null> {
+    const row = this.#rules.find(name, owner);
+    return row === null ? null : this.#ruleEntry(row);
+  }
+
+  async listRules(query: Parameters<RulesRpc["listRules"]>[0]): ReturnType<RulesRpc["listRules"]> {
+    const { rules, next } = this.#rules.list(query);
+    return { rules: rules.map((row) => this.#ruleEntry(row)), next };
+  }
+
+  async deleteRule(...asked: Parameters<RulesRpc["deleteRule"]>): ReturnType<RulesRpc["deleteRule"]> {
+    const answer = this.ctx.storage.transactionSync(() => {
+      const deleted = this.#rules.delete(...asked);
+      if (deleted.kind === "deleted") {
+        this.#desk.runs.forget(asked[0]);
+      }
+      return deleted;
+    });
+    this.#desk.pump(Date.now());
+    return answer;
+  }
+
+  async rotateHook(name: string, pathHash: string, owner?: string): Promise<RuleEntry | "no-hook" | null> {
+    const row = this.#rules.rotate(name, pathHash, owner);
+    return row === null || row === "no-hook" ? row : this.#ruleEntry(row);
+  }
+
+  async findHook(name: string): Promise<HookEntry | null> {
+    return this.#rules.hook(name);
+  }
+
+  async wish(wishes: readonly Wish[]): Promise<WishAnswer[]> {
+    const answers = this.#desk.wish(wishes, Date.now());
+    await this.#setAlarm();
+    return answers;
+  }
+
+  async listRuns(rule: string, query: Parameters<RulesRpc["listRuns"]>[1]): ReturnType<RulesRpc["listRuns"]> {
+    return this.#rules.find(rule, query.owner) === null ? null : this.#desk.runs.list(rule, query);
+  }
+
+  async tick(): Promise<void> {
+    this.#desk.tick(Date.now());
+    await this.#setAlarm();
+  }
+
+  /** Clears the idempotency keys whose time is over, does what rules have due, and rings again for the next of these. */
   override async alarm(): Promise<void> {
     this.#sql.exec("DELETE FROM idempotency_keys WHERE at_ms <= ?", Date.now() - KEY_LIFE_MS);
+    this.#desk.tick(Date.now());
+    await this.#setAlarm();
+  }
+
+  /** The one place where the alarm is set: for whatever comes first; an earlier one stays. */
+  async #setAlarm(): Promise<void> {
     const [oldest] = this.#sql
       .exec<{ at_ms: number }>("SELECT at_ms FROM idempotency_keys ORDER BY at_ms LIMIT 1")
       .toArray();
-    if (oldest) {
-      await this.ctx.storage.setAlarm(oldest.at_ms + KEY_LIFE_MS);
+    const deskMs = this.#desk.nextMs(Date.now());
+    const nextMs = Math.min(oldest === undefined ? Infinity : oldest.at_ms + KEY_LIFE_MS, deskMs ?? Infinity);
+    const setMs = await this.ctx.storage.getAlarm();
+    if (nextMs !== Infinity && (setMs === null || setMs > nextMs)) {
+      await this.ctx.storage.setAlarm(nextMs);
     }
+  }
+
+  #ruleEntry(row: RuleRow): RuleEntry {
+    return { ...ruleEntryOf(row), lastRun: this.#lastRun(row.name) };
+  }
+
+  #lastRun(rule: string): RuleEntry["lastRun"] {
+    return this.#desk.runs.list(rule, { limit: 1 }).runs[0] ?? null;
   }
 
   get #sql(): SqlStorage {
