@@ -1,7 +1,7 @@
 /**
  * SHA-256 whose state can be written down, so that another lane can hash on. The runtime's own is four times as fast but
  * cannot be taken out of its invocation: docs/decisions/0004-resumable-hash.md. The code is hash-wasm's; `sha256.wasm` is
- * the file embedded in that package, as scripts/extract-sha256.mjs takes it out.
+ * the file embedded in that package, as scripts/extract-sha256.ts takes it out.
  */
 import type { SavedHash } from "../host/contract.ts";
 import type { Hasher } from "../registry/digest.ts";
@@ -18,9 +18,9 @@ const HEX = 16;
 interface Engine {
   input: Uint8Array;
   state: Uint8Array;
-  init(bits: number): void;
-  update(bytes: number): void;
-  final(padding: number): void;
+  init: (bits: number) => void;
+  update: (bytes: number) => void;
+  final: (padding: number) => void;
 }
 
 /** One for all hashers of the isolate: each brings its state along. */

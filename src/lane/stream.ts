@@ -4,7 +4,7 @@
  * the target.
  */
 import type { BlobBody } from "../registry/contract.ts";
-import { BlobReader, type ReaderTools } from "./blob-reader.ts";
+import type { BlobReader, ReaderTools } from "./blob-reader.ts";
 import { SourceBroke } from "./body-writer.ts";
 import { brokenStream, failure } from "./failures.ts";
 import { LetGo } from "./letting-go.ts";

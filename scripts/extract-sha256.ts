@@ -8,17 +8,18 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
 /** The module's bytes as they stand in the package's bundle. */
-export async function embeddedSha256() {
+export async function embeddedSha256(): Promise<Buffer> {
   const bundle = createRequire(import.meta.url)
     .resolve("hash-wasm")
     .replace(/index\.umd\.js$/, "index.esm.js");
   const text = await readFile(bundle, "utf8");
   const name = text.search(/name\S*\s*[:=]\s*"sha256"/);
   const data = /data\S*\s*[:=]\s*"([A-Za-z0-9+/=]+)"/.exec(text.slice(name));
-  if (name < 0 || data === null) {
+  const bytes = data?.[1];
+  if (name < 0 || bytes === undefined) {
     throw new Error("hash-wasm does not embed its SHA-256 as it did; look into its bundle");
   }
-  return Buffer.from(data[1], "base64");
+  return Buffer.from(bytes, "base64");
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
