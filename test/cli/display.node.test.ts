@@ -4,7 +4,7 @@ import { plainDisplay } from "../../src/cli/display/display.ts";
 import { duration, progressLines, summaryLine } from "../../src/cli/display/format.ts";
 import { apply, newModel, totals, type CopyModel } from "../../src/cli/display/model.ts";
 import { failureText, problemText } from "../../src/cli/display/problem-text.ts";
-import type { BlobEvent, CopyEvent } from "../../src/job/contract.ts";
+import type { BlobEvent, CopyEvent, TagView } from "../../src/job/contract.ts";
 import type { ErrorDetail } from "../../src/registry/errors.ts";
 import { DIGEST, SUCCEEDED, view } from "./views.ts";
 
@@ -168,6 +168,67 @@ test.each([
   [3_840_000, "1 h 4 min"],
 ])("%i ms are %s", (ms, expected) => {
   expect(duration(ms)).toBe(expected);
+});
+
+describe("a repository's copy", () => {
+  const NONE = { all: 0, copied: 0, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 };
+  const tag = (source: string, state: TagView["state"], error: ErrorDetail | null = null): CopyEvent => ({
+    seq: 1,
+    at: AT,
+    type: "tag",
+    data: { source, target: `m-${source}`, digest: DIGEST, oldDigest: null, state, error },
+  });
+  const tags: CopyEvent = { seq: 1, at: AT, type: "tags", data: { ...NONE, all: 5, unchanged: 2 } };
+
+  test("shows the count of tags beside the bytes", () => {
+    const model = modelOf([0, tags], [1, blob(1, 10 * MB, "waiting")], [2, tag("v1", "copied")]);
+    const lines = progressLines(model, { columns: 100, rows: 24, colour: false }, 3);
+    expect(lines.at(-1)).toContain("0/1 blobs  3/5 tags");
+  });
+
+  test("elsewhere has a line per tag that something was done for, and none per blob", () => {
+    const lines: string[] = [];
+    const display = plainDisplay({ write: (text) => lines.push(text) }, () => 0);
+    const error: ErrorDetail = {
+      code: "denied",
+      side: "target",
+      host: "r.example",
+      operation: "write manifest",
+      retryable: false,
+      message: "not this one",
+    };
+    const events = [
+      tags,
+      blob(1, 5, "copied"),
+      tag("v1", "copied"),
+      tag("v2", "unchanged"),
+      tag("v3", "failed", error),
+    ];
+    for (const event of events) {
+      display.event(event);
+    }
+    expect(lines).toEqual([
+      "5 tags, 3 of them to be compared\n",
+      "copied v1 → m-v1 (sha256:0123456789ab)\n",
+      "failed v3 → m-v3: not this one\n",
+    ]);
+  });
+
+  test.each([
+    ["what was done", {}, /^Copied .*: 5 tags \(2 copied, 2 unchanged, 1 skipped\), 3\.2 MB, /],
+    ["what would be done", { dryRun: true }, /^Would copy .*: 5 tags/],
+    [
+      "nothing to do",
+      { blobs: SUCCEEDED.bytes, tags: { ...NONE, all: 5, unchanged: 5 } },
+      /^Nothing to do: .* is the same already \(5 tags \(5 unchanged\), /,
+    ],
+  ])("sums up %s", (_name, changes, words) => {
+    const none = { all: 0, copied: 0, mounted: 0, present: 0 };
+    const isNothing = "blobs" in changes;
+    const counts = isNothing ? { blobs: none, bytes: none, manifests: none } : {};
+    const all = { ...SUCCEEDED, tags: { ...NONE, all: 5, copied: 2, unchanged: 2, skipped: 1 }, ...changes, ...counts };
+    expect(summaryLine(all)).toMatch(words);
+  });
 });
 
 describe("a failure", () => {

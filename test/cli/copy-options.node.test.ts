@@ -1,0 +1,80 @@
+import { Command } from "commander";
+import { expect, test } from "vitest";
+import { addChoices, bodyOf, type CopyChoices } from "../../src/cli/commands/copy-options.ts";
+
+function bodyFrom(...args: string[]) {
+  const command = addChoices(new Command("copy").exitOverride().configureOutput({ writeErr: () => undefined }));
+  return bodyOf("a", "b", command.parse(args, { from: "user" }).opts<CopyChoices>());
+}
+
+test("without options only source and target are sent", () => {
+  expect(bodyFrom()).toEqual({ source: "a", target: "b" });
+  expect(bodyFrom("--keep-going")).toEqual({ source: "a", target: "b" });
+});
+
+test("every option has its field", () => {
+  expect(
+    bodyFrom(
+      "--tags",
+      "v.*",
+      "--tags",
+      "w.*",
+      "--exclude",
+      "x",
+      "--immutable",
+      "y",
+      "--semver",
+      ">=1",
+      "--latest",
+      "3",
+      "--latest-by",
+      "creation",
+      "--newer-than",
+      "30d",
+      "--target-tag",
+      "m-{tag}",
+      "--existing",
+      "backup",
+      "--backup-tag",
+      "{tag}-old",
+      "--prune",
+      "delete",
+      "--prune-max",
+      "7",
+      "--dry-run",
+      "--fail-fast",
+      "--deep",
+      "--include-foreign",
+      "--background",
+    ),
+  ).toEqual({
+    source: "a",
+    target: "b",
+    tags: {
+      include: ["v.*", "w.*"],
+      exclude: ["x"],
+      immutable: ["y"],
+      semver: ">=1",
+      latest: 3,
+      latest_by: "creation",
+      newer_than: "30d",
+    },
+    target_tag: "m-{tag}",
+    existing: "backup",
+    backup_tag: "{tag}-old",
+    prune: { max: 7, dry_run: false },
+    dry_run: true,
+    fail_fast: true,
+    deep: true,
+    include_foreign: true,
+    priority: "background",
+  });
+});
+
+test.each([
+  ["a number that is none", ["--latest", "few"]],
+  ["a policy that is none", ["--existing", "maybe"]],
+  ["a way to prune that is none", ["--prune", "yes"]],
+])("%s is refused", (_name, args) => {
+  expect(() => bodyFrom(...args)).toThrow(/--(latest|existing|prune)/);
+});
