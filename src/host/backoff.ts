@@ -12,6 +12,13 @@ export const FIRST_PAUSE_MS = 100;
 export const LONGEST_PAUSE_MS = 30_000;
 /** Longest `Retry-After` that is waited for, in milliseconds: beyond it a copy had better fail and say when to come back. */
 export const MAX_RETRY_AFTER_MS = 15 * 60 * 1000;
+/**
+ * A host that has answered nothing but 429 for so long, in milliseconds, is given up as one that asks for as much at once:
+ * copies fail, and the next ones find out whether it has relented.
+ */
+export const MAX_REFUSING_MS = MAX_RETRY_AFTER_MS;
+/** Without a request for so long after a pause nothing is known of the host any more, in milliseconds. */
+const REFUSING_MEMORY_MS = 2 * 60_000;
 /** Successes in a row after which the next pause is one step shorter. */
 export const SUCCESSES_PER_STEP = 5;
 
@@ -39,6 +46,8 @@ export interface BackoffState {
   /** When the last pause began: what started before it says nothing new. */
   pausedAt: number;
   cause: "none" | "failed" | "throttled" | "retry-after";
+  /** When the 429s began that no success has followed. */
+  refusingSince: number;
   /** How long the first request after the pause is waited for; 0: not at all. */
   probationMs: number;
   /** Until when it is waited for. */
@@ -52,6 +61,7 @@ const FRESH: BackoffState = {
   refusedUntil: 0,
   pausedAt: 0,
   cause: "none",
+  refusingSince: 0,
   probationMs: 0,
   probationUntil: 0,
 };
@@ -95,6 +105,12 @@ export class Backoff {
     return this.#state.refusedUntil > now ? this.#state.refusedUntil : undefined;
   }
 
+  /** How long the host has answered nothing but 429, as far as is known, in milliseconds. */
+  refusingMs(now: number): number {
+    const { refusingSince } = this.#state;
+    return refusingSince === 0 ? 0 : now - refusingSince;
+  }
+
   /** Why the host is paused, as half a sentence; "" when nothing is the matter. */
   get reason(): string {
     const { cause, step } = this.#state;
@@ -124,11 +140,15 @@ export class Backoff {
 
   /** Books a 429. `retryAfterMs`: what `Retry-After` said, in milliseconds from now. */
   throttled(now: number, retryAfterMs: number | undefined, random: number, startedAt?: number): void {
+    const state = this.#state;
+    if (state.refusingSince === 0 || now - state.pausedUntil > REFUSING_MEMORY_MS) {
+      state.refusingSince = now;
+    }
     if (retryAfterMs === undefined || retryAfterMs <= 0) {
       this.#fail("throttled", now, random, startedAt);
+      this.#giveUpWhenRefusing(now);
       return;
     }
-    const state = this.#state;
     const until = now + Math.min(retryAfterMs, MAX_RETRY_AFTER_MS);
     state.successes = 0;
     if (until >= state.pausedUntil) {
@@ -140,6 +160,7 @@ export class Backoff {
     if (retryAfterMs > MAX_RETRY_AFTER_MS) {
       state.refusedUntil = Math.max(state.refusedUntil, now + retryAfterMs);
     }
+    this.#giveUpWhenRefusing(now);
   }
 
   /** Books an answer that shows the host well. One that arrives during a pause is of an earlier request and says nothing. */
@@ -149,6 +170,7 @@ export class Backoff {
       return;
     }
     state.refusedUntil = 0;
+    state.refusingSince = 0;
     if (state.step === 0) {
       this.#state = { ...FRESH };
       return;
@@ -161,6 +183,13 @@ export class Backoff {
     state.step--;
     if (state.step === 0) {
       this.#state = { ...FRESH };
+    }
+  }
+
+  #giveUpWhenRefusing(now: number): void {
+    const state = this.#state;
+    if (this.refusingMs(now) >= MAX_REFUSING_MS) {
+      state.refusedUntil = Math.max(state.refusedUntil, state.pausedUntil);
     }
   }
 

@@ -2,7 +2,7 @@
  * What this host lets through now: concurrency that adapts, backoff, rate, quota. The one place that every grant and every
  * outcome passes; the parts know nothing of each other.
  */
-import { Backoff, type BackoffState } from "./backoff.ts";
+import { Backoff, LONGEST_PAUSE_MS, MAX_REFUSING_MS, type BackoffState } from "./backoff.ts";
 import { Concurrency, type ConcurrencyState } from "./concurrency.ts";
 import { OutcomeLog, type Counts, type Minute } from "./outcomes.ts";
 import { heldBackUntil, seenQuota, type SeenQuota } from "./quota.ts";
@@ -168,9 +168,15 @@ export class Limits {
     return this.#backoff.givesUpUntil(now);
   }
 
-  gaveUp(retryAtMs: number): ErrorDetail {
+  gaveUp(retryAtMs: number, now: number): ErrorDetail {
     const { host } = this.#settings;
     const at = new Date(retryAtMs).toISOString();
+    const refusingMs = this.#backoff.refusingMs(now);
+    const message =
+      refusingMs >= MAX_REFUSING_MS
+        ? `${host} has answered nothing but 429 for ${Math.round(refusingMs / 60_000)} minutes, though it was asked ever ` +
+          `more rarely, at last every ${LONGEST_PAUSE_MS / 1000} s. Try the copy again after ${at}.`
+        : `${host} asks to be left alone until ${at}. Try the copy again then.`;
     return {
       code: "rate_limited",
       side: "target",
@@ -179,7 +185,7 @@ export class Limits {
       status: 429,
       retryAt: retryAtMs,
       retryable: false,
-      message: `${host} asks to be left alone until ${at}. Try the copy again then.`,
+      message,
     };
   }
 

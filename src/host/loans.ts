@@ -32,7 +32,7 @@ export class Loans {
     }
     const retryAtMs = this.#slots.limits.givesUpUntil(now);
     if (retryAtMs !== undefined) {
-      return { refused: { ...this.#slots.limits.gaveUp(retryAtMs), side: "source" } };
+      return { refused: { ...this.#slots.limits.gaveUp(retryAtMs, now), side: "source" } };
     }
     const asked: { id: string; lease?: string } = { id: request.id };
     this.#asked = asked;

@@ -215,7 +215,7 @@ export class HostScheduler {
     this.#transfers.tick(now);
     const retryAtMs = this.#slots.limits.givesUpUntil(now);
     if (retryAtMs !== undefined) {
-      const error = this.#slots.limits.gaveUp(retryAtMs);
+      const error = this.#slots.limits.gaveUp(retryAtMs, now);
       this.#smalls.refuseAll(error);
       this.#loans.dropAll();
       this.#transfers.failWaiting(error, now);

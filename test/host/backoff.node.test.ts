@@ -3,6 +3,7 @@ import {
   Backoff,
   FIRST_PAUSE_MS,
   LONGEST_PAUSE_MS,
+  MAX_REFUSING_MS,
   MAX_RETRY_AFTER_MS,
   SUCCESSES_PER_STEP,
 } from "../../src/host/backoff.ts";
@@ -176,4 +177,36 @@ test("after a failure of another kind nobody goes first", () => {
   backoff.failed(1_000, 0, 900);
   backoff.sent(1_100);
   expect(backoff.opensAt()).toBe(1_100);
+});
+
+describe("a host that answers nothing but 429", () => {
+  /** 429s from the start on, each as soon as the pause before it is over. */
+  function refuseFor(backoff: Backoff, ms: number): number {
+    let now = 1_000_000;
+    for (const endMs = now + ms; now < endMs; now = backoff.opensAt() + 50) {
+      backoff.throttled(now, undefined, 0, now);
+    }
+    return now;
+  }
+
+  test("is waited for up to a limit in all, then given up until the end of its pause", () => {
+    const backoff = new Backoff();
+    expect(backoff.givesUpUntil(refuseFor(backoff, MAX_REFUSING_MS - 60_000) - 60)).toBeUndefined();
+    const again = new Backoff();
+    refuseFor(again, MAX_REFUSING_MS + 60_000);
+    expect(again.givesUpUntil(again.pausedUntil() - 1)).toBe(again.pausedUntil());
+    expect(again.givesUpUntil(again.pausedUntil())).toBeUndefined();
+  });
+
+  test("is a host like any other again after one success, or when nobody has asked it for a while", () => {
+    const backoff = new Backoff();
+    const now = refuseFor(backoff, MAX_REFUSING_MS + 60_000);
+    backoff.succeeded(now);
+    backoff.throttled(now + 1, undefined, 0);
+    expect(backoff.givesUpUntil(now + 2)).toBeUndefined();
+    const forgotten = new Backoff();
+    const later = refuseFor(forgotten, MAX_REFUSING_MS + 60_000) + 3_600_000;
+    forgotten.throttled(later, undefined, 0);
+    expect(forgotten.givesUpUntil(later + 1)).toBeUndefined();
+  });
 });
