@@ -67,12 +67,12 @@ describe("the credentials for a repository", () => {
       async (url, init) => {
         asked++;
         expect(url).toBe("https://oauth2.googleapis.com/token");
-        const assertion = new URLSearchParams(String(init.body)).get("assertion") ?? "";
+        const assertion = new URLSearchParams(typeof init.body === "string" ? init.body : "").get("assertion") ?? "";
         await jwtVerify(assertion, publicKey, { issuer: "a@b.example", audience: url });
         return Response.json({ access_token: "ya29", expires_in: 3600 });
       },
     );
-    const all = await Promise.all(["p/a", "p/b", null].map((repository) => lookup("gcr.io", repository)));
+    const all = await Promise.all(["p/a", "p/b", null].map(async (repository) => lookup("gcr.io", repository)));
     expect(new Set(all).size).toBe(1);
     expect(all[0]).toMatchObject({ kind: "basic", username: "oauth2accesstoken", password: "ya29" });
     expect(asked).toBe(1);

@@ -226,7 +226,7 @@ describe("ECR", () => {
 
   it("keeps what was sent to it out of the error that sends it back", async () => {
     await using cloud = await startCloud(HOST, (asked, response) => {
-      const said = `<Error><Code>SignatureDoesNotMatch</Code><Message>Canonical: ${asked.headers["x-amz-security-token"]}</Message></Error>`;
+      const said = `<Error><Code>SignatureDoesNotMatch</Code><Message>Canonical: ${String(asked.headers["x-amz-security-token"])}</Message></Error>`;
       response.writeHead(403).end(`<ErrorResponse>${said}</ErrorResponse>`);
     });
     const detail = await refusal(obtainEcr(cloud.options, { ...ENTRY, session_token: TEMPORARY.token }));
