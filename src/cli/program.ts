@@ -5,6 +5,7 @@ import { addChoices } from "./commands/copy-options.ts";
 import type { CommandIo } from "./commands/io.ts";
 import { addKeysCommands } from "./commands/keys-options.ts";
 import { serveCommand, type ServeOptions } from "./commands/serve.ts";
+import { addSyncCommand } from "./commands/sync-options.ts";
 import { EXIT_DONE, EXIT_WRONG_USE } from "./failure.ts";
 import { newToken, tokenHash } from "./token.ts";
 
@@ -26,6 +27,7 @@ const CONFIG_HELP = `Host settings:
 const PROGRAM_HELP = `
 Examples:
   drayage copy docker.io/library/alpine:3.22 registry.example.com/mirror/alpine:3.22
+  drayage sync copies.yaml
   drayage serve
 
 Exit status:
@@ -173,6 +175,8 @@ function newProgram(io: CommandIo, ended: (status: number) => void): Command {
     .action(async (options: ServeOptions) => {
       ended(await serveCommand(options, io));
     });
+
+  addSyncCommand(program, io, ended, embeddingOptions);
 
   addKeysCommands(program, io, ended);
 

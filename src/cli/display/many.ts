@@ -1,7 +1,7 @@
 /** Shows many copies at once: one line per copy that has ended, and on a terminal what is under way over all of them. */
 import type { CopyEvent, CopyView, TagTally } from "../../job/contract.ts";
 import type { Output } from "../commands/io.ts";
-import { progressLines, summaryLine, tagDoneLine } from "./format.ts";
+import { progressLines, tagDoneLine } from "./format.ts";
 import { apply, newModel, type CopyModel } from "./model.ts";
 
 /** How many copies have come to which end. */
@@ -13,18 +13,31 @@ export interface RunTally {
 
 export interface ManyDisplay {
   event(copy: number, view: CopyView, event: CopyEvent): void;
-  /** Lines that stay: what a copy has come to, what should be known. `lines` "" says nothing. */
+  /** A line that stays: what a copy has come to, what should be known. */
   say(line: string): void;
-  /** @param forgotten A copy that has ended. */
-  tally(tally: RunTally, forgotten?: number): void;
+  /** A line about what went wrong: told with `--quiet` too. */
+  complain(line: string): void;
+  tally(tally: RunTally): void;
   close(): void;
 }
 
 /** Ten times a second is smooth and costs nothing. */
 const REDRAW_MS = 100;
 
-export function noManyDisplay(): ManyDisplay {
-  return { event: () => undefined, say: () => undefined, tally: () => undefined, close: () => undefined };
+const nothing = (): void => undefined;
+
+/** For `--json`. */
+export const NO_MANY_DISPLAY: ManyDisplay = {
+  event: nothing,
+  say: nothing,
+  complain: nothing,
+  tally: nothing,
+  close: nothing,
+};
+
+/** For `--quiet`. */
+export function quietManyDisplay(output: { write(text: string): unknown }): ManyDisplay {
+  return { ...NO_MANY_DISPLAY, complain: (line) => output.write(`${line}\n`) };
 }
 
 /** Plain lines, each with the repository that it is about. */
@@ -37,6 +50,7 @@ export function plainManyDisplay(output: { write(text: string): unknown }): Many
       }
     },
     say: (line) => output.write(`${line}\n`),
+    complain: (line) => output.write(`${line}\n`),
     tally: () => undefined,
     close: () => undefined,
   };
@@ -86,12 +100,14 @@ export async function terminalManyDisplay(
       if (event.type === "tags" || event.type === "tag") {
         apply(own, event, now());
       }
-      if (event.type === "warning" || (event.type === "tag" && event.data.state === "failed")) {
-        draw.persist(keptLine(view, event) ?? "");
+      const line = event.type === "tag" && event.data.state !== "failed" ? null : keptLine(view, event);
+      if (line !== null) {
+        draw.persist(line);
       }
       redrawSoon();
     },
     say: (line) => draw.persist(line),
+    complain: (line) => draw.persist(line),
     tally: (tally) => {
       run = tally;
       redrawSoon();
@@ -109,19 +125,18 @@ function runLine({ all, done, failed }: RunTally): string {
 }
 
 function summed(tallies: readonly TagTally[]): TagTally | null {
-  if (tallies.length === 0) {
-    return null;
-  }
-  const sum: TagTally = { all: 0, copied: 0, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 };
-  for (const tally of tallies) {
-    for (const key of Object.keys(sum) as (keyof TagTally)[]) {
-      sum[key] += tally[key];
-    }
-  }
-  return sum;
-}
-
-/** One line for a copy that did what it was asked. */
-export function doneLine(view: CopyView): string {
-  return summaryLine(view);
+  const sum = (count: (tally: TagTally) => number): number => {
+    return tallies.reduce((total, tally) => total + count(tally), 0);
+  };
+  return tallies.length === 0
+    ? null
+    : {
+        all: sum(({ all }) => all),
+        copied: sum(({ copied }) => copied),
+        unchanged: sum(({ unchanged }) => unchanged),
+        skipped: sum(({ skipped }) => skipped),
+        failed: sum(({ failed }) => failed),
+        obsolete: sum(({ obsolete }) => obsolete),
+        deleted: sum(({ deleted }) => deleted),
+      };
 }

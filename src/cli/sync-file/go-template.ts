@@ -90,35 +90,32 @@ function call(words: Word[], piped: string[], fields: TemplateFields, world: Wor
     }
     return valueOf(first, fields);
   }
-  const given = [...rest.map((word) => valueOf(word, fields)), ...piped];
-  const one = (): string => {
-    const [value] = given;
-    if (value === undefined || given.length !== 1) {
-      throw new TemplateFault(`has ${first.text} with ${given.length} values; it takes one`);
-    }
-    return value;
-  };
-  switch (first.text) {
-    case "env":
-      return world.env[one()] ?? "";
-    case "file":
-      return fileText(one(), world);
-    case "lower":
-      return one().toLowerCase();
-    case "upper":
-      return one().toUpperCase();
-    case "time.Now.Format":
-      return goTime(one(), world.nowMs);
-    case "default": {
-      const [instead = "", value = ""] = given;
-      return value === "" ? instead : value;
-    }
-    default:
-      throw new TemplateFault(
-        `has ${first.text}, which is not understood here; there are env, file, lower, upper, default, time.Now.Format and fields`,
-      );
+  const known = Object.hasOwn(FUNCTIONS, first.text) ? FUNCTIONS[first.text] : undefined;
+  if (known === undefined) {
+    const names = Object.keys(FUNCTIONS).join(", ");
+    throw new TemplateFault(`has ${first.text}, which is not understood here; there are fields, and ${names}`);
   }
+  const given = [...rest.map((word) => valueOf(word, fields)), ...piped];
+  if (given.length !== known.takes) {
+    throw new TemplateFault(`has ${first.text} with ${given.length} values; it takes ${known.takes}`);
+  }
+  return known.apply(given, world);
 }
+
+interface TemplateFunction {
+  takes: number;
+  /** @param given As many as it takes; what a pipe brings is the last. */
+  apply: (given: readonly string[], world: World) => string;
+}
+
+const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
+  env: { takes: 1, apply: ([name = ""], { env }) => env[name] ?? "" },
+  file: { takes: 1, apply: ([path = ""], world) => fileText(path, world) },
+  lower: { takes: 1, apply: ([text = ""]) => text.toLowerCase() },
+  upper: { takes: 1, apply: ([text = ""]) => text.toUpperCase() },
+  default: { takes: 2, apply: ([instead = "", value = ""]) => (value === "" ? instead : value) },
+  "time.Now.Format": { takes: 1, apply: ([layout = ""], { nowMs }) => goTime(layout, nowMs) },
+};
 
 function fileText(path: string, { readFile }: World): string {
   try {

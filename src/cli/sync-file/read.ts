@@ -74,7 +74,9 @@ function recognised(data: unknown): SyncFormat {
       return "regsync";
     }
     const values: unknown[] = Object.values(data);
-    if ("images" in data || (values.length > 0 && values.every(isTargets))) {
+    const areRules =
+      values.length > 0 && values.every(isTargets) && Object.keys(data).every((key) => key.includes("/"));
+    if ("images" in data || areRules) {
       return "image-syncer";
     }
     if (values.some((value) => typeof value === "object" && value !== null && Object.keys(value).some(isOfSkopeo))) {

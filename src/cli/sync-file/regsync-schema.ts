@@ -10,11 +10,7 @@ const number = z
 const texts = z.array(text, "must be a list of texts");
 
 /** Null is what YAML makes of a key with nothing after it. */
-const optional = <T extends z.ZodType>(schema: T) =>
-  z
-    .union([schema, z.null()])
-    .optional()
-    .transform((value) => value ?? undefined);
+const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
 
 const TagSet = z.looseObject(
   { allow: optional(texts), deny: optional(texts), semverRange: optional(texts) },

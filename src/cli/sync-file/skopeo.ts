@@ -22,7 +22,7 @@ const Registry = z
       images: z
         .record(
           z.string(),
-          z.union([z.array(text), z.null()], "must be a list of tags and digests"),
+          z.array(text, "must be a list of tags and digests").nullable(),
           "must be an object: for each repository a list of tags and digests",
         )
         .nullish()

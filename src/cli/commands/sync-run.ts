@@ -1,0 +1,175 @@
+/** Many copies made by one service: started, followed, and each one's end kept. It reads no file and prints nothing itself. */
+import type { CopyView, TagView } from "../../job/contract.ts";
+import { ServiceError, type Problem, type ServiceClient } from "../client.ts";
+import type { ManyDisplay } from "../display/many.ts";
+import type { PlannedCopy } from "../sync-file/contract.ts";
+import { exitStatusOf, EXIT_WRONG_USE } from "../failure.ts";
+import { gateOf, type Gate } from "./at-once.ts";
+
+/** What became of one copy. */
+export interface Outcome {
+  copy: PlannedCopy;
+  /** Null: the service has not taken it, or was not asked. Without a last state: the command ended before the copy did. */
+  view: CopyView | null;
+  /** What became of each tag; null unless asked for. */
+  results: TagView[] | null;
+  /** Why the service has not taken it, or what else went wrong in asking for it. */
+  problem: Problem | null;
+}
+
+export interface RunOptions {
+  /** Copies that are started and have not ended; undefined: no bound, the service orders them. */
+  parallel?: number;
+  failFast?: boolean;
+  /** Asks for each copy's tags at its end. */
+  withResults?: boolean;
+}
+
+/** Requests for copies under way: more do not make the service faster. */
+const REQUESTS_AT_ONCE = 8;
+
+/** Event streams open at once. A copy beyond it goes on all the same, and is heard of when one of these has ended. */
+const FOLLOWED_AT_ONCE = 32;
+
+export class SyncRun {
+  readonly #client: ServiceClient;
+  readonly #display: ManyDisplay;
+  readonly #options: RunOptions;
+  readonly #giveUp: AbortSignal;
+  readonly #started: Gate;
+  readonly #asking: Gate = gateOf(REQUESTS_AT_ONCE);
+  readonly #following: Gate = gateOf(FOLLOWED_AT_ONCE);
+  /** Ids of copies that have not ended. */
+  readonly #running = new Set<string>();
+  /** Who waits for one of them to end. */
+  #waiters: (() => void)[] = [];
+  #stopped = false;
+  readonly #tally = { all: 0, done: 0, failed: 0 };
+
+  /** @param giveUp When it is aborted nothing is waited for any longer. */
+  constructor(client: ServiceClient, display: ManyDisplay, options: RunOptions, giveUp: AbortSignal) {
+    this.#client = client;
+    this.#display = display;
+    this.#options = options;
+    this.#giveUp = giveUp;
+    this.#started = gateOf(options.parallel ?? Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Makes the copies, and answers with what became of each, in their order.
+   * @param onEnd Told of each end as it comes.
+   * @throws ServiceError when the service cannot be asked for anything.
+   */
+  async all(copies: readonly PlannedCopy[], onEnd: (outcome: Outcome) => void): Promise<Outcome[]> {
+    this.#tally.all = copies.length;
+    return Promise.all(
+      copies.map((copy, index) =>
+        this.#started(async () => {
+          const outcome = await this.#one(copy, index);
+          const failed = outcome.view?.state !== "succeeded";
+          this.#tally[failed ? "failed" : "done"] += 1;
+          onEnd(outcome);
+          this.#display.tally(this.#tally);
+          if (failed && this.#options.failFast === true) {
+            this.stop();
+          }
+          return outcome;
+        }),
+      ),
+    );
+  }
+
+  /** Starts no more copies, and cancels those under way. */
+  stop(): void {
+    if (this.#stopped) {
+      return;
+    }
+    this.#stopped = true;
+    for (const id of this.#running) {
+      this.#cancel(id);
+    }
+    this.#wake();
+  }
+
+  async #one(copy: PlannedCopy, index: number): Promise<Outcome> {
+    const outcome: Outcome = { copy, view: null, results: null, problem: null };
+    try {
+      outcome.view = await this.#asking(() => this.#create(copy));
+      if (outcome.view === null) {
+        return outcome;
+      }
+      const accepted = outcome.view;
+      try {
+        outcome.view = await this.#following(() =>
+          this.#client.follow(
+            accepted.id,
+            (event) => this.#display.event(index, event.type === "state" ? event.data : accepted, event),
+            this.#giveUp,
+          ),
+        );
+      } finally {
+        this.#running.delete(accepted.id);
+        this.#wake();
+      }
+      if (this.#options.withResults === true) {
+        outcome.results = await this.#client.tags(accepted.id, this.#giveUp);
+      }
+    } catch (error) {
+      if (this.#giveUp.aborted) {
+        return outcome;
+      }
+      if (!(error instanceof ServiceError) || concernsAll(error.problem)) {
+        this.stop();
+        throw error;
+      }
+      outcome.problem = error.problem;
+    }
+    return outcome;
+  }
+
+  /** Null: the run has been stopped. */
+  async #create({ body }: PlannedCopy): Promise<CopyView | null> {
+    for (;;) {
+      if (this.#stopped) {
+        return null;
+      }
+      try {
+        const view = await this.#client.create(body, this.#giveUp);
+        this.#running.add(view.id);
+        if (this.#wasStopped()) {
+          this.#cancel(view.id);
+        }
+        return view;
+      } catch (error) {
+        // A limit of copies at once: there is room again when one of ours ends. Another limit is the copy's failure.
+        if (!(error instanceof ServiceError) || error.problem.status !== 429 || this.#running.size === 0) {
+          throw error;
+        }
+        await new Promise<void>((resolve) => this.#waiters.push(resolve));
+      }
+    }
+  }
+
+  #wasStopped(): boolean {
+    return this.#stopped;
+  }
+
+  #cancel(id: string): void {
+    // Unheard is as good as heard: an embedded service ends with the command, another one was asked.
+    void this.#client.cancel(id, this.#giveUp).catch(() => undefined);
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const wake of waiters) {
+      wake();
+    }
+  }
+}
+
+/** Whether the same would be said to every other copy. */
+function concernsAll(problem: Problem): boolean {
+  const isConfiguration = problem.status >= 500 && exitStatusOf(problem) === EXIT_WRONG_USE;
+  return problem.status === 0 || problem.status === 401 || isConfiguration;
+}

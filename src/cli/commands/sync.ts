@@ -1,0 +1,197 @@
+/** `drayage sync`: the copies of a file, made once by a service started for them or by one that runs elsewhere, and reported. */
+import { readFileSync } from "node:fs";
+import { ServiceClient } from "../client.ts";
+import {
+  NO_MANY_DISPLAY,
+  plainManyDisplay,
+  quietManyDisplay,
+  terminalManyDisplay,
+  type ManyDisplay,
+} from "../display/many.ts";
+import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf } from "../failure.ts";
+import type { PlannedCopy, SyncFormat } from "../sync-file/contract.ts";
+import { isRepository } from "../sync-file/names.ts";
+import { readSyncFile, WrongFile, type SyncReading } from "../sync-file/read.ts";
+import { diedInMidCopy, tellFailure } from "./copy.ts";
+import { Interruption } from "./interruption.ts";
+import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
+import { openService, type Service, type ServiceOptions } from "./service.ts";
+import { endText, faultLines, faultProblem, noteLines, reportOf, runLine, unservedLine } from "./sync-report.ts";
+import { SyncRun, type Outcome } from "./sync-run.ts";
+
+export interface SyncOptions extends ServiceOptions {
+  format?: SyncFormat;
+  to?: string;
+  scoped?: true;
+  dryRun?: true;
+  json?: true;
+  quiet?: true;
+  keepGoing?: true;
+  failFast?: true;
+  parallel?: number;
+}
+
+/** The file's name that means standard input. */
+const STANDARD_INPUT = "-";
+
+/** How long lanes may take to close the uploads of copies that did not succeed: they hear of it within a second. */
+const TIDY_LIMIT_MS = 2_000;
+
+/** Runs the command and answers with its exit status. Everything it has to say is written when it returns. */
+export async function syncCommand(file: string, options: SyncOptions, io: CommandIo): Promise<number> {
+  const name = file === STANDARD_INPUT ? "standard input" : file;
+  try {
+    if (options.keepGoing === true && options.failFast === true) {
+      throw new UsageError("--fail-fast", "--fail-fast and --keep-going say the opposite; give one of them.");
+    }
+    return await runFile(name, readPlan(file, options, io), options, io);
+  } catch (error) {
+    if (!(error instanceof WrongFile)) {
+      return tellFailure(error, options, io);
+    }
+    if (options.json === true) {
+      io.stdout.write(`${JSON.stringify(faultProblem(name, error.faults))}\n`);
+    } else {
+      io.stderr.write(
+        faultLines(name, error.faults)
+          .map((line) => `drayage: ${line}\n`)
+          .join(""),
+      );
+    }
+    return EXIT_WRONG_USE;
+  }
+}
+
+function readPlan(file: string, options: SyncOptions, io: CommandIo): SyncReading {
+  const text = readText(file);
+  const reading = readSyncFile(text, options.format, {
+    ...(options.to === undefined ? {} : { to: options.to }),
+    ...(options.scoped === true ? { scoped: true } : {}),
+    env: io.env,
+    nowMs: Date.now(),
+    readFile: (path) => readFileSync(path, "utf8"),
+  });
+  return { ...reading, plan: { ...reading.plan, copies: reading.plan.copies.map((copy) => asAsked(copy, options)) } };
+}
+
+/** A copy with what the command's options say over the file's. */
+function asAsked(copy: PlannedCopy, { dryRun, failFast }: SyncOptions): PlannedCopy {
+  const body = {
+    ...copy.body,
+    ...(dryRun === true ? { dry_run: true } : {}),
+    ...(failFast === true && isRepository(copy.body.source) ? { fail_fast: true } : {}),
+  };
+  return { ...copy, body };
+}
+
+async function runFile(file: string, reading: SyncReading, options: SyncOptions, io: CommandIo): Promise<number> {
+  const startedAtMs = Date.now();
+  const { copies, unserved, local } = reading.plan;
+  const display = await displayFor(options, io);
+  let outcomes: Outcome[] = [];
+  let signal: StopSignal | null = null;
+  try {
+    for (const line of noteLines(file, reading)) {
+      display.say(line);
+    }
+    for (const entry of unserved) {
+      display.complain(unservedLine(file, entry, reading));
+    }
+    if (options.server !== undefined && (Object.keys(local.hosts).length > 0 || local.credentials.size > 0)) {
+      display.say(
+        `note: ${file}: what it says of registries is not honoured; the service at --server has its own settings`,
+      );
+    }
+    const goesOn = options.failFast !== true || unserved.length === 0;
+    if (copies.length > 0 && goesOn) {
+      ({ outcomes, signal } = await runCopies(file, reading, options, io, display));
+    } else {
+      outcomes = copies.map((copy) => ({ copy, view: null, results: null, problem: null }));
+    }
+    const report = reportOf(file, reading, outcomes, options.dryRun === true);
+    display.say(runLine(report, Date.now() - startedAtMs));
+    if (options.json === true) {
+      io.stdout.write(`${JSON.stringify(report)}\n`);
+    }
+  } finally {
+    display.close();
+  }
+  return statusOf(outcomes, unserved.length, signal);
+}
+
+async function runCopies(
+  file: string,
+  reading: SyncReading,
+  options: SyncOptions,
+  io: CommandIo,
+  display: ManyDisplay,
+): Promise<{ outcomes: Outcome[]; signal: StopSignal | null }> {
+  using interruption = new Interruption(io);
+  const { copies, local } = reading.plan;
+  let service: Service | null = null;
+  let succeeded = false;
+  try {
+    service = await openService(options, io, local);
+    interruption.check();
+    const run = new SyncRun(
+      new ServiceClient(service.address),
+      display,
+      {
+        ...(options.parallel === undefined ? {} : { parallel: options.parallel }),
+        failFast: options.failFast === true,
+        withResults: options.json === true,
+      },
+      interruption.giveUp,
+    );
+    interruption.cancelBy = () => run.stop();
+    const onEnd = (outcome: Outcome): void => {
+      const end = endText(file, outcome, reading);
+      if (end !== null) {
+        display[end.fine ? "say" : "complain"](end.text);
+      }
+    };
+    const outcomes = await Promise.race([run.all(copies, onEnd), diedInMidCopy(service)]);
+    succeeded = outcomes.every(({ view }) => view?.state === "succeeded");
+    return { outcomes, signal: interruption.signal };
+  } finally {
+    if (!succeeded) {
+      await Promise.race([service?.settled(TIDY_LIMIT_MS), interruption.hurry]);
+    }
+    await service?.stop();
+  }
+}
+
+function statusOf(outcomes: readonly Outcome[], unserved: number, signal: StopSignal | null): number {
+  if (unserved === 0 && outcomes.every(({ view }) => view?.state === "succeeded")) {
+    return EXIT_DONE;
+  }
+  if (signal !== null) {
+    return SIGNAL_STATUS[signal];
+  }
+  const nothingStarted = outcomes.every(({ view }) => view === null);
+  const asked = outcomes.flatMap(({ problem }) => (problem === null ? [] : [problem]));
+  const wrongly = asked.length > 0 && asked.every((problem) => exitStatusOf(problem) === EXIT_WRONG_USE);
+  return nothingStarted && wrongly ? EXIT_WRONG_USE : EXIT_FAILED;
+}
+
+async function displayFor(options: SyncOptions, io: CommandIo): Promise<ManyDisplay> {
+  if (options.json === true) {
+    return NO_MANY_DISPLAY;
+  }
+  if (options.quiet === true) {
+    return quietManyDisplay(io.stderr);
+  }
+  // Lines of the log would break what is drawn in place.
+  return io.stderr.isTTY && options.verbose !== true
+    ? terminalManyDisplay(io.stderr, io.env)
+    : plainManyDisplay(io.stderr);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file === STANDARD_INPUT ? 0 : file, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+    throw new UsageError("FILE", `${file} cannot be read (${code})`);
+  }
+}
