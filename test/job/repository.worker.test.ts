@@ -27,6 +27,8 @@ function image(...blobs: string[]) {
   return { schemaVersion: 2, mediaType: MANIFEST, config: blob(config), layers: layers.map(blob) };
 }
 
+const ARRIVED = { id: "", outcome: "copied" as const, bytes: 0, requests: { source: 1, target: 2 }, warnings: [] };
+
 /** What becomes of an offer: a failure's code, or how the blob came there. Undefined: it is left waiting. */
 type Fate = (name: string) => "copied" | "present" | "denied" | undefined;
 
@@ -155,6 +157,28 @@ describe("a repository that the target does not have", () => {
       bench.source.keep({ schemaVersion: 2, manifests: [child] }, INDEX, "v1");
       expect(await bench.copy()).toBeNull();
       expect(bench.target.log).toEqual(["TAGS", "PUT amd64", "PUT v1"]);
+    }));
+
+  test("only a window of its tags is open at a time, however many there are", () =>
+    inJob({}, async (bench) => {
+      for (let at = 0; at < 200; at += 1) {
+        bench.source.keep(image(`a${at}`), MANIFEST, `v${at}`);
+      }
+      const held: string[] = [];
+      bench.fate = (name) => (held.push(name), undefined);
+      void bench.copy();
+      for (let turn = 0; turn < 20; turn += 1) {
+        await calm();
+      }
+      expect(bench.source.log.filter((line) => line.startsWith("GET"))).toHaveLength(64);
+      for (const name of held.slice(0, 10)) {
+        bench.ledger.settle({ ...ARRIVED, digest: blob(name).digest });
+        bench.run?.arrived([blob(name).digest]);
+      }
+      await calm();
+      await calm();
+      expect(bench.source.log.filter((line) => line.startsWith("GET"))).toHaveLength(74);
+      bench.run?.stop(new Error("over"));
     }));
 
   test("pages of tags are followed at both ends", () =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CopyError } from "../../src/registry/errors.ts";
-import { formatReference, isTag, parseReference } from "../../src/registry/reference.ts";
+import { formatReference, isTag, parseName, parseReference, withDefaultTag } from "../../src/registry/reference.ts";
 
 const SHA = `sha256:${"a".repeat(64)}`;
 
@@ -108,4 +108,10 @@ describe("isTag", () => {
   ])("of %j is %s", (text, expected) => {
     expect(isTag(text)).toBe(expected);
   });
+});
+
+it("a name without tag and digest is that of a repository, until it is given the default tag", () => {
+  expect(parseName("alpine")).toEqual({ host: "docker.io", repository: "library/alpine" });
+  expect(withDefaultTag(parseName("alpine"))).toEqual(parseReference("alpine"));
+  expect(withDefaultTag(parseName("alpine:3"))).toEqual(parseReference("alpine:3"));
 });
