@@ -196,7 +196,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     const nextMs = Math.min(oldest === undefined ? Infinity : oldest.at_ms + KEY_LIFE_MS, deskMs ?? Infinity);
     const setMs = await this.ctx.storage.getAlarm();
     if (nextMs !== Infinity && (setMs === null || setMs > nextMs)) {
-      await this.ctx.storage.setAlarm(nextMs);
+      await this.ctx.storage.setAlarm(Math.max(nextMs, Date.now()));
     }
   }
 

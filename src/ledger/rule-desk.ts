@@ -62,7 +62,7 @@ export class RuleDesk {
       this.runs.giveUp(now);
       this.#deliveries.clear(now);
     });
-    for (const run of this.runs.unconfirmed(now)) {
+    for (const run of this.runs.takeUnconfirmed(now)) {
       this.#ports.meanwhile(this.#start(run));
     }
     this.pump(now);

@@ -212,10 +212,14 @@ export class Runs {
     this.#sql.exec("UPDATE runs SET due_at_ms = ? WHERE n = ?", untilMs, n);
   }
 
-  /** Begun, and not confirmed in time. */
-  unconfirmed(now: number): RunRow[] {
+  /** Begun, and not confirmed in time: each is answered once, until it is overdue again. */
+  takeUnconfirmed(now: number): RunRow[] {
     return this.#sql
-      .exec<Row>("SELECT * FROM runs WHERE state = 'running' AND request IS NOT NULL AND due_at_ms <= ?", now)
+      .exec<Row>(
+        `UPDATE runs SET due_at_ms = ?2 WHERE state = 'running' AND request IS NOT NULL AND due_at_ms <= ?1 RETURNING *`,
+        now,
+        now + CONFIRM_MS,
+      )
       .toArray();
   }
 

@@ -1,0 +1,414 @@
+/** Rules in the real index, with a stand-in for what starts copies: a harbour where one sees who writes where, and when. */
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { describe, expect, test } from "vitest";
+import { ROOT } from "../../src/access/contract.ts";
+import type { CopyRequest } from "../../src/copy/request.ts";
+import type { RulePut, RunEntry, Wish } from "../../src/ledger/rule-contract.ts";
+import { formatReference, parseName } from "../../src/registry/reference.ts";
+import type { RulePlan } from "../../src/sync/contract.ts";
+
+type Index = ReturnType<typeof env.INDEX.getByName>;
+
+/** Sources have digests that count up; a copy reads its source when it starts, and writes its target when it lands. */
+class Harbour {
+  readonly source = new Map<string, number>();
+  readonly target = new Map<string, number>();
+  readonly running = new Map<string, { target: string; digest: number }>();
+  readonly started: string[] = [];
+  faults: string[] = [];
+  broken = false;
+  readonly #landed = new Map<string, number>();
+
+  async start(id: string, request: CopyRequest): Promise<void> {
+    if (this.broken) {
+      throw new Error("overloaded");
+    }
+    if (this.running.has(id) || this.#landed.has(id)) {
+      return;
+    }
+    const target = formatReference(request.target);
+    const others = [...this.running.values()].filter((copy) => copy.target === target);
+    this.faults.push(...others.map(() => `two copies to ${target} at once`));
+    this.started.push(id);
+    this.running.set(id, { target, digest: this.source.get(formatReference(request.source)) ?? 0 });
+  }
+
+  async land(index: Index, id: string): Promise<void> {
+    const copy = this.running.get(id);
+    if (copy === undefined) {
+      throw new Error(`${id} is not under way`);
+    }
+    if (copy.digest < (this.target.get(copy.target) ?? 0)) {
+      this.faults.push(`an older image over a newer one at ${copy.target}`);
+    }
+    this.target.set(copy.target, copy.digest);
+    this.running.delete(id);
+    this.#landed.set(id, copy.digest);
+    await index.changed(id, "succeeded");
+  }
+
+  async landAll(index: Index): Promise<void> {
+    await settled(index);
+    while (this.running.size > 0) {
+      await Promise.all([...this.running.keys()].map((id) => this.land(index, id)));
+      await makeDue(index);
+    }
+  }
+
+  view(id: string) {
+    const digest = this.#landed.get(id);
+    const tally = { all: 1, copied: 1, mounted: 0, present: 0 };
+    return {
+      source: { digest: digest === undefined ? null : digestOf(digest) },
+      tags: tally,
+      bytes: tally,
+      error: null,
+    };
+  }
+
+  /** Takes the place of the jobs, in this object until it is evicted. */
+  async open(index: Index): Promise<void> {
+    await runInDurableObject(index, (instance) => {
+      const JOBS = {
+        getByName: (id: string) => ({
+          start: (_: string, request: CopyRequest) => this.start(id, request),
+          view: async () => this.view(id),
+        }),
+      };
+      Reflect.set(instance, "env", { ...env, JOBS });
+    });
+  }
+}
+
+function digestOf(number: number): string {
+  return `sha256:${number.toString(16).padStart(64, "0")}`;
+}
+
+async function open(name: string): Promise<{ index: Index; harbour: Harbour }> {
+  const index = env.INDEX.getByName(`rules-${name}`);
+  const harbour = new Harbour();
+  await harbour.open(index);
+  return { index, harbour };
+}
+
+/** What goes on beside a call has come to its end. */
+async function settled(index: Index): Promise<void> {
+  await runInDurableObject(index, () => new Promise((done) => setTimeout(done)));
+}
+
+/** The time that anything waits for has come. */
+async function makeDue(index: Index): Promise<void> {
+  await runInDurableObject(index, (_, { storage }) => {
+    storage.sql.exec("UPDATE runs SET due_at_ms = 0 WHERE ended_at_ms IS NULL");
+  });
+  await index.tick();
+  await settled(index);
+}
+
+function planOf(more: Partial<RulePlan> = {}): RulePlan {
+  return {
+    source: "source.example/team/app",
+    target: { host: "target.example", repository: "{repository}" },
+    choices: {},
+    newerThan: null,
+    priority: "normal",
+    schedule: null,
+    ...more,
+  };
+}
+
+async function rule(index: Index, name: string, plan: Partial<RulePlan> = {}, more: Partial<RulePut> = {}) {
+  const answer = await index.putRule({
+    name,
+    body: JSON.stringify(plan),
+    plan: planOf(plan),
+    enabled: true,
+    push: { settings: { sender: "auto" }, pathHash: "sha256:x" },
+    by: ROOT,
+    condition: { kind: "none" },
+    dryRun: false,
+    ...more,
+  });
+  return answer;
+}
+
+function wish(name: string, from: string, to: string, more: Partial<Wish> = {}): Wish {
+  const request = { source: parseName(from), target: parseName(to) };
+  return { rule: name, trigger: "push", request, deliveryKey: null, hint: null, ...more };
+}
+
+async function runsOf(index: Index, name: string): Promise<RunEntry[]> {
+  return (await index.listRuns(name, { limit: 100 }))?.runs ?? [];
+}
+
+const FROM = "source.example/team/app:1";
+const TO = "target.example/team/app:1";
+
+describe("pushes", () => {
+  test("a thousand at once for one tag end in two copies, with the newest at the target", async () => {
+    const { index, harbour } = await open("burst");
+    await rule(index, "one");
+    const wishes = Array.from({ length: 1000 }, (_, at) => wish("one", FROM, TO, { hint: digestOf(at + 1) }));
+    harbour.source.set(FROM, 1);
+    const first = await index.wish(wishes.slice(0, 500));
+    await settled(index);
+    harbour.source.set(FROM, 1000);
+    const second = await index.wish(wishes.slice(500));
+    expect([...first, ...second].map(({ kind }) => kind).filter((kind) => kind === "started")).toHaveLength(2);
+    await harbour.landAll(index);
+    expect(harbour.started).toHaveLength(2);
+    expect(harbour.target.get(TO)).toBe(1000);
+    expect(harbour.faults).toEqual([]);
+    const runs = await runsOf(index, "one");
+    expect(runs.reduce((sum, run) => sum + run.events, 0)).toBe(1000);
+    expect(runs.map(({ state }) => state)).toEqual(["succeeded", "succeeded"]);
+  });
+
+  test("a thousand for a hundred rules, in between each other: none is lost, none has two copies at once", async () => {
+    const { index, harbour } = await open("hundred");
+    for (let at = 0; at < 100; at += 1) {
+      await rule(index, `rule-${at}`);
+    }
+    let random = 1;
+    for (let event = 0; event < 1000; event += 5) {
+      const delivered = Array.from({ length: 5 }, (_, at) => {
+        const name = `app-${(event + at) % 100}`;
+        const from = `source.example/${name}:1`;
+        harbour.source.set(from, event + at + 1);
+        const more = { hint: digestOf(event + at + 1) };
+        return wish(`rule-${(event + at) % 100}`, from, `target.example/${name}:1`, more);
+      });
+      expect((await index.wish(delivered)).map(({ kind }) => kind)).not.toContain("ignored");
+      // Some land meanwhile, by a sequence that is the same in every run.
+      random = (random * 48_271) % 2_147_483_647;
+      const [oldest] = harbour.running.keys();
+      if (random % 3 > 0 && oldest !== undefined) {
+        await harbour.land(index, oldest);
+      }
+    }
+    await makeDue(index);
+    await harbour.landAll(index);
+    expect(harbour.faults).toEqual([]);
+    for (let at = 0; at < 100; at += 1) {
+      expect(harbour.target.get(`target.example/app-${at}:1`)).toBe(901 + at);
+    }
+    const { copies } = await index.list({ limit: 1 });
+    expect(copies[0]?.state).toBe("succeeded");
+  });
+
+  test("the same delivery again joins its copy, while it waits, runs, and when it has succeeded", async () => {
+    const { index, harbour } = await open("repeated");
+    await rule(index, "one");
+    const delivery = wish("one", FROM, TO, { deliveryKey: "d1" });
+    const [started] = await index.wish([delivery]);
+    expect(started?.kind).toBe("started");
+    const [again] = await index.wish([delivery]);
+    expect(again).toEqual({ ...started, kind: "joined" });
+    await harbour.landAll(index);
+    expect(await index.wish([delivery])).toEqual([again]);
+    expect(harbour.started).toHaveLength(1);
+  });
+
+  test("a delivery whose copy failed is tried again", async () => {
+    const { index, harbour } = await open("failed");
+    await rule(index, "one");
+    const delivery = wish("one", FROM, TO, { deliveryKey: "d1" });
+    await index.wish([delivery]);
+    await settled(index);
+    const [id = ""] = harbour.started;
+    harbour.running.delete(id);
+    await index.changed(id, "failed");
+    expect((await index.wish([delivery]))[0]?.kind).toBe("started");
+  });
+
+  test("another delivery of the digest that the last copy brought joins it; of another digest, or of none, it does not", async () => {
+    const { index, harbour } = await open("digest");
+    await rule(index, "one");
+    harbour.source.set(FROM, 7);
+    await index.wish([wish("one", FROM, TO, { hint: digestOf(6) })]);
+    await settled(index);
+    await harbour.landAll(index);
+    // It was told of 6 and has found 7.
+    const kinds = (await index.wish([wish("one", FROM, TO, { hint: digestOf(7) })])).map(({ kind }) => kind);
+    expect(kinds).toEqual(["joined"]);
+    expect((await index.wish([wish("one", FROM, TO, { hint: digestOf(6) })]))[0]?.kind).toBe("started");
+  });
+
+  test("wait for somebody's own copy to the same tag", async () => {
+    const { index, harbour } = await open("own");
+    await rule(index, "one");
+    await index.register({ id: "own", source: FROM, target: TO, fingerprint: "", hosts: [], by: ROOT });
+    await index.wish([wish("one", FROM, TO), wish("one", `${FROM}2`, `${TO}2`)]);
+    await settled(index);
+    expect([...harbour.running.values()].map(({ target }) => target)).toEqual([`${TO}2`]);
+    await index.changed("own", "succeeded");
+    await settled(index);
+    expect(harbour.running.size).toBe(1);
+    await makeDue(index);
+    expect(harbour.running.size).toBe(2);
+  });
+
+  test("wait while the whole repository is written, and it waits for them", async () => {
+    const { index, harbour } = await open("wide");
+    await rule(index, "one");
+    const whole = wish("one", "source.example/team/app", "target.example/team/app", { trigger: "manual" });
+    await index.wish([wish("one", FROM, TO), whole, wish("one", `${FROM}2`, `${TO}2`)]);
+    await settled(index);
+    expect(harbour.running.size).toBe(1);
+    await harbour.land(index, harbour.started[0] ?? "");
+    await settled(index);
+    expect([...harbour.running.values()].map(({ target }) => target)).toEqual(["target.example/team/app"]);
+    await harbour.land(index, harbour.started[1] ?? "");
+    await settled(index);
+    expect([...harbour.running.values()].map(({ target }) => target)).toEqual([`${TO}2`]);
+  });
+
+  test("start two hundred at once, the rest as those end, interactive ones first", async () => {
+    const { index, harbour } = await open("places");
+    await rule(index, "one");
+    await rule(index, "urgent", { priority: "interactive" });
+    await rule(index, "idle", { priority: "background" });
+    const many = (name: string, count: number) =>
+      Array.from({ length: count }, (_, at) =>
+        wish(name, `source.example/${name}:${at}`, `target.example/${name}:${at}`),
+      );
+    await index.wish([...many("idle", 120), ...many("one", 250), ...many("urgent", 10)]);
+    await settled(index);
+    const running = [...harbour.running.values()].map(({ target }) => target);
+    expect(running.filter((target) => target.includes("/urgent"))).toHaveLength(10);
+    expect(running.filter((target) => target.includes("/one"))).toHaveLength(190);
+    expect(running).toHaveLength(200);
+    await harbour.landAll(index);
+    expect(harbour.started).toHaveLength(380);
+    expect(harbour.faults).toEqual([]);
+  });
+
+  test("what the index had begun when it was evicted is started with the same id", async () => {
+    const { index, harbour } = await open("evicted");
+    await rule(index, "one");
+    harbour.broken = true;
+    const [answer] = await index.wish([wish("one", FROM, TO)]);
+    await settled(index);
+    await evictDurableObject(index);
+    harbour.broken = false;
+    await harbour.open(index);
+    await runInDurableObject(index, (_, { storage }) => storage.sql.exec("UPDATE runs SET due_at_ms = 0"));
+    expect(await runDurableObjectAlarm(index)).toBe(true);
+    await settled(index);
+    expect(answer).toMatchObject({ kind: "started", copy: harbour.started[0] });
+  });
+});
+
+describe("whoever wrote the rule", () => {
+  const KEY = {
+    id: "key_0000000000000001",
+    hash: "h1",
+    name: "ci",
+    maker: "root",
+    scopes: {
+      sources: ["source.example/team/**"],
+      targets: ["target.example/**"],
+      actions: ["copy", "rules"] as const,
+    },
+    limits: { copiesAtOnce: 1 },
+    budget: "key_0000000000000001",
+    expiresAtMs: null,
+  };
+
+  test("must still be good, and may do no more than its scopes and limits say", async () => {
+    const { index, harbour } = await open("owner");
+    await index.makeKey(KEY);
+    const by = { ...ROOT, id: KEY.id, kind: "key" as const, scopes: KEY.scopes };
+    await rule(index, "one", {}, { by });
+    const outside = wish("one", "source.example/other/app:1", "target.example/app:1");
+    const answers = await index.wish([outside, wish("one", FROM, TO), wish("one", `${FROM}2`, `${TO}2`)]);
+    expect(answers.map(({ kind }) => kind)).toEqual(["ignored", "started", "started"]);
+    await settled(index);
+    expect(harbour.running.size).toBe(1);
+    await index.revokeKey(KEY.id);
+    await harbour.landAll(index);
+    const [last] = await runsOf(index, "one");
+    expect(last).toMatchObject({ state: "failed", result: { reason: expect.stringContaining("no access any more") } });
+    expect((await index.wish([wish("one", FROM, TO)]))[0]).toMatchObject({ kind: "ignored" });
+  });
+
+  test("is the only one to change it, besides the operator", async () => {
+    const { index } = await open("taken");
+    const by = { ...ROOT, id: "oidc:x:y", kind: "oidc" as const };
+    await rule(index, "one", {}, { by });
+    const other = { ...by, id: "oidc:x:z" };
+    expect((await rule(index, "one", {}, { by: other })).kind).toBe("taken");
+    expect(await index.findRule("one", other.id)).toBeNull();
+    expect((await index.deleteRule("one", { kind: "none" }, other.id)).kind).toBe("unknown");
+    expect((await rule(index, "one", { priority: "background" })).kind).toBe("changed");
+    expect(await index.findRule("one")).toMatchObject({ owner: "root", version: 2 });
+  });
+});
+
+describe("schedules", () => {
+  const nightly = { schedule: { cron: "0 3 * * *", timeZone: "UTC" } };
+
+  async function makeRulesDue(index: Index): Promise<void> {
+    await runInDurableObject(index, (_, { storage }) => storage.sql.exec("UPDATE rules SET start_at_ms = 1000"));
+    expect(await runDurableObjectAlarm(index)).toBe(true);
+    await settled(index);
+  }
+
+  test("start the repository when they are due; what was missed comes once; the alarm is set for the next", async () => {
+    const { index, harbour } = await open("schedule");
+    await rule(index, "one", nightly, { push: null });
+    await makeRulesDue(index);
+    expect([...harbour.running.values()].map(({ target }) => target)).toEqual(["target.example/team/app"]);
+    const next = (await index.findRule("one"))?.next;
+    expect(next?.startMs).toBeGreaterThan(Date.now());
+    await harbour.landAll(index);
+    expect(harbour.started).toHaveLength(1);
+    await runInDurableObject(index, async (_, { storage }) => {
+      // An earlier one stays, and is set anew when it rings.
+      expect((await storage.getAlarm()) ?? Infinity).toBeLessThanOrEqual(next?.startMs ?? 0);
+    });
+  });
+
+  test("are skipped while the last run runs, and say so", async () => {
+    const { index, harbour } = await open("skipped");
+    await rule(index, "one", nightly, { push: null });
+    await makeRulesDue(index);
+    await makeRulesDue(index);
+    expect(harbour.started).toHaveLength(1);
+    const runs = await runsOf(index, "one");
+    expect(runs.map(({ state }) => state)).toEqual(["skipped", "running"]);
+    expect(runs[0]).toMatchObject({ copy: null, result: { reason: "The last run had not ended." } });
+  });
+
+  test("of a rule that is switched off do not come; its other triggers neither, until it is told to run", async () => {
+    const { index, harbour } = await open("off");
+    await rule(index, "one", nightly, { enabled: false });
+    expect((await index.findRule("one"))?.next).toBeNull();
+    const answers = await index.wish([wish("one", FROM, TO), wish("one", FROM, TO, { trigger: "manual" })]);
+    expect(answers.map(({ kind }) => kind)).toEqual(["ignored", "started"]);
+    await settled(index);
+    expect(harbour.running.size).toBe(1);
+  });
+});
+
+describe("runs", () => {
+  test("are kept with what became of them, the newest two hundred, and go with their rule", async () => {
+    const { index, harbour } = await open("kept");
+    await rule(index, "one");
+    harbour.source.set(FROM, 3);
+    await index.wish(Array.from({ length: 206 }, (_, at) => wish("one", FROM, `${TO}-${at}`)));
+    await harbour.landAll(index);
+    await index.wish([wish("one", FROM, TO), wish("one", FROM, `${TO}-last`)]);
+    await harbour.landAll(index);
+    const first = await index.listRuns("one", { limit: 100 });
+    expect(first?.runs[0]).toMatchObject({ state: "succeeded", digest: digestOf(3), result: { bytesCopied: 1 } });
+    const second = await index.listRuns("one", { limit: 100, cursor: first?.next ?? 0 });
+    const third = await index.listRuns("one", { limit: 100, cursor: second?.next ?? 0 });
+    expect([first, second, third].map((page) => page?.runs.length)).toEqual([100, 100, 0]);
+    await index.deleteRule("one", { kind: "none" });
+    expect(await index.listRuns("one", { limit: 1 })).toBeNull();
+    await rule(index, "one");
+    expect(await runsOf(index, "one")).toEqual([]);
+  });
+});
