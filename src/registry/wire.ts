@@ -92,7 +92,7 @@ export function createWire(options: WireOptions): Wire {
       throw new CopyError({ code: "denied", side, host, operation, retryable: false, message });
     }
     const limit = new AbortController();
-    const signal = AbortSignal.any([...request.signals, limit.signal]);
+    const signal = abortedBy(AbortSignal.any([...request.signals, limit.signal]));
     const giveBack = (await acquire(budget, request, side, host)) ?? (() => {});
     const timer = setTimeout(() => limit.abort(), request.timeLimitMs);
     const startedMs = now();
@@ -146,6 +146,23 @@ export function createWire(options: WireOptions): Wire {
       });
     }
   };
+}
+
+/**
+ * A signal without the other's reason: workerd notes a request that is aborted for any reason but its own as an error that
+ * nobody caught. Why a request ended is read from the signals that ended it.
+ */
+function abortedBy(ended: AbortSignal): AbortSignal {
+  const cut = new AbortController();
+  const stop = (): void => cut.abort();
+  if (ended.aborted) {
+    stop();
+  } else {
+    ended.addEventListener("abort", stop, { once: true });
+    // Whoever holds the one holds the other: a combined signal that is collected tells nobody.
+    cut.signal.addEventListener("abort", () => ended.removeEventListener("abort", stop), { once: true });
+  }
+  return cut.signal;
 }
 
 /** The error for a signal that has fired: its reason where that is a CopyError, else `cancelled`. Null: none has. */
