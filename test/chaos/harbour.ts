@@ -59,8 +59,9 @@ export class Harbour implements AsyncDisposable {
   leftovers(deaths: readonly Death[]): { closable: string[]; excused: Record<string, number> } {
     const closable: string[] = [];
     const excused: Record<string, number> = {};
-    for (const { host, requests, openUploads } of this.own) {
-      for (const upload of openUploads()) {
+    for (const registry of this.own) {
+      const { host, requests } = registry;
+      for (const upload of registry.openUploads()) {
         const excuse = excuseOf(upload, requests, deaths);
         if (excuse === null) {
           const uses = requests.filter(({ path }) => path.includes(upload.id));

@@ -1,5 +1,5 @@
 /** `drayage serve` that may be killed at any moment and is started again on the same state; questions to it wait meanwhile. */
-import { readFile, readdir } from "node:fs/promises";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { Home, type Running } from "../e2e/command.ts";
@@ -14,6 +14,9 @@ const RETRY_MS = 50;
 const ANSWER_LIMIT_MS = 10_000;
 /** For any answer at all. */
 const PATIENCE_MS = 60_000;
+
+/** Who has waited so long goes first: the largest copy is not to wait until the last of the small ones is done. */
+const MAX_WAIT_SECONDS = 10;
 
 /** A question to the API. */
 export interface Question {
@@ -43,7 +46,8 @@ export class ChaosService implements AsyncDisposable {
 
   static async start(distribution: Distribution): Promise<ChaosService> {
     const home = await Home.create({}, distribution.command);
-    const service = new ChaosService(home, distribution, home.spawn("serve", "--port", "0"));
+    await writeFile(join(home.folder, "config.toml"), `max_wait_seconds = ${MAX_WAIT_SECONDS}\n`);
+    const service = new ChaosService(home, distribution, serve(home));
     await service.#listening();
     return service;
   }
@@ -57,7 +61,7 @@ export class ChaosService implements AsyncDisposable {
     }
     await this.#running.ended;
     await this.#runtimeGone();
-    this.#running = this.#home.spawn("serve", "--port", "0");
+    this.#running = serve(this.#home);
     await this.#listening();
   }
 
@@ -127,6 +131,10 @@ export class ChaosService implements AsyncDisposable {
       await sleep(5);
     }
   }
+}
+
+function serve(home: Home): Running {
+  return home.spawn("serve", "--port", "0", "--config", join(home.folder, "config.toml"));
 }
 
 const Hit = z.object({ hit: z.boolean() });

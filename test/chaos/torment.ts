@@ -26,7 +26,7 @@ export async function torment(options: TormentOptions, signal: AbortSignal): Pro
   while (!signal.aborted) {
     await sleep(integer(random, LEAST_PAUSE_MS, pauseMaxMs));
     const draw = random();
-    if (draw < 0.2) {
+    if (draw < 0.15) {
       const kill = pick(KILLS) ?? "serve";
       onBlow(`restart ${kill}`);
       await service.restart(kill);

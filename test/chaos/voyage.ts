@@ -35,7 +35,7 @@ export interface Ended {
 }
 
 /** From asking to the end, kills and pauses included. */
-export const COPY_BOUND_MS = 120_000;
+export const COPY_BOUND_MS = 180_000;
 
 const WAIT_SECONDS = 5;
 const FAILURES: Readonly<Record<Exclude<Fate, "succeed" | "cancel">, { code: RegExp; side: string }>> = {
