@@ -49,6 +49,8 @@ export function copyOf(ended: Ended): CopyView {
 /** A user's home: docker's configuration, the command's state. */
 export class Home implements AsyncDisposable {
   readonly folder: string;
+  /** Further variables of its environment. */
+  readonly env: Record<string, string> = {};
   readonly #command: string;
 
   private constructor(folder: string, command: string) {
@@ -82,7 +84,7 @@ export class Home implements AsyncDisposable {
   /** Starts the command and lets it run. */
   spawn(...args: string[]): Running {
     const child = spawn(process.execPath, [this.#command, ...args], {
-      env: { PATH: process.env["PATH"], HOME: this.folder },
+      env: { PATH: process.env["PATH"], HOME: this.folder, ...this.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     return new Running(child);

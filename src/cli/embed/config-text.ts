@@ -20,8 +20,11 @@ export interface ConfigOptions {
   trustedCertificates: string[];
 }
 
+/** Of the command's environment: the secrets of webhooks as JSON. They go from there into the Worker, and into no file. */
+export const HOOK_SECRETS_VARIABLE = "DRAYAGE_HOOK_SECRETS";
+
 /** The Durable Object classes by binding; wrangler.toml has the same list. */
-const NAMESPACES = { JOBS: "CopyJob", REGISTRIES: "RegistryHost", INDEX: "CopyIndex" } as const;
+const NAMESPACES = { JOBS: "CopyJob", REGISTRIES: "RegistryHost", INDEX: "CopyIndex", NOTIFIER: "Notifier" } as const;
 
 /**
  * V8 sees only the small JavaScript half of a stream and leaves the native half to a collection that hardly ever comes:
@@ -68,6 +71,7 @@ ${Object.entries(NAMESPACES)
   .map(([binding, name]) => `    (name = ${text(binding)}, durableObjectNamespace = ${text(name)}),\n`)
   .join("")}    (name = "LANES", queue = "broker"),
     (name = "CREDENTIALS", service = "credentials"),
+    (name = "HOOK_SECRETS", fromEnvironment = ${text(HOOK_SECRETS_VARIABLE)}),
 ${Object.entries(options.vars)
   .map(([name, value]) => `    (name = ${text(name)}, text = ${text(value)}),\n`)
   .join("")}  ],
