@@ -9,7 +9,11 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const WORKER_FOLDER = join(ROOT, "dist", "worker");
+const COMMAND_FOLDER = join(ROOT, "dist");
+const WORKER_FOLDER = join(COMMAND_FOLDER, "worker");
+
+/** Begins the names of the command's files other than its first. */
+const PART_PREFIX = "part-";
 
 /** The build tools are development dependencies: an installed package comes with its `dist` and builds nothing. */
 async function loadTools() {
@@ -44,11 +48,17 @@ function workerOptions(entry, name) {
   };
 }
 
-/** Options for the command: one file for Node, everything in it except the runtime, whose binary is a package of its own. */
+/**
+ * Options for the command: everything in it except the runtime, whose binary is a package of its own. What only some
+ * commands need is in files of its own, so that the others do not read it: the schemas alone are as large as all the rest.
+ */
 function commandOptions(version) {
   return {
-    entryPoints: [join(ROOT, "src/cli/main.ts")],
-    outfile: join(ROOT, "dist", "drayage.mjs"),
+    entryPoints: { drayage: join(ROOT, "src/cli/main.ts") },
+    outdir: COMMAND_FOLDER,
+    outExtension: { ".js": ".mjs" },
+    splitting: true,
+    chunkNames: `${PART_PREFIX}[name]-[hash]`,
     bundle: true,
     format: "esm",
     platform: "node",
@@ -91,7 +101,9 @@ async function build({ esbuild, toml }) {
   const modules = [...new Set(outputs.map(({ path }) => basename(path)).filter((name) => name.endsWith(".wasm")))];
   const manifest = `${JSON.stringify(manifestOf(wrangler, modules), null, 2)}\n`;
   await mkdir(WORKER_FOLDER, { recursive: true });
-  for (const { path, contents } of outputs) {
+  // Parts before what loads them: a command that starts meanwhile finds all of the old or all of the new ones.
+  const isPart = ({ path }) => basename(path).startsWith(PART_PREFIX);
+  for (const { path, contents } of [...outputs.filter(isPart), ...outputs.filter((output) => !isPart(output))]) {
     await replace(path, contents);
   }
   await replace(join(WORKER_FOLDER, "manifest.json"), manifest);
@@ -100,6 +112,11 @@ async function build({ esbuild, toml }) {
   for (const file of await readdir(WORKER_FOLDER)) {
     if (!current.has(file)) {
       await rm(join(WORKER_FOLDER, file), { force: true });
+    }
+  }
+  for (const file of await readdir(COMMAND_FOLDER)) {
+    if (file.startsWith(PART_PREFIX) && !current.has(file)) {
+      await rm(join(COMMAND_FOLDER, file), { force: true });
     }
   }
 }

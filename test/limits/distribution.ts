@@ -2,7 +2,7 @@
  * A copy of `dist/` in a folder of its own whose Worker is another build: the command is the shipped one, byte for byte,
  * and so is the configuration it makes. Its workerd leaves its log and its process id behind (`watch.ts` reads them).
  */
-import { chmod, copyFile, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ export async function makeDistribution(parts: DistributionParts): Promise<Distri
   const processes = join(folder, "processes");
   await mkdir(processes);
   await Promise.all([
-    copyFile("dist/drayage.mjs", join(folder, "drayage.mjs")),
+    copyCommand(folder),
     cp("dist/worker", worker, { recursive: true }),
     installRuntime(join(folder, "node_modules/workerd"), processes),
   ]);
@@ -52,6 +52,12 @@ export async function makeDistribution(parts: DistributionParts): Promise<Distri
       }
     },
   };
+}
+
+/** The command's file and its parts. */
+async function copyCommand(folder: string): Promise<void> {
+  const files = (await readdir("dist")).filter((name) => /^(?:drayage|part-.*)\.mjs$/.test(name));
+  await Promise.all(files.map((name) => copyFile(join("dist", name), join(folder, name))));
 }
 
 /** As scripts/build.mjs builds the Worker. */
