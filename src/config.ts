@@ -1,6 +1,7 @@
 /**
  * The one way to the Worker's settings. Reads HOSTS, TOKENS, OIDC, ACCESS, QUEUE_POLICY, MAX_WAIT_SECONDS, ALLOWED_REGISTRIES,
- * REGISTRY_CREDENTIALS, HOOK_SECRETS and LOCAL of the environment and checks them once per isolate.
+ * REGISTRY_CREDENTIALS, HOOK_SECRETS, NOTIFICATIONS,
+ * NOTIFICATION_SECRETS, RECORD_DAYS and LOCAL of the environment and checks them once per isolate.
  */
 import type { IssuerSettings } from "./access/contract.ts";
 import { readAllowed } from "./config/allowed.ts";
@@ -8,9 +9,12 @@ import type { Reading } from "./config/checking.ts";
 import { readHookSecrets } from "./config/hook-secrets.ts";
 import { parseHostName } from "./config/host-name.ts";
 import { readIdentity } from "./config/identity.ts";
+import { readNotifications } from "./config/notifications.ts";
 import { readQueue, type QueueSettings } from "./config/queue.ts";
 import { credentialSecrets, readCredentials, type RegistryCredential } from "./config/registry-credentials.ts";
+import { readRecordDays } from "./config/record-days.ts";
 import { readHosts, readTokens, withDefaults } from "./config/schema.ts";
+import type { NotificationTarget } from "./notify/contract.ts";
 import type { HostSettings } from "./registry/contract.ts";
 import { CopyError } from "./registry/errors.ts";
 import { urlRefusal, type ReachRule, type Refusal } from "./registry/reach.ts";
@@ -26,6 +30,9 @@ export interface SettingsEnv {
   ALLOWED_REGISTRIES?: unknown;
   REGISTRY_CREDENTIALS?: unknown;
   HOOK_SECRETS?: unknown;
+  NOTIFICATIONS?: unknown;
+  NOTIFICATION_SECRETS?: unknown;
+  RECORD_DAYS?: unknown;
   LOCAL?: string;
 }
 
@@ -46,6 +53,7 @@ const tokensOf = once(readTokens);
 let keptIdentity: { given: readonly unknown[]; reading: Reading<readonly IssuerSettings[]> } | null = null;
 const allowedOf = once(readAllowed);
 const hookSecretsOf = once(readHookSecrets);
+let keptNotifications: { given: readonly unknown[]; reading: Reading<readonly NotificationTarget[]> } | null = null;
 let keptCredentials: { secrets: [string, unknown][]; reading: ReturnType<typeof readCredentials> } | null = null;
 
 /**
@@ -58,7 +66,8 @@ export function settingsOf(env: SettingsEnv): Settings {
   const queue = readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS);
   const identity = identityOf(env);
   const registries = [allowedOf(env.ALLOWED_REGISTRIES), credentialsOf(env), hookSecretsOf(env.HOOK_SECRETS)];
-  const others = [tokens, identity, queue, ...registries];
+  const afterwards = [notificationsOf(env), readRecordDays(env.RECORD_DAYS)];
+  const others = [tokens, identity, queue, ...registries, ...afterwards];
   return {
     hosts: right({ ...hosts, complaints: [hosts, ...others].flatMap(({ complaints }) => complaints) }),
     tokenHashes: tokens.value,
@@ -132,6 +141,22 @@ export function hookSecrets(env: Pick<SettingsEnv, "HOOK_SECRETS">): ReadonlyMap
   return right(hookSecretsOf(env.HOOK_SECRETS));
 }
 
+/**
+ * Who is told of the ends of copies.
+ * @throws CopyError `configuration`, as {@link settingsOf}; never with a key or an address.
+ */
+export function notificationTargets(env: SettingsEnv): readonly NotificationTarget[] {
+  return right(notificationsOf(env));
+}
+
+/**
+ * For how many days the record of a copy is kept.
+ * @throws CopyError `configuration`, as {@link settingsOf}.
+ */
+export function recordDays(env: Pick<SettingsEnv, "RECORD_DAYS">): number {
+  return right(readRecordDays(env.RECORD_DAYS));
+}
+
 /** Whether the service runs on its user's own machine and may reach what that machine reaches. */
 export function isLocal(env: SettingsEnv): boolean {
   return env.LOCAL === "true";
@@ -182,6 +207,15 @@ function identityOf(env: SettingsEnv): Reading<readonly IssuerSettings[]> {
     keptIdentity = { given, reading: readIdentity(env.OIDC, env.ACCESS, isLocal(env)) };
   }
   return keptIdentity.reading;
+}
+
+function notificationsOf(env: SettingsEnv): Reading<readonly NotificationTarget[]> {
+  const given = [env.NOTIFICATIONS, env.NOTIFICATION_SECRETS, isLocal(env)];
+  if (keptNotifications === null || keptNotifications.given.some((setting, index) => setting !== given[index])) {
+    const reading = readNotifications(env.NOTIFICATIONS, env.NOTIFICATION_SECRETS, isLocal(env));
+    keptNotifications = { given, reading };
+  }
+  return keptNotifications.reading;
 }
 
 /** Reads again only when the setting is another one: it is the same object or text for an isolate's whole life. */

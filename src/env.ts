@@ -1,6 +1,7 @@
 import type { WorkOrder } from "./host/contract.ts";
 import type { CopyJob } from "./job/copy-job.ts";
 import type { CopyIndex } from "./ledger/copy-index.ts";
+import type { Notifier } from "./notify/notifier.ts";
 import type { RegistryHost } from "./host/registry-host.ts";
 
 /** The Worker's bindings, as wrangler.toml and the `drayage` command set them. Settings are read through `config.ts` only. */
@@ -9,7 +10,11 @@ export interface Env {
   /** One RegistryHost per registry host, by the host's name. */
   REGISTRIES: DurableObjectNamespace<RegistryHost>;
   INDEX: DurableObjectNamespace<CopyIndex>;
+  /** Who is told of the ends of copies, until they have heard. */
+  NOTIFIER: DurableObjectNamespace<Notifier>;
   LANES: Queue<WorkOrder>;
+  /** Optional: a data point for each copy that has ended. */
+  ANALYTICS?: AnalyticsEngineDataset;
   /** Host settings: an object, or the same as JSON text. */
   HOSTS?: unknown;
   /** Hashes of the API's bearer tokens: a list, or the same as JSON text. */
@@ -30,6 +35,12 @@ export interface Env {
   REGISTRY_CREDENTIALS?: unknown;
   /** Secret: what webhooks prove to know, by the names that rules use: JSON. */
   HOOK_SECRETS?: unknown;
+  /** Who is told of the ends of copies: a list, or the same as JSON text. */
+  NOTIFICATIONS?: unknown;
+  /** Secret: the keys that this is signed with, by name: JSON. */
+  NOTIFICATION_SECRETS?: unknown;
+  /** For how many days the record of a copy is kept. */
+  RECORD_DAYS?: unknown;
   /** Only under the `drayage` command: asks the user's credential helpers. */
   CREDENTIALS?: Fetcher;
   /** Only under the `drayage` command: "true" when this machine's own registries may be reached (loopback, private). */

@@ -7,6 +7,7 @@ import { INDEX_NAME } from "./ledger/contract.ts";
 
 export { CopyIndex } from "./ledger/copy-index.ts";
 export { CopyJob } from "./job/copy-job.ts";
+export { Notifier } from "./notify/notifier.ts";
 export { RegistryHost } from "./host/registry-host.ts";
 
 export default {

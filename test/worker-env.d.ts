@@ -7,7 +7,7 @@ declare global {
     interface Env extends DrayageEnv {}
     interface GlobalProps {
       mainModule: typeof Main;
-      durableNamespaces: "CopyJob" | "RegistryHost" | "CopyIndex";
+      durableNamespaces: "CopyJob" | "RegistryHost" | "CopyIndex" | "Notifier";
     }
   }
 }
