@@ -20,14 +20,25 @@ const MAX_CHUNK_BYTES = 5 * 1024 ** 3;
 
 const UNITS: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
-const hostText = z
-  .string('a host name as text is needed, such as "registry.example.com"')
+/** Components of a repository. */
+const REPOSITORY_PATH = /^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/;
+
+/** Each is asked before the source is, so that more only cost time. */
+const MAX_MIRRORS = 5;
+
+/** A host as in references, and where all of its repositories lie below a prefix, as proxies have it, that prefix too. */
+const mirrorText = z
+  .string('a host name as text is needed, such as "mirror.example.com" or "harbor.example.com/hub"')
   .transform((text, context) => {
-    const host = registryHost(text);
-    if (host === null) {
-      context.addIssue(`${JSON.stringify(text)} is not a host name; write it as host or host:port`);
+    const [name = "", ...prefix] = text.replace(/\/+$/, "").split("/");
+    const host = registryHost(name);
+    if (host === null || (prefix.length > 0 && !REPOSITORY_PATH.test(prefix.join("/")))) {
+      context.addIssue(
+        `${JSON.stringify(text)} is no mirror; write its host, or host/prefix where its repositories lie below a prefix, without a scheme`,
+      );
+      return z.NEVER;
     }
-    return host ?? z.NEVER;
+    return [host, ...prefix].join("/");
   });
 
 /** Docker Hub's own API host must stay as written: as `hostname` it is not another spelling of `docker.io`. */
@@ -61,7 +72,7 @@ const HostFields = {
     .string("text is needed")
     .transform((text) => text.replaceAll(/^\/+|\/+$/g, ""))
     .refine(
-      (text) => text === "" || /^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/.test(text),
+      (text) => text === "" || REPOSITORY_PATH.test(text),
       'use repository path components, such as "mirrors/hub"',
     )
     .optional(),
@@ -87,10 +98,10 @@ const HostFields = {
       'use "stream" (hash every blob on its way) or "target" (leave it to the target registry)',
     )
     .optional(),
-  // Named here so that its users are told, and none believes that a mirror is read.
   mirrors: z
-    .array(hostText, "a list of host names is needed")
-    .max(0, "no copy reads from mirrors yet; leave it out, or name the mirror as the source")
+    .array(mirrorText, 'a list of hosts is needed, such as ["mirror.example.com"]')
+    .max(MAX_MIRRORS, `name at most ${MAX_MIRRORS}`)
+    .refine((names) => new Set(names).size === names.length, "names one of them twice")
     .optional(),
 };
 
@@ -130,6 +141,8 @@ export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSetti
       complaints.push(`${field}: not a host name; write it as host or host:port, without a scheme`);
     } else if (hosts.has(host)) {
       complaints.push(`${field}: names ${host} a second time; keep one of the two`);
+    } else if (entry?.mirrors?.includes(host) === true) {
+      complaints.push(`${field}.mirrors: names ${host} itself, which is asked last anyway; leave it out`);
     } else if (entry !== undefined) {
       hosts.set(host, withDefaults(host, entry));
     }

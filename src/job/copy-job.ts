@@ -22,9 +22,9 @@ import { Appraiser, withoutWrites } from "./dry-run.ts";
 import { EventLog } from "./events.ts";
 import { endedError, tooLong } from "./failures.ts";
 import { type CopyRecord, Ledger, LEDGER_STEPS } from "./ledger.ts";
-import { openRegistries, type OpenRegistries, type RegistriesOptions } from "./registries.ts";
+import { openRegistries, type OpenRegistries, placesOf, type RegistriesOptions } from "./registries.ts";
 import { CopyRun } from "./run.ts";
-import { bookSettlements } from "./settlements.ts";
+import { bookSettlements, type Booked } from "./settlements.ts";
 import { copyView } from "./view.ts";
 
 /** How long a copy may be without anybody working at it, when its object was evicted. */
@@ -133,7 +133,9 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (record === null || ENDED_STATES.includes(record.state)) {
       return;
     }
-    const { arrived, failed } = bookSettlements(this.#ledger, this.#events, record, settlements);
+    const mirrors = placesOf(this.env, record.request).length - 1;
+    const booked = bookSettlements(this.#ledger, this.#events, record, settlements, mirrors);
+    const { arrived, failed } = booked;
     const [first] = failed;
     if (first !== undefined && !isRepositoryCopy(record.request)) {
       this.#end("failed", first.error);
@@ -145,6 +147,11 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     } else if (record.crashes === 0) {
       // Evicted meanwhile. After a crash it is the alarm that decides when to go on.
       this.#launch();
+    }
+    if (booked.moved.length > 0 || booked.hasLeftMirror) {
+      this.ctx.waitUntil(
+        this.#offerElsewhere(record, booked).catch((failure: unknown) => this.#logCrash(errorDetailOf(failure))),
+      );
     }
   }
 
@@ -226,6 +233,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
         events: this.#events,
         source,
         target,
+        places: placesOf(this.env, request),
         now: Date.now,
         sendOffers,
       });
@@ -348,6 +356,17 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
         await sleep(OFFER_PAUSE_MS * 2 ** tries);
       }
     }
+  }
+
+  /** Offers blobs that a mirror could not send from where they are to be read now. */
+  async #offerElsewhere({ id, request }: CopyRecord, { moved, hasLeftMirror }: Booked): Promise<void> {
+    if (!hasLeftMirror) {
+      this.#running?.run.offerElsewhere(moved);
+      return;
+    }
+    // What still waits for the mirror would be tried there blob after blob.
+    await this.env.REGISTRIES.getByName(request.target.host).withdraw(id);
+    await this.#running?.run.offerAgain();
   }
 
   #view(): CopyView | null {

@@ -68,6 +68,8 @@ export const LEDGER_STEPS: readonly string[] = [
    );
    CREATE INDEX tags_by_state ON tags (state);
    ALTER TABLE blobs ADD COLUMN error TEXT;`,
+  // From which of the places that the copy reads from (registry/places.ts).
+  `ALTER TABLE blobs ADD COLUMN place INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 /** A row holds 2 MB at most and a manifest 4 MiB. */
@@ -286,16 +288,42 @@ export class Ledger {
     return offset === row.size_bytes ? { digest, mediaType: row.media_type, bytes } : null;
   }
 
-  addBlobs(blobs: Descriptor[], state: "waiting" | "present", nowMs: number): void {
+  /** @param place From where they are to be read. */
+  addBlobs(blobs: Descriptor[], state: "waiting" | "present", nowMs: number, place = 0): void {
     for (const { digest, sizeBytes } of blobs) {
       this.#sql.exec(
-        "INSERT OR IGNORE INTO blobs (digest, size_bytes, state, since_ms) VALUES (?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO blobs (digest, size_bytes, state, since_ms, place) VALUES (?, ?, ?, ?, ?)",
         digest,
         sizeBytes,
         state,
         nowMs,
+        place,
       );
     }
+  }
+
+  /** From which place a blob is to be read. */
+  placeOf(digest: string): number {
+    return (
+      this.#sql.exec<{ place: number }>("SELECT place FROM blobs WHERE digest = ?", digest).toArray()[0]?.place ?? 0
+    );
+  }
+
+  /** A blob could not be read from its place: the next one is to be asked. The requests so far are booked. False: it has ended. */
+  moveOn({ digest, requests }: Settlement): boolean {
+    const moved = this.#sql.exec(
+      `UPDATE blobs SET place = place + 1, source_requests = source_requests + ?, target_requests = target_requests + ?
+       WHERE digest = ? AND state = 'waiting' RETURNING digest`,
+      requests.source,
+      requests.target,
+      digest,
+    );
+    return moved.toArray().length > 0;
+  }
+
+  /** Nothing can be read from a place: all that waits for it goes to the next one. */
+  leavePlace(place: number): void {
+    this.#sql.exec("UPDATE blobs SET place = place + 1 WHERE state = 'waiting' AND place = ?", place);
   }
 
   waitingBlobs(): { digest: string; sizeBytes: number; sinceMs: number }[] {
@@ -324,7 +352,8 @@ export class Ledger {
     const { digest, outcome, requests, firstByteAt, error } = settlement;
     const row = this.#sql
       .exec<{ size_bytes: number }>(
-        `UPDATE blobs SET state = ?, source_requests = ?, target_requests = ?, first_byte_ms = ?, error = ?
+        `UPDATE blobs SET state = ?, source_requests = source_requests + ?, target_requests = target_requests + ?,
+                          first_byte_ms = ?, error = ?
          WHERE digest = ? AND state = 'waiting' RETURNING size_bytes`,
         outcome satisfies BlobState,
         requests.source,

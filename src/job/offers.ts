@@ -4,6 +4,7 @@
  */
 import type { CopyRequest } from "../copy/request.ts";
 import type { BlobOffer } from "../host/contract.ts";
+import type { Place } from "../registry/places.ts";
 
 export interface WaitingBlob {
   digest: string;
@@ -15,6 +16,10 @@ export interface WaitingBlob {
 export interface OffersParts {
   id: string;
   request: CopyRequest;
+  /** Where the copy reads from; missing: its source. */
+  places?: readonly Place[];
+  /** From which of them a blob is to be read. */
+  placeOf: (digest: string) => number;
   /** Hands offers to the target's host; safe to repeat. */
   sendOffers: (offers: BlobOffer[]) => Promise<void>;
   onError: (error: unknown) => void;
@@ -60,14 +65,17 @@ export class Offers {
   }
 
   #offerOf({ digest, sizeBytes, sinceMs }: WaitingBlob): BlobOffer {
-    const { id, request } = this.#parts;
+    const { id, request, places = [], placeOf } = this.#parts;
+    const at = placeOf(digest);
+    // Should there be fewer places than when the blob was planned.
+    const source = places[at] ?? request.source;
     return {
-      id: offerId(id, request, digest),
+      id: offerId(id, request, digest, at),
       digest,
       sizeBytes,
       targetRepository: request.target.repository,
-      sourceHost: request.source.host,
-      sourceRepository: request.source.repository,
+      sourceHost: source.host,
+      sourceRepository: source.repository,
       mayExist: this.mayExist,
       since: sinceMs,
       ...(request.background === true ? { background: true } : {}),
@@ -75,7 +83,11 @@ export class Offers {
   }
 }
 
-/** Names a blob of a copy at the target's host. */
-export function offerId(job: string, request: CopyRequest, digest: string): string {
-  return `${job}/${request.target.repository}@${digest}`;
+/**
+ * Names a blob of a copy at the target's host.
+ * @param place Which of the places the copy reads from it comes from: from another one it is another offer.
+ */
+export function offerId(job: string, request: CopyRequest, digest: string, place = 0): string {
+  // No repository has a plus sign in its name.
+  return `${job}/${request.target.repository}${place === 0 ? "" : `+${place}`}@${digest}`;
 }

@@ -102,7 +102,7 @@ export class Planner {
     ledger.saveManifest({ ...manifest, mediaType: graph.mediaType }, state);
     const { children, blobs } = plan.add(manifest.digest, graph);
     const fresh = blobs.filter(({ digest }) => ledger.blob(digest) === null);
-    ledger.addBlobs(fresh, present ? "present" : "waiting", now());
+    ledger.addBlobs(fresh, present ? "present" : "waiting", now(), manifest.place);
     events.append(
       manifestEvent(manifest.digest, manifest.bytes.byteLength, state),
       ...fresh.map((blob) => blobEvent(blob, present ? "present" : "waiting")),

@@ -8,6 +8,7 @@ import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
 import type { BlobOffer } from "../host/contract.ts";
 import type { Registry } from "../registry/contract.ts";
 import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
+import type { Place } from "../registry/places.ts";
 import { creationsAt } from "./creation.ts";
 import type { EventLog } from "./events.ts";
 import { endedError, tagsFailed } from "./failures.ts";
@@ -27,6 +28,8 @@ export interface RunParts {
   events: EventLog;
   source: Registry;
   target: Registry;
+  /** Where `source` reads from; missing: there is but one place. */
+  places?: readonly Place[];
   now: () => number;
   /** Hands offers to the target's host; safe to repeat. */
   sendOffers: (offers: BlobOffer[]) => Promise<void>;
@@ -64,7 +67,7 @@ export class CopyRun {
       onPlan: () => this.#pump(),
       onManifestFailed: (digest: string, error: unknown) => this.#roots.fail(this.#plan.rootsOfManifest(digest), error),
     };
-    this.#offers = new Offers(shared);
+    this.#offers = new Offers({ ...shared, placeOf: (digest) => parts.ledger.placeOf(digest) });
     const planner = new Planner({
       ...shared,
       offer: (blobs) => this.#offers.add(blobs),
@@ -139,6 +142,12 @@ export class CopyRun {
       .waitingBlobs()
       .filter((blob) => Math.max(blob.sinceMs, this.#progressAtMs.get(blob.digest) ?? 0) <= since);
     this.#offers.add(quiet);
+  }
+
+  /** Offers blobs that are to be read from another place now. Those that wait no more are left out. */
+  offerElsewhere(digests: readonly string[]): void {
+    const moved = new Set(digests);
+    this.#offers.add(this.#parts.ledger.waitingBlobs().filter(({ digest }) => moved.has(digest)));
   }
 
   /** Breaks off whatever still waits; nothing new begins. Requests under way are ended by the clients' signal. */

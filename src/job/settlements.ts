@@ -1,6 +1,8 @@
 /** Books what a RegistryHost tells of a copy's blobs. What follows from it is its caller's business. */
 import type { Settlement } from "../host/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
+import { passedOver } from "../registry/mirrored.ts";
+import { mirrorVerdict } from "../registry/places.ts";
 import type { EventLog } from "./events.ts";
 import { unexplained } from "./failures.ts";
 import type { CopyRecord, Ledger } from "./ledger.ts";
@@ -10,19 +12,45 @@ export interface Booked {
   /** Digests of blobs that are at the target now. */
   arrived: string[];
   failed: { digest: string; error: ErrorDetail }[];
+  /** Digests of blobs that a mirror could not send: they are to be offered from the next place. */
+  moved: string[];
+  /** A mirror can send nothing at all: all that waited for it has been moved as well. */
+  hasLeftMirror: boolean;
 }
 
-/** Synchronous, so one transaction. Settlements of unknown offers, and repeated ones, change nothing. */
+/**
+ * Synchronous, so one transaction. Settlements of unknown offers, and repeated ones, change nothing.
+ * @param mirrors How many places the copy reads from before it asks the source itself.
+ */
 export function bookSettlements(
   ledger: Ledger,
   events: EventLog,
   record: CopyRecord,
   settlements: Settlement[],
+  mirrors = 0,
 ): Booked {
-  const booked: Booked = { arrived: [], failed: [] };
+  const booked: Booked = { arrived: [], failed: [], moved: [], hasLeftMirror: false };
   for (const settlement of settlements) {
     const { id, digest, outcome, error, warnings } = settlement;
-    const sizeBytes = id === offerId(record.id, record.request, digest) ? ledger.settle(settlement) : null;
+    const place = ledger.placeOf(digest);
+    // Of an offer from another place, which the blob has left, nothing is to be heard any more.
+    if (id !== offerId(record.id, record.request, digest, place)) {
+      continue;
+    }
+    const verdict = error === undefined || place >= mirrors ? "stop" : mirrorVerdict(error);
+    if (outcome === "failed" && error !== undefined && verdict !== "stop") {
+      if (ledger.moveOn(settlement)) {
+        booked.moved.push(digest);
+        events.forgetProgress(digest);
+        events.warn([...warnings, passedOver(error)]);
+      }
+      if (verdict !== "elsewhere") {
+        ledger.leavePlace(place);
+        booked.hasLeftMirror = true;
+      }
+      continue;
+    }
+    const sizeBytes = ledger.settle(settlement);
     if (sizeBytes === null) {
       continue;
     }

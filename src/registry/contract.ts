@@ -19,7 +19,7 @@ export interface HostSettings {
   chunkBytes: number;
   /** `stream`: hash every blob on its way. `target`: leave the check to the target registry, which the spec obliges to it. */
   verify: "stream" | "target";
-  /** Hosts to read from first. */
+  /** Where reads of this host go first, in this order: `host`, or `host/prefix` that its repositories lie below there. */
   mirrors: string[];
 }
 
@@ -35,6 +35,8 @@ export interface Manifest {
   digest: string;
   mediaType: string;
   bytes: Uint8Array;
+  /** Which of the places that a copy reads from has sent it (`places.ts`), from 0; missing: there is but one. */
+  place?: number;
 }
 
 export interface BlobBody {
@@ -150,7 +152,7 @@ export interface Registry {
     options: { firstByte?: number; sizeBytes: number; body: ReadableStream<Uint8Array>; signal: AbortSignal },
   ): Promise<Upload>;
   /** Offset the registry has stored so far, or null when the session is gone or the registry cannot tell. */
-  uploadOffset(upload: Upload): Promise<{ offsetBytes: number; upload: Upload } | null>;
+  uploadOffset(upload: Upload, signal?: AbortSignal): Promise<{ offsetBytes: number; upload: Upload } | null>;
   /** DELETE of an open session. Failure is ignored: the registry purges it in time. */
   cancelUpload(upload: Upload): Promise<void>;
 }
