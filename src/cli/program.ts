@@ -4,6 +4,7 @@ import { copyCommand, type CopyOptions } from "./commands/copy.ts";
 import { addChoices } from "./commands/copy-options.ts";
 import type { CommandIo } from "./commands/io.ts";
 import { addKeysCommands } from "./commands/keys-options.ts";
+import { addRulesCommands } from "./commands/rules-options.ts";
 import { serveCommand, type ServeOptions } from "./commands/serve.ts";
 import { addSyncCommand } from "./commands/sync-options.ts";
 import { EXIT_DONE, EXIT_WRONG_USE } from "./failure.ts";
@@ -179,6 +180,7 @@ function newProgram(io: CommandIo, ended: (status: number) => void): Command {
   addSyncCommand(program, io, ended, embeddingOptions);
 
   addKeysCommands(program, io, ended);
+  addRulesCommands(program, io, ended);
 
   program
     .command("token")

@@ -1,14 +1,9 @@
 /** `drayage keys create | list | revoke`: asks a service, shows its answer, says what went wrong. */
-import { ServiceClient, ServiceError } from "../client.ts";
-import { problemText } from "../display/problem-text.ts";
-import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf, problemOfFailure } from "../failure.ts";
+import { UsageError } from "../failure.ts";
+import { asking, type AskingOptions, notThisService, tableText } from "./asking.ts";
 import type { CommandIo } from "./io.ts";
-import { serverAddress } from "./service.ts";
 
-export interface KeysOptions {
-  server?: string;
-  json?: true;
-}
+export type KeysOptions = AskingOptions;
 
 export interface CreateKeyOptions extends KeysOptions {
   source: string[];
@@ -19,13 +14,7 @@ export interface CreateKeyOptions extends KeysOptions {
   perHour?: number;
 }
 
-/** Where `drayage serve` listens unless it is told otherwise. */
-const LOCAL_SERVICE = "http://127.0.0.1:8585";
-
 const DEFAULT_ACTIONS = ["copy", "read", "cancel"];
-
-/** The service answers such a question at once, or not at all. */
-const PATIENCE_MS = 30_000;
 
 const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -109,32 +98,6 @@ export function expiryOf(text: string, nowMs: number): string {
   return new Date(ms).toISOString();
 }
 
-/** Asks, prints, and turns whatever goes wrong into words and an exit status. */
-async function asking(
-  options: KeysOptions,
-  io: CommandIo,
-  ask: (client: ServiceClient, signal: AbortSignal) => Promise<{ answer: object; text: string; remark: string }>,
-): Promise<number> {
-  try {
-    const client = new ServiceClient(serverAddress(options.server ?? LOCAL_SERVICE, io));
-    const { answer, text, remark } = await ask(client, AbortSignal.timeout(PATIENCE_MS));
-    io.stdout.write(options.json === true ? `${JSON.stringify(answer)}\n` : text);
-    io.stderr.write(options.json === true ? "" : remark);
-    return EXIT_DONE;
-  } catch (error) {
-    const problem = error instanceof ServiceError ? error.problem : problemOfFailure(error);
-    if (options.json === true) {
-      io.stdout.write(`${JSON.stringify(problem)}\n`);
-    } else {
-      io.stderr.write(`drayage: ${error instanceof ServiceError ? problemText(problem) : problem.detail}\n`);
-    }
-    if (error instanceof ServiceError) {
-      return exitStatusOf(problem);
-    }
-    return error instanceof UsageError ? EXIT_WRONG_USE : EXIT_FAILED;
-  }
-}
-
 function detailsOf({ id, name, scopes, times }: KeyView): string {
   return [
     `${id} (${name}) may ${scopes.actions.join(", ")}`,
@@ -153,22 +116,7 @@ function table(keys: readonly KeyView[]): string {
     scopes.actions.join(","),
     name,
   ]);
-  const all = [["ID", "STATE", "EXPIRES", "USED", "ACTIONS", "NAME"], ...rows];
-  const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? [];
-  return all
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
-}
-
-function notThisService(): ServiceError {
-  const detail = "What answers there is not drayage, or another version of it.";
-  return new ServiceError({ type: "about:blank", title: "Not this service", status: 502, detail });
+  return tableText([["ID", "STATE", "EXPIRES", "USED", "ACTIONS", "NAME"], ...rows]);
 }
 
 function isKeyView(value: unknown): value is KeyView {
