@@ -42,7 +42,7 @@ export function bookSettlements(
       if (ledger.moveOn(settlement)) {
         booked.moved.push(digest);
         events.forgetProgress(digest);
-        events.warn([...warnings, passedOver(error)]);
+        events.warn(error.code === "not_found" ? warnings : [...warnings, passedOver(error)]);
       }
       if (verdict !== "elsewhere") {
         ledger.leavePlace(place);

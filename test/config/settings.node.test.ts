@@ -58,7 +58,7 @@ describe("settings of a host", () => {
         quota_reserve: 40,
         chunk_bytes: "16MiB",
         verify: "target",
-        mirrors: [],
+        mirrors: ["Mirror.example.com:5000", "harbor.example.com/hub/"],
       },
     };
     expect(hostSettings({ HOSTS }, "docker.io")).toEqual({
@@ -71,7 +71,7 @@ describe("settings of a host", () => {
       quotaReserve: 40,
       chunkBytes: 16 * 1024 * 1024,
       verify: "target",
-      mirrors: [],
+      mirrors: ["mirror.example.com:5000", "harbor.example.com/hub"],
     });
   });
 
@@ -109,7 +109,12 @@ describe("wrong settings are refused with field and fix", () => {
     [{ "ghcr.io": { chunk_bytes: 1 } }, 'HOSTS."ghcr.io".chunk_bytes: use 0 (one piece), or a size from 64KiB'],
     [{ "ghcr.io": { chunk_bytes: "16MB" } }, 'HOSTS."ghcr.io".chunk_bytes: use 0 (one piece), or a size from 64KiB'],
     [{ "ghcr.io": { verify: "never" } }, 'HOSTS."ghcr.io".verify: use "stream"'],
-    [{ "ghcr.io": { mirrors: ["m.example.com"] } }, 'HOSTS."ghcr.io".mirrors: no copy reads from mirrors yet'],
+    [{ "ghcr.io": { mirrors: "m.example.com" } }, 'HOSTS."ghcr.io".mirrors: a list of hosts is needed'],
+    [{ "ghcr.io": { mirrors: ["https://m.example.com"] } }, 'is no mirror; write its host, or host/prefix'],
+    [{ "ghcr.io": { mirrors: ["m.example.com/Hub"] } }, '"m.example.com/Hub" is no mirror'],
+    [{ "ghcr.io": { mirrors: ["m.example.com", "m.example.com/"] } }, "mirrors: names one of them twice"],
+    [{ "docker.io": { mirrors: ["index.docker.io"] } }, 'HOSTS."docker.io".mirrors: names docker.io itself'],
+    [{ "ghcr.io": { mirrors: ["a.io", "b.io", "c.io", "d.io", "e.io", "f.io"] } }, "mirrors: name at most 5"],
     [{ "https://ghcr.io": {} }, 'HOSTS."https://ghcr.io": not a host name'],
     [{ "docker.io": {}, "index.docker.io": {} }, 'HOSTS."index.docker.io": names docker.io a second time'],
     [{ "ghcr.io": 3 }, 'HOSTS."ghcr.io": the host\'s settings are needed'],
