@@ -3,10 +3,10 @@ import type { Principal } from "../access/contract.ts";
 import { copyRefusal } from "../access/scopes.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import { INDEX_NAME, type Limited } from "../ledger/contract.ts";
-import { ENDED_STATES, type CopyView } from "../job/contract.ts";
+import { ENDED_STATES, KEPT_MS, type CopyJobRpc, type CopyView } from "../job/contract.ts";
 import type { CopyEntry } from "../ledger/contract.ts";
 import { formatReference } from "../registry/reference.ts";
-import { ID_RANDOM_BYTES, isCopyId, newCopyId } from "../copy/copy-id.ts";
+import { copyIdTimeMs, ID_RANDOM_BYTES, isCopyId, newCopyId } from "../copy/copy-id.ts";
 import { CopyRequestSchema } from "./copy-request-schema.ts";
 import { copyRequestOf, fingerprintOf } from "./copy-request.ts";
 import { readBody, readHeaders, readQuery } from "./input.ts";
@@ -27,7 +27,8 @@ import {
   ViewQuery,
 } from "./schemas.ts";
 
-/** The index is one per tenant, and there is one tenant. */
+/** A copy lives for a day at most, and its object for some days more: of an older one only the record is left. */
+const GONE_AFTER_MS = KEPT_MS + 2 * 24 * 60 * 60 * 1000;
 
 const LOCATION = { Location: "Where the copy is: `/v1/copies/{id}`." };
 const NO_SUCH_COPY: Answer = { description: "There is no such copy.", schema: ProblemSchema };
@@ -64,7 +65,7 @@ export const COPIES: readonly Operation[] = [
     path: "/v1/copies",
     action: "read",
     summary: "List copies, newest first",
-    description: "Copies of the last 30 days, at most the newest 100,000.",
+    description: "Copies of the last 30 days (`RECORD_DAYS`), at most the newest 100,000.",
     parameters: { query: ListQuery },
     answers: {
       200: {
@@ -106,7 +107,9 @@ export const COPIES: readonly Operation[] = [
     path: "/v1/copies/{id}/tags",
     action: "read",
     summary: "See what became of each tag",
-    description: "The names that the copy writes at the target: one, or those of a repository, in the source's order.",
+    description:
+      "The names that the copy writes at the target: one, or those of a repository, in the source's order. Kept for " +
+      "seven days after the copy's end.",
     parameters: { path: CopyPath, query: TagsQuery },
     answers: {
       200: {
@@ -126,7 +129,7 @@ export const COPIES: readonly Operation[] = [
     summary: "Follow a copy",
     description:
       "Server-Sent Events: `state`, `tags`, `tag`, `manifest`, `blob` and `warning` can be resumed from any id, `progress` is only for " +
-      "the moment. The stream ends after the copy has ended.",
+      "the moment. The stream ends after the copy has ended. Seven days later only the last `state` is left.",
     parameters: { path: CopyPath, query: EventsQuery, header: EventsHeaders },
     answers: { 200: { description: "The events.", mediaType: "text/event-stream" }, 404: NO_SUCH_COPY },
     handle: events,
@@ -135,15 +138,19 @@ export const COPIES: readonly Operation[] = [
 
 async function tags(call: AdmittedCall): Promise<Response> {
   const { state, limit, cursor } = readQuery(call.request, TagsQuery);
-  const page = found(
-    await (
-      await jobOf(call)
-    ).tags({
-      limit,
-      ...(state === undefined ? {} : { state }),
-      ...(cursor === undefined ? {} : { cursor: Number(cursor) }),
-    }),
-  );
+  const job = await jobOf(call);
+  const page = await job.tags({
+    limit,
+    ...(state === undefined ? {} : { state }),
+    ...(cursor === undefined ? {} : { cursor: Number(cursor) }),
+  });
+  if (page === null) {
+    found(await recordOf(call));
+    throw new Problem(
+      "not-found",
+      "What became of each tag was kept for seven days; the copy as a whole is still there.",
+    );
+  }
   const headers = new Headers();
   if (page.next !== null) {
     const query = new URLSearchParams({
@@ -161,6 +168,7 @@ async function create({ request, env, principal }: AdmittedCall): Promise<Respon
   const body = await readBody(request, CopyRequestSchema);
   const copy = copyRequestOf(body, env, Date.now());
   refuseOutOfScope(principal, copy);
+  const asked = { by: principal.id, name: principal.name, how: "api", rule: null } as const;
   const id = newCopyId(Date.now(), crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
   const entry = {
     id,
@@ -169,11 +177,12 @@ async function create({ request, env, principal }: AdmittedCall): Promise<Respon
     fingerprint: await fingerprintOf(copy, body),
     hosts: [copy.source.host, copy.target.host],
     by: { id: principal.id, limits: principal.limits, budget: principal.budget },
+    asked,
   };
   const index = env.INDEX.getByName(INDEX_NAME);
   if (key === undefined && Object.keys(principal.limits).length === 0) {
     // The list takes no part in the copy, so neither waits for the other.
-    const [made] = await Promise.all([env.JOBS.getByName(id).start(id, copy), index.register(entry)]);
+    const [made] = await Promise.all([env.JOBS.getByName(id).start(id, { ...copy, asked }), index.register(entry)]);
     return copyAnswer(made, 202);
   }
   const registered = await index.register({ ...entry, ...(key === undefined ? {} : { key }) });
@@ -187,13 +196,13 @@ async function create({ request, env, principal }: AdmittedCall): Promise<Respon
     );
   }
   // Known copies are started as well: the request that registered it may have been cut off before it could.
-  const started = await env.JOBS.getByName(registered.id).start(registered.id, copy);
+  const started = await env.JOBS.getByName(registered.id).start(registered.id, { ...copy, asked });
   return copyAnswer(started, registered.kind === "created" ? 202 : 200);
 }
 
 async function view(call: AdmittedCall): Promise<Response> {
   const { wait = 0 } = readQuery(call.request, ViewQuery);
-  return copyAnswer(found(await (await jobOf(call)).view(Math.min(wait, MAX_WAIT_SECONDS) * 1000)), 200);
+  return copyAnswer(await viewOf(call, (job) => job.view(Math.min(wait, MAX_WAIT_SECONDS) * 1000)), 200);
 }
 
 async function list({ request, env, principal }: AdmittedCall): Promise<Response> {
@@ -217,14 +226,15 @@ async function list({ request, env, principal }: AdmittedCall): Promise<Response
 }
 
 async function cancel(call: AdmittedCall): Promise<Response> {
-  const copy = found(await (await jobOf(call)).cancel());
+  const copy = await viewOf(call, (job) => job.cancel());
   return copyAnswer(copy, ENDED_STATES.includes(copy.state) ? 200 : 202);
 }
 
 async function events(call: AdmittedCall): Promise<Response> {
   const { after = 0 } = readQuery(call.request, EventsQuery);
   const { "last-event-id": last = after } = readHeaders(call.request, EventsHeaders);
-  const stream = found(await (await jobOf(call)).events(last));
+  const job = await jobOf(call);
+  const stream = (await job.events(last)) ?? lastEventOf(found(await recordOf(call)));
   return new Response(stream, { headers: { "content-type": "text/event-stream" } });
 }
 
@@ -239,6 +249,28 @@ async function jobOf({ env, path, principal }: AdmittedCall) {
     found(await env.INDEX.getByName(INDEX_NAME).find(id, viewer));
   }
   return env.JOBS.getByName(id);
+}
+
+/** A copy by what its object says, or by its record once that is gone. */
+async function viewOf(
+  call: AdmittedCall,
+  ask: (job: Pick<CopyJobRpc, "view" | "cancel">) => Promise<CopyView | null>,
+): Promise<CopyView> {
+  const job = await jobOf(call);
+  // An object that is gone would come back, empty, for being asked.
+  const isGone = copyIdTimeMs(call.path["id"] ?? "") < Date.now() - GONE_AFTER_MS;
+  const record = isGone ? await recordOf(call) : null;
+  return record ?? found((await ask(job)) ?? (await recordOf(call)));
+}
+
+async function recordOf({ env, path }: AdmittedCall): Promise<CopyView | null> {
+  return (await env.INDEX.getByName(INDEX_NAME).find(path["id"] ?? ""))?.record ?? null;
+}
+
+/** What is left to tell to somebody who follows a copy whose events are gone. */
+function lastEventOf(data: CopyView): string {
+  const event = { seq: 1, at: data.times.doneAt, type: "state", data };
+  return `id: 1\nevent: state\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
 function refuseOutOfScope(principal: Principal, copy: CopyRequest): void {
@@ -281,11 +313,15 @@ function listed(entry: CopyEntry) {
   return {
     id: entry.id,
     state: entry.state,
-    source: { reference: entry.source },
-    target: { reference: entry.target },
+    asked: entry.asked,
+    source: { reference: entry.source, digest: entry.record?.source.digest ?? null },
+    target: { reference: entry.target, digest: entry.record?.target.digest ?? null },
+    bytes: entry.record?.bytes ?? null,
+    requests: entry.record?.requests ?? null,
     times: {
       acceptedAt: new Date(entry.acceptedAtMs).toISOString(),
       doneAt: entry.doneAtMs === null ? null : new Date(entry.doneAtMs).toISOString(),
     },
+    error: entry.record?.error ?? null,
   };
 }

@@ -3,6 +3,7 @@
  * them. The contracts of the parts are the law; `satisfies` keeps these in step.
  */
 import * as z from "zod";
+import type { Asked } from "../copy/request.ts";
 import type { HostSnapshot } from "../host/contract.ts";
 import { TAG_STATES, type CopyState, type CopyView, type TagTally, type TagView } from "../job/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
@@ -95,11 +96,24 @@ export const TagListSchema = z
   })
   .describe("A page of a copy's names.");
 
+const AskedSchema = z
+  .object({
+    by: z.string().meta({ description: "Id of who asked.", examples: ["root", "key_0jd7m3k8a0v5q2r9"] }),
+    name: z.string(),
+    how: z
+      .enum(["api", "push", "schedule", "manual"])
+      .describe("A request to the API; or what made a rule run: a webhook, its schedule, somebody's hand."),
+    rule: z.string().nullable().describe("Name of the rule; null: there was none."),
+  })
+  .nullable()
+  .describe("Who asked for the copy, and by what; null: nobody knows.") satisfies z.ZodType<Asked | null>;
+
 export const CopySchema = z
   .object({
     id: z.string().meta({ examples: ["cp_01jd7m3k8a0v5q2r9s4t6u1b3c"] }),
     state: CopyStateName,
     dryRun: z.boolean().describe("Nothing is written: all counts say what a copy would do."),
+    asked: AskedSchema,
     source: z.object({
       reference: z.string(),
       digest: z
@@ -125,14 +139,18 @@ export const CopyListSchema = z
       z.object({
         id: z.string(),
         state: CopyStateName,
-        source: z.object({ reference: z.string() }),
-        target: z.object({ reference: z.string() }),
+        asked: AskedSchema,
+        source: z.object({ reference: z.string(), digest: z.string().nullable() }),
+        target: z.object({ reference: z.string(), digest: z.string().nullable() }),
+        bytes: TallySchema.nullable(),
+        requests: z.object({ source: Count, target: Count }).nullable(),
         times: z.object({ acceptedAt: Time, doneAt: Time.nullable() }),
+        error: ErrorSchema.nullable(),
       }),
     ),
     next: z.string().nullable().describe("`cursor` of the page after this one; null: this is the last."),
   })
-  .describe("A page of copies, newest first.");
+  .describe("A page of copies, newest first. Digests, bytes, requests and the error are null until a copy has ended.");
 
 const ByKind = z.object({ head: Count, manifest: Count, query: Count, blob: Count });
 const ByOutcome = z.object({ ok: Count, throttled: Count, refused: Count, failed: Count, unused: Count });

@@ -12,6 +12,12 @@ export function newCopyId(nowMs: number, random: Uint8Array): string {
   return `cp_${number.toString(32).padStart(26, "0")}`;
 }
 
+/** When the copy with this id was asked for, in milliseconds since the epoch. */
+export function copyIdTimeMs(id: string): number {
+  const number = [...id.slice("cp_".length)].reduce((sum, digit) => sum * 32n + BigInt(Number.parseInt(digit, 32)), 0n);
+  return Number(number >> BigInt(8 * ID_RANDOM_BYTES));
+}
+
 export function isCopyId(text: string): boolean {
   return ID.test(text);
 }

@@ -2,6 +2,8 @@
 import type { Reference } from "../registry/reference.ts";
 
 export interface CopyRequest {
+  /** Who has asked, and by what; missing: nobody knows. It changes nothing of the copy. */
+  asked?: Asked;
   /** With neither tag nor digest: the repository, with the tags that `tags` selects. */
   source: Reference;
   target: Reference;
@@ -27,6 +29,17 @@ export interface CopyRequest {
   failFast?: boolean;
   /** Removes tags at the target that the selection does not name any more. */
   prune?: PruneRule;
+}
+
+export interface Asked {
+  /** Id of a principal. */
+  by: string;
+  /** Of the principal, for a person. */
+  name: string;
+  /** A request to the API, or what made a rule run: a webhook, its schedule, somebody's hand. */
+  how: "api" | "push" | "schedule" | "manual";
+  /** Name of the rule; null: there was none. */
+  rule: string | null;
 }
 
 /** Every condition that is there must hold. Expressions match the whole tag. */

@@ -1,11 +1,14 @@
 /** What others may ask of a CopyJob. Plain data; crosses RPC. */
-import type { CopyRequest } from "../copy/request.ts";
+import type { Asked, CopyRequest } from "../copy/request.ts";
 import type { Settlement } from "../host/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 
 export type CopyState = "accepted" | "running" | "succeeded" | "failed" | "cancelled";
 
 export const ENDED_STATES: readonly CopyState[] = ["succeeded", "failed", "cancelled"];
+
+/** So long a copy's events and tags can be looked at after its end; then its record in the index stands for it. */
+export const KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
 export interface Tally {
   all: number;
@@ -69,6 +72,8 @@ export interface CopyView {
   state: CopyState;
   /** Nothing is written at the target: all counts say what a copy would do. */
   dryRun: boolean;
+  /** Who has asked for it, and by what; null: nobody knows. */
+  asked: Asked | null;
   source: { reference: string; digest: string | null };
   target: { reference: string; digest: string | null };
   tags: TagTally;

@@ -15,17 +15,20 @@ import {
   type CopyState,
   type CopyView,
   ENDED_STATES,
+  KEPT_MS,
   type TagState,
   type TagView,
 } from "./contract.ts";
 import { Appraiser, withoutWrites } from "./dry-run.ts";
 import { EventLog } from "./events.ts";
 import { endedError, tooLong } from "./failures.ts";
+import { tellOfEnd } from "./farewell.ts";
 import { type CopyRecord, Ledger, LEDGER_STEPS } from "./ledger.ts";
 import { openRegistries, type OpenRegistries, placesOf, type RegistriesOptions } from "./registries.ts";
 import { CopyRun } from "./run.ts";
 import { bookSettlements, type Booked } from "./settlements.ts";
 import { copyView } from "./view.ts";
+import { endOr, sleep } from "./waiting.ts";
 
 /** How long a copy may be without anybody working at it, when its object was evicted. */
 const WATCH_MS = 20_000;
@@ -58,6 +61,8 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
   #ended = Promise.withResolvers<void>();
   #farewell: Promise<void> | null = null;
   readonly #offersUnderWay = new Set<Promise<void>>();
+  /** Its tables are gone. */
+  #cleared = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -76,6 +81,9 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (known !== null) {
       return known;
     }
+    if (this.#cleared) {
+      throw new Error("This copy was made and has ended long ago.");
+    }
     this.#ledger.create(id, request, Date.now());
     void this.ctx.storage.setAlarm(Date.now() + WATCH_MS);
     const accepted = this.#requireView();
@@ -89,13 +97,13 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (now === null || waitMs <= 0 || ENDED_STATES.includes(now.state)) {
       return now;
     }
-    await this.#endOr(Math.min(waitMs, MAX_VIEW_WAIT_MS), this.#ended.promise);
+    await endOr(Math.min(waitMs, MAX_VIEW_WAIT_MS), this.#ended.promise);
     return this.#view();
   }
 
   /** Ends the copy. One whose root is being pushed at this moment may still succeed: the answer says. */
   async cancel(): Promise<CopyView | null> {
-    const record = this.#ledger.record();
+    const record = this.#record();
     if (record === null) {
       return null;
     }
@@ -104,7 +112,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (running?.run.committing === true) {
       running.refusing = true;
       running.run.refuse(endedError());
-      await this.#endOr(COMMIT_PATIENCE_MS, this.#ended.promise);
+      await endOr(COMMIT_PATIENCE_MS, this.#ended.promise);
       if (!this.#hasEnded()) {
         this.#events.warn([
           `Cancelled while ${target.host} was taking a manifest and had not answered: look whether it has it.`,
@@ -112,7 +120,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
       }
     }
     this.#end("cancelled", null);
-    await this.#endOr(FAREWELL_PATIENCE_MS, this.#sayFarewell());
+    await endOr(FAREWELL_PATIENCE_MS, this.#sayFarewell());
     return this.#view();
   }
 
@@ -121,15 +129,15 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     limit: number;
     cursor?: number;
   }): Promise<{ tags: TagView[]; next: number | null } | null> {
-    return this.#ledger.record() === null ? null : this.#ledger.tags.page(query);
+    return this.#record() === null ? null : this.#ledger.tags.page(query);
   }
 
   async events(lastSeq: number): Promise<ReadableStream<Uint8Array> | null> {
-    return this.#ledger.record() === null ? null : this.#events.watch(lastSeq);
+    return this.#record() === null ? null : this.#events.watch(lastSeq);
   }
 
   async settled(settlements: Settlement[]): Promise<void> {
-    const record = this.#ledger.record();
+    const record = this.#record();
     if (record === null || ENDED_STATES.includes(record.state)) {
       return;
     }
@@ -156,7 +164,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
   }
 
   async warned(messages: string[]): Promise<void> {
-    const record = this.#ledger.record();
+    const record = this.#record();
     if (record !== null && !ENDED_STATES.includes(record.state)) {
       this.#events.warn(messages);
     }
@@ -174,10 +182,11 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     }
   }
 
-  /** The watchdog: rings while the copy runs, and after that until everybody has been told of its end. */
+  /** The watchdog: rings while the copy runs, then until everybody has been told of its end, and once more to clear up. */
   override async alarm(): Promise<void> {
-    const record = this.#ledger.record();
+    const record = this.#record();
     if (record === null || record.told) {
+      await (record === null ? null : this.#clear(record));
       return;
     }
     await this.ctx.storage.setAlarm(Date.now() + WATCH_MS);
@@ -194,7 +203,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
 
   /** Begins a run, from the ledger where that has something. Synchronous up to the first request. */
   #launch(): void {
-    const record = this.#ledger.record();
+    const record = this.#record();
     if (record === null) {
       return;
     }
@@ -202,9 +211,10 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
       this.#ledger.run();
       this.#events.append({ type: "state", data: this.#requireView() });
       this.ctx.waitUntil(
-        this.#tellIndex(record.id, "running").catch(() => {
-          // The end will be told until it is heard; that it runs is only news.
-        }),
+        // The end will be told until it is heard; that it runs is only news.
+        this.env.INDEX.getByName(INDEX_NAME)
+          .changed(record.id, "running")
+          .catch(() => {}),
       );
     }
     this.ctx.waitUntil(this.#runToEnd(record));
@@ -307,7 +317,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     this.ctx.waitUntil(this.#sayFarewell().catch((failure: unknown) => this.#logCrash(errorDetailOf(failure))));
   }
 
-  /** Tells the target's host and the index of the end; the alarm repeats it until both have heard. */
+  /** Tells everybody of the end; the alarm repeats it until both have heard. */
   #sayFarewell(): Promise<void> {
     this.#farewell ??= this.#tellEnd().finally(() => {
       this.#farewell = null;
@@ -316,22 +326,26 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
   }
 
   async #tellEnd(): Promise<void> {
-    const record = this.#ledger.record();
+    const record = this.#record();
     if (record === null || record.told) {
       return;
     }
     // Calls to one object through several stubs may overtake each other: no offer may come after the withdrawal.
     await Promise.allSettled(this.#offersUnderWay);
-    await Promise.all([
-      this.env.REGISTRIES.getByName(record.request.target.host).withdraw(record.id),
-      this.#tellIndex(record.id, record.state),
-    ]);
+    await tellOfEnd(this.env, record.request.target.host, this.#requireView());
     this.#ledger.told();
-    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.setAlarm((record.doneMs ?? Date.now()) + KEPT_MS);
   }
 
-  async #tellIndex(id: string, state: CopyState): Promise<void> {
-    await this.env.INDEX.getByName(INDEX_NAME).changed(id, state);
+  /** Gives the object's storage back when its time is over. */
+  async #clear({ doneMs }: CopyRecord): Promise<void> {
+    const untilMs = (doneMs ?? 0) + KEPT_MS;
+    if (Date.now() < untilMs) {
+      await this.ctx.storage.setAlarm(untilMs);
+      return;
+    }
+    this.#cleared = true;
+    await this.ctx.storage.deleteAll();
   }
 
   async #trackOffers(sending: Promise<void>): Promise<void> {
@@ -370,7 +384,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
   }
 
   #view(): CopyView | null {
-    const record = this.#ledger.record();
+    const record = this.#record();
     if (record === null) {
       return null;
     }
@@ -378,8 +392,12 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     return copyView(record, this.#ledger.sums(), this.#ledger.tags.tally(), requests, this.#events.warnings());
   }
 
+  #record(): CopyRecord | null {
+    return this.#cleared ? null : this.#ledger.record();
+  }
+
   #requireRecord(): CopyRecord {
-    const record = this.#ledger.record();
+    const record = this.#record();
     if (record === null) {
       throw new Error("This object has no copy.");
     }
@@ -395,25 +413,12 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
   }
 
   #hasEnded(): boolean {
-    const state = this.#ledger.record()?.state;
+    const state = this.#record()?.state;
     return state !== undefined && ENDED_STATES.includes(state);
   }
 
-  async #endOr(ms: number, end: Promise<void>): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | null = null;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
-    });
-    await Promise.race([end.catch(() => {}), timeout]);
-    clearTimeout(timer);
-  }
-
   #logCrash(error: ErrorDetail): void {
-    const line = { msg: "job", job: this.#ledger.record()?.id ?? "", operation: error.operation, error: error.message };
+    const line = { msg: "job", job: this.#record()?.id ?? "", operation: error.operation, error: error.message };
     writeLine(line, "error");
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

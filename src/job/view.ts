@@ -20,6 +20,7 @@ export function copyView(
     id: record.id,
     state: record.state,
     dryRun: record.request.dryRun === true,
+    asked: record.request.asked ?? null,
     source: { reference: formatReference(record.request.source), digest: record.root },
     target: {
       reference: formatReference(record.request.target),

@@ -1,6 +1,8 @@
 /** What others may ask of CopyIndex: the list of copies, the idempotency keys, the registry hosts and the API keys. */
 import type { Limits, Principal, Scopes } from "../access/contract.ts";
-import type { CopyState } from "../job/contract.ts";
+import type { Asked } from "../copy/request.ts";
+import type { CopyState, CopyView } from "../job/contract.ts";
+import type { Totals } from "./totals.ts";
 
 /** The one object of the class, while there is one tenant. */
 export const INDEX_NAME = "default";
@@ -15,6 +17,19 @@ export interface CopyEntry {
   /** Milliseconds since the epoch. */
   acceptedAtMs: number;
   doneAtMs: number | null;
+  /** Null: nobody knows. */
+  asked: Asked | null;
+  /** The copy as it ended; null: it has not, or did before records were kept. */
+  record: CopyView | null;
+}
+
+/** How things stand with all copies. */
+export interface IndexMetrics {
+  /** Copies that have not ended. */
+  open: { accepted: number; running: number };
+  /** Runs of rules that wait for their turn. */
+  runsWaiting: number;
+  totals: Totals;
 }
 
 /** A registry host that copies have named. Times in milliseconds since the epoch. */
@@ -53,6 +68,7 @@ export interface Registration {
   hosts: string[];
   /** Who makes it, within which limits. */
   by: Pick<Principal, "id" | "limits" | "budget">;
+  asked?: Asked;
 }
 
 /** An API key as the index has it: never its text, which nobody has but its bearer. Times in milliseconds since the epoch. */
@@ -87,8 +103,9 @@ export interface NewKey {
 export interface CopyIndexRpc {
   /** Puts a copy on the list, unless its idempotency key has one already or its principal's limits are reached. */
   register(entry: Registration): Promise<RegisterAnswer>;
-  /** From CopyJob: its state has changed. */
-  changed(id: string, state: CopyState): Promise<void>;
+  /** From CopyJob: its state has changed. `copy`: as it is at its end, for the record. */
+  changed(id: string, state: CopyState, copy?: CopyView): Promise<void>;
+  metrics(): Promise<IndexMetrics>;
   /** Every registry host that a registered copy has named, most recently used first. */
   hosts(): Promise<HostEntry[]>;
   /** Newest first. `cursor` is what a page before has answered as `next`: the id of its last copy. */

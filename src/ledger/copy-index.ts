@@ -4,13 +4,25 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Principal } from "../access/contract.ts";
+import { recordDays } from "../config.ts";
 import type { Env } from "../env.ts";
-import { ENDED_STATES, type CopyState } from "../job/contract.ts";
+import type { CopyState, CopyView } from "../job/contract.ts";
 import { migrate } from "../storage/migrations.ts";
-import type { CopyEntry, CopyIndexRpc, HostEntry, KeyEntry, NewKey, RegisterAnswer, Registration } from "./contract.ts";
+import type {
+  CopyEntry,
+  CopyIndexRpc,
+  HostEntry,
+  IndexMetrics,
+  KeyEntry,
+  NewKey,
+  RegisterAnswer,
+  Registration,
+} from "./contract.ts";
+import { dataPointOf } from "./data-point.ts";
 import { Keys } from "./keys.ts";
 import { limitReached } from "./limits.ts";
 import { CopyList } from "./list.ts";
+import { Records } from "./records.ts";
 import type { HookEntry, RuleEntry, RulePutAnswer, RulePut, RulesRpc, Wish, WishAnswer } from "./rule-contract.ts";
 import { RuleDesk } from "./rule-desk.ts";
 import { entryOf as ruleEntryOf, type RuleRow, Rules } from "./rules.ts";
@@ -19,19 +31,17 @@ import type { Viewer } from "./visible.ts";
 
 /** As long as a client may reasonably go on repeating one request. */
 const KEY_LIFE_MS = 24 * 60 * 60 * 1000;
-/** The list is for looking back, not an archive: older entries go. */
-const ENTRY_LIFE_MS = 30 * 24 * 60 * 60 * 1000;
-/** Bounds the object's size (about 40 MB of rows), whatever a tenant does. */
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** Bounds the object's size (some 150 MB of rows), whatever a tenant does. */
 const MAX_ENTRIES = 100_000;
 /** Registry hosts that are remembered; far more than anybody uses, and few enough to be listed at once. */
 const MAX_HOSTS = 1_000;
 /** Old entries that one registration clears: more than one, so that a backlog shrinks, and few, so that it stays cheap. */
 const ENTRIES_CLEARED_AT_ONCE = 4;
 
-const ENDED = ENDED_STATES.map((state) => `'${state}'`).join(", ");
-
 export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, RulesRpc {
   readonly #list: CopyList;
+  readonly #records: Records;
   readonly #keys: Keys;
   readonly #rules: Rules;
   readonly #desk: RuleDesk;
@@ -40,6 +50,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     super(ctx, env);
     migrate(ctx.storage, STEPS);
     this.#list = new CopyList(ctx.storage.sql);
+    this.#records = new Records(ctx.storage.sql);
     this.#keys = new Keys(ctx.storage.sql);
     this.#rules = new Rules(ctx.storage.sql, this.#keys);
     this.#desk = new RuleDesk({
@@ -71,19 +82,11 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     return answer;
   }
 
-  /** A copy's new state. It may arrive before the registration, more than once, or late: an ended copy stays ended. */
-  async changed(id: string, state: CopyState): Promise<void> {
+  async changed(id: string, state: CopyState, copy?: CopyView): Promise<void> {
     const now = Date.now();
-    const doneAtMs = ENDED_STATES.includes(state) ? now : null;
-    this.#sql.exec(
-      `INSERT INTO copies (id, state, accepted_at_ms, done_at_ms) VALUES (?1, ?2, ?3, ?4)
-       ON CONFLICT (id) DO UPDATE SET state = ?2, done_at_ms = ?4
-       WHERE state NOT IN (${ENDED}) AND ?2 NOT IN ('accepted', state)`,
-      id,
-      state,
-      now,
-      doneAtMs,
-    );
+    if (this.#records.changed(id, state, copy, now) && copy !== undefined) {
+      this.env.ANALYTICS?.writeDataPoint(dataPointOf(copy));
+    }
     if (state !== "accepted" && state !== "running") {
       this.#desk.ended(id, state, now);
       await this.#setAlarm();
@@ -96,6 +99,10 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
 
   async find(id: string, viewer?: Viewer): Promise<CopyEntry | null> {
     return this.#list.find(id, viewer);
+  }
+
+  async metrics(): Promise<IndexMetrics> {
+    return this.#records.metrics();
   }
 
   async hosts(): Promise<HostEntry[]> {
@@ -244,15 +251,16 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
       );
     }
     this.#sql.exec(
-      `INSERT INTO copies (id, state, source, target, owner, budget, accepted_at_ms)
-       VALUES (?1, 'accepted', ?2, ?3, ?4, ?5, ?6)
-       ON CONFLICT (id) DO UPDATE SET source = ?2, target = ?3, owner = ?4, budget = ?5`,
+      `INSERT INTO copies (id, state, source, target, owner, budget, accepted_at_ms, asked)
+       VALUES (?1, 'accepted', ?2, ?3, ?4, ?5, ?6, ?7)
+       ON CONFLICT (id) DO UPDATE SET source = ?2, target = ?3, owner = ?4, budget = ?5, asked = ?7`,
       entry.id,
       entry.source,
       entry.target,
       owner,
       isLimited ? budget : null,
       now,
+      entry.asked === undefined ? null : JSON.stringify(entry.asked),
     );
     this.#noteHosts(entry.hosts, now);
     this.#clearOldest(now);
@@ -281,7 +289,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
       `DELETE FROM copies WHERE n IN (SELECT n FROM copies ORDER BY n LIMIT ?)
        AND (accepted_at_ms < ? OR n <= (SELECT max(n) FROM copies) - ?)`,
       ENTRIES_CLEARED_AT_ONCE,
-      now - ENTRY_LIFE_MS,
+      now - recordDays(this.env) * DAY_MS,
       MAX_ENTRIES,
     );
   }

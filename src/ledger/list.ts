@@ -6,13 +6,15 @@ import { rowViewOf, type Viewer } from "./visible.ts";
 /** How many of the newest copies are looked through for those of others that a viewer may see: some 20 ms, whatever its scopes. */
 const COPIES_LOOKED_THROUGH = 20_000;
 
-const COLUMNS = "n, id, state, source, target, owner, accepted_at_ms, done_at_ms";
+const COLUMNS = "n, id, state, source, target, owner, accepted_at_ms, done_at_ms, asked, record";
 
 type Row = Record<"id" | "source" | "target" | "owner", string> & {
   n: number;
   state: CopyState;
   accepted_at_ms: number;
   done_at_ms: number | null;
+  asked: string | null;
+  record: string | null;
 };
 
 type Page = Awaited<ReturnType<CopyIndexRpc["list"]>>;
@@ -89,6 +91,8 @@ export class CopyList {
 }
 
 function entryOf(row: Row): CopyEntry {
+  const asked: CopyEntry["asked"] = row.asked === null ? null : JSON.parse(row.asked);
+  const record: CopyEntry["record"] = row.record === null ? null : JSON.parse(row.record);
   return {
     id: row.id,
     state: row.state,
@@ -97,5 +101,7 @@ function entryOf(row: Row): CopyEntry {
     owner: row.owner,
     acceptedAtMs: row.accepted_at_ms,
     doneAtMs: row.done_at_ms,
+    asked,
+    record,
   };
 }

@@ -4,7 +4,7 @@
  */
 import { copyRefusal } from "../access/scopes.ts";
 import { ID_RANDOM_BYTES, newCopyId } from "../copy/copy-id.ts";
-import type { CopyRequest } from "../copy/request.ts";
+import type { Asked, CopyRequest } from "../copy/request.ts";
 import type { CopyState, CopyView } from "../job/contract.ts";
 import { writeLine } from "../log.ts";
 import { errorDetailOf } from "../registry/errors.ts";
@@ -174,6 +174,7 @@ export class RuleDesk {
         fingerprint: "",
         hosts: [request.source.host, request.target.host],
         by: principal,
+        asked: askedFor(run, principal),
       },
       now,
     );
@@ -191,7 +192,9 @@ export class RuleDesk {
       return;
     }
     try {
-      await this.#ports.start(run.copy, request);
+      const row = this.#ports.rules.find(run.rule ?? "");
+      const owner = row === null ? null : this.#ports.rules.principalOf(row, Date.now());
+      await this.#ports.start(run.copy, owner === null ? request : { ...request, asked: askedFor(run, owner) });
       this.runs.confirm(run.n);
     } catch (error) {
       const { message } = errorDetailOf(error);
@@ -210,6 +213,10 @@ export class RuleDesk {
       this.runs.book(run.n, view.source.digest, { reason, tags: view.tags, bytesCopied: view.bytes.copied });
     }
   }
+}
+
+function askedFor({ rule, cause }: RunRow, { id, name }: { id: string; name: string }): Asked {
+  return { by: id, name, how: cause ?? "manual", rule };
 }
 
 function requestOf(run: RunRow): CopyRequest | null {

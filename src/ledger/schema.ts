@@ -118,4 +118,9 @@ export const STEPS: readonly string[] = [
      PRIMARY KEY (key, rule)
    ) WITHOUT ROWID;
    CREATE INDEX deliveries_by_age ON deliveries (at_ms);`,
+  // `asked`: who has asked for a copy, and by what; `record`: the copy as it ended; both JSON. `totals`: all that have ended,
+  // summed up.
+  `ALTER TABLE copies ADD COLUMN asked TEXT;
+   ALTER TABLE copies ADD COLUMN record TEXT;
+   CREATE TABLE totals (one INTEGER PRIMARY KEY CHECK (one = 1), totals TEXT NOT NULL);`,
 ];

@@ -4,7 +4,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from "vitest";
 import type { CopyRequest } from "../../src/copy/request.ts";
 import type { CopyJob } from "../../src/job/copy-job.ts";
-import type { CopyEvent, CopyView } from "../../src/job/contract.ts";
+import { type CopyEvent, type CopyView, KEPT_MS } from "../../src/job/contract.ts";
 import { INDEX_TYPE, pushImage, pushManifest, type Pushed, tagDigest } from "./push.ts";
 
 const { source, target } = inject("registries");
@@ -45,8 +45,13 @@ async function alarmOf(id: string): Promise<number | null> {
   return runInDurableObject(env.JOBS.getByName(id), (_job, state) => state.storage.getAlarm());
 }
 
+/** Everybody has heard of the copy's end; what is left to do is to clear up, after the time that it is kept. */
+async function isAtRest(id: string): Promise<boolean> {
+  return ((await alarmOf(id)) ?? 0) > Date.now() + KEPT_MS - PATIENCE_MS;
+}
+
 describe("a copy", () => {
-  test("of an index moves everything, tells it in events, and leaves no alarm", async () => {
+  test("of an index moves everything, tells it in events, and comes to rest", async () => {
     const { id, repository, request } = newCopy();
     const { digest } = await pushIndex(repository);
     const accepted = await env.JOBS.getByName(id).start(id, request);
@@ -72,7 +77,7 @@ describe("a copy", () => {
     expect(events.at(-1)).toMatchObject({ type: "state", data: { state: "succeeded", target: { digest } } });
     const [last] = await readEvents(id, events.length - 1);
     expect(last).toEqual(events.at(-1));
-    await expect.poll(() => alarmOf(id)).toBeNull();
+    await expect.poll(() => isAtRest(id)).toBe(true);
   });
 
   test("with nothing to do takes one request to each end", async () => {
@@ -118,7 +123,33 @@ describe("a copy", () => {
       error: { code: "not_found", side: "source", host: source },
       target: { digest: null },
     });
-    await expect.poll(() => alarmOf(id)).toBeNull();
+    await expect.poll(() => isAtRest(id)).toBe(true);
+  });
+
+  test("keeps its storage for a week after its end, and then none of it", async () => {
+    const { id, repository, request } = newCopy();
+    await pushImage(source, repository, [1_000], "v1");
+    const stub = env.JOBS.getByName(id);
+    await stub.start(id, request);
+    await endOf(id);
+    await expect.poll(() => isAtRest(id)).toBe(true);
+    await runDurableObjectAlarm(stub);
+    expect(await stub.view(0)).not.toBeNull();
+    expect(await isAtRest(id)).toBe(true);
+    await runInDurableObject(stub, (_job, { storage }) => {
+      storage.sql.exec("UPDATE copy SET done_ms = done_ms - ?", KEPT_MS);
+    });
+    await runDurableObjectAlarm(stub);
+    expect([await stub.view(0), await stub.cancel(), await stub.events(0), await alarmOf(id)]).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ]);
+    const tables = await runInDurableObject(stub, (_job, { storage }) =>
+      storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
+    );
+    expect(tables).toEqual([]);
   });
 
   test("that was never started is unknown", async () => {
@@ -218,7 +249,7 @@ describe("a run that ends in something unforeseen", () => {
     const view = await endOf(id);
     expect(view).toMatchObject({ state: "failed", error: { code: "internal", side: "service" } });
     expect(view.error?.message).toContain("on fire");
-    await expect.poll(() => alarmOf(id)).toBeNull();
+    await expect.poll(() => isAtRest(id)).toBe(true);
     expect(await tagDigest(target, repository, "v1")).toBeNull();
   });
 });
@@ -275,7 +306,7 @@ describe("settlements", () => {
 });
 
 describe("cancelling", () => {
-  test.each([0, 3, 5])("after %i events is the end: no tag, no alarm, nothing left at the host", async (count) => {
+  test.each([0, 3, 5])("after %i events is the end: no tag, nothing to do, nothing left at the host", async (count) => {
     const { id, repository, request } = newCopy();
     await pushImage(source, repository, [4_000_000, 4_000_000, 1_000], "v1");
     const stub = env.JOBS.getByName(id);
@@ -287,7 +318,7 @@ describe("cancelling", () => {
     expect(view).toMatchObject({ state: "cancelled", error: null });
     expect(await tagDigest(target, repository, "v1")).toBeNull();
     expect(await stub.cancel()).toEqual(view);
-    await expect.poll(() => alarmOf(id)).toBeNull();
+    await expect.poll(() => isAtRest(id)).toBe(true);
     const events = await readEvents(id, 0);
     expect(events.at(-1)).toMatchObject({ type: "state", data: { state: "cancelled" } });
     await expect
