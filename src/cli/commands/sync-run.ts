@@ -62,6 +62,7 @@ export class SyncRun {
    */
   async all(copies: readonly PlannedCopy[], onEnd: (outcome: Outcome) => void): Promise<Outcome[]> {
     this.#tally.all = copies.length;
+    this.#display.tally(this.#tally);
     return Promise.all(
       copies.map((copy, index) =>
         this.#started(async () => {

@@ -1,4 +1,4 @@
-/** What a file of copies says, whoever's format it is in: requests for the API, and what else a run has to know. Plain data. */
+/** What a file of copies says, whichever tool's format it is in: requests for the API, and what else a run has to know. Plain data. */
 import type { CopyRequestSchema } from "../../api/copy-request-schema.ts";
 import type { Credential } from "../../registry/credentials.ts";
 import type { input } from "zod";
