@@ -5,6 +5,7 @@
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from "jose";
 import * as z from "zod";
 import { readBounded } from "../registry/body.ts";
+import type { Refusal } from "../registry/reach.ts";
 import { USER_AGENT } from "../registry/user-agent.ts";
 
 /** Sets of keys and discovery documents are a few kilobytes. */
@@ -40,6 +41,8 @@ export interface IssuerAddress {
 export interface KeyFetcher {
   fetch: (url: string, init: RequestInit) => Promise<Response>;
   now: () => number;
+  /** Addresses that must not be called, whoever has named them: the settings, or a discovery document. */
+  refusalOf: Refusal;
 }
 
 export class IssuerKeys {
@@ -100,6 +103,10 @@ export class IssuerKeys {
   }
 
   async #get(url: string, signal: AbortSignal): Promise<Response> {
+    const refusal = this.#fetcher.refusalOf(new URL(url));
+    if (refusal !== null) {
+      throw this.#failed(`${url} is not called: it ${refusal}`);
+    }
     const now = this.#fetcher.now();
     if (this.#failure !== null && now - this.#failure.atMs < PAUSE_AFTER_FAILURE_MS) {
       throw this.#failure.error;

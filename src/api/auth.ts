@@ -7,7 +7,7 @@ import { ROOT, type IssuerSettings, type Principal } from "../access/contract.ts
 import { judgeToken, isJwt } from "../access/identity-token.ts";
 import { IssuerKeys } from "../access/issuer-keys.ts";
 import { isKeyText } from "../access/key-text.ts";
-import { issuerSettings, tokenHashes } from "../config.ts";
+import { issuerSettings, reachRefusal, tokenHashes } from "../config.ts";
 import type { Env } from "../env.ts";
 import { INDEX_NAME } from "../ledger/contract.ts";
 import { writeLine } from "../log.ts";
@@ -41,7 +41,7 @@ export async function authenticate(request: Request, env: Env): Promise<Principa
   }
   if (assertion !== null && assertion.length <= MAX_HEADER_CHARACTERS && issuersOf(env, "access").length > 0) {
     refuseForeignOrigin(request);
-    return identified(assertion, issuersOf(env, "access"));
+    return identified(assertion, issuersOf(env, "access"), env);
   }
   throw isSetUp(env) ? unauthorized("Send the header Authorization: Bearer TOKEN.", CHALLENGE) : notSetUp();
 }
@@ -62,13 +62,13 @@ async function bearer(token: string, env: Env): Promise<Principal> {
     throw notSetUp();
   }
   if (isJwt(token)) {
-    return identified(token, issuersOf(env, "oidc"));
+    return identified(token, issuersOf(env, "oidc"), env);
   }
   throw unknownToken();
 }
 
-async function identified(token: string, issuers: readonly IssuerSettings[]): Promise<Principal> {
-  const verdict = await judgeToken(token, issuers, keysOf, Date.now());
+async function identified(token: string, issuers: readonly IssuerSettings[], env: Env): Promise<Principal> {
+  const verdict = await judgeToken(token, issuers, (issuer) => keysOf(issuer, env), Date.now());
   switch (verdict.kind) {
     case "admitted":
       return verdict.principal;
@@ -105,11 +105,14 @@ function isSetUp(env: Env): boolean {
   return tokenHashes(env).length > 0 || issuersOf(env, "oidc").length > 0 || issuersOf(env, "access").length > 0;
 }
 
-function keysOf({ issuer, jwksUri }: IssuerSettings): IssuerKeys {
+function keysOf({ issuer, jwksUri }: IssuerSettings, env: Env): IssuerKeys {
   const address = JSON.stringify([issuer, jwksUri]);
   let keys = keysByAddress.get(address);
   if (keys === undefined) {
-    keys = new IssuerKeys({ issuer, jwksUri }, { fetch: (url, init) => fetch(url, init), now: Date.now });
+    keys = new IssuerKeys(
+      { issuer, jwksUri },
+      { fetch: (url, init) => fetch(url, init), now: Date.now, refusalOf: (url) => reachRefusal(env, url) },
+    );
     keysByAddress.set(address, keys);
   }
   return keys;

@@ -2,6 +2,7 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { IssuerSettings } from "../../src/access/contract.ts";
 import { isJwt, judgeToken, type Verdict } from "../../src/access/identity-token.ts";
 import { IssuerKeys } from "../../src/access/issuer-keys.ts";
+import { reachRefusal } from "../../src/config.ts";
 import { StandInIssuer, unsigned, type Claims } from "./stand-in-issuer.ts";
 
 const NOW_MS = Date.now();
@@ -35,7 +36,7 @@ beforeEach(() => {
 function keysAt(now: () => number, issuer = github): IssuerKeys {
   issuer.asked.length = 0;
   issuer.trouble = null;
-  return new IssuerKeys({ issuer: issuer.issuer, jwksUri: null }, { fetch: issuer.fetch, now });
+  return new IssuerKeys({ issuer: issuer.issuer, jwksUri: null }, { fetch: issuer.fetch, now, refusalOf: () => null });
 }
 
 function judge(token: string, nowMs = NOW_MS, issuers = [settings]): Promise<Verdict> {
@@ -126,9 +127,28 @@ describe("the issuer's keys", () => {
   test("are fetched from where the settings say, without discovery", async () => {
     const other = new StandInIssuer(github.issuer, "https://keys.example/set");
     await other.addKey("1");
-    keys = new IssuerKeys({ issuer: other.issuer, jwksUri: other.keysUrl }, { fetch: other.fetch, now: () => NOW_MS });
+    keys = new IssuerKeys(
+      { issuer: other.issuer, jwksUri: other.keysUrl },
+      { fetch: other.fetch, now: () => NOW_MS, refusalOf: () => null },
+    );
     expect((await judge(await other.token(good, NOW_MS))).kind).toBe("admitted");
     expect(other.asked).toEqual(["https://keys.example/set"]);
+  });
+
+  test.each([
+    ["http://keys.example/set", "is plain HTTP"],
+    ["https://127.0.0.1/set", "is this machine itself"],
+    ["https://10.0.0.7/set", "is not called: it "],
+    ["https://metadata.google.internal/set", "is not called: it "],
+  ])("at %s are not fetched by a deployed service", async (jwksUri, problem) => {
+    const other = new StandInIssuer(github.issuer, jwksUri);
+    await other.addKey("1");
+    const refusalOf = (url: URL): string | null => reachRefusal({}, url);
+    const fetcher = { fetch: other.fetch, now: () => NOW_MS, refusalOf };
+    keys = new IssuerKeys({ issuer: other.issuer, jwksUri }, fetcher);
+    const verdict = await judge(await other.token(good, NOW_MS));
+    expect(verdict).toMatchObject({ kind: "unavailable", problem: expect.stringContaining(problem) });
+    expect(other.asked).toEqual([]);
   });
 
   test("unknown ones are refused, and looked for no more than the pause allows", async () => {
