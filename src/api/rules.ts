@@ -215,8 +215,7 @@ async function remove({ request, path, env, principal }: AdmittedCall): Promise<
 
 async function run(call: AdmittedCall): Promise<Response> {
   const { request, env } = call;
-  const isEmpty = request.body === null || request.headers.get("content-length") === "0";
-  const { source } = isEmpty ? {} : await readBody(request, RunRequestSchema);
+  const { source } = (await isWithoutBody(request)) ? {} : await readBody(request, RunRequestSchema);
   const { name, plan } = await ruleAt(call);
   const made = wantedCopy(plan, source, Date.now());
   if ("ignored" in made) {
@@ -281,6 +280,19 @@ async function ruleAt({ path, env, principal }: AdmittedCall): Promise<RuleEntry
 /** The operator has all rules to look after, everybody else their own. */
 function ownedBy({ id, kind }: AdmittedCall["principal"]): { owner?: string } {
   return kind === "root" ? {} : { owner: id };
+}
+
+/** What says nothing of its type may still have a body, which is then refused like any other that is not sent as JSON. */
+async function isWithoutBody(request: Request): Promise<boolean> {
+  if (request.headers.has("content-type")) {
+    return request.headers.get("content-length") === "0";
+  }
+  for await (const piece of request.body ?? []) {
+    if (piece.byteLength > 0) {
+      return false;
+    }
+  }
+  return true;
 }
 
 function wantedCopy(plan: RulePlan, source: string | undefined, nowMs: number): Expanded {
