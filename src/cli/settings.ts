@@ -12,7 +12,14 @@ import { UsageError } from "./failure.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const SETTINGS: readonly string[] = ["hosts", "queue_policy", "max_wait_seconds", "oidc", "access"];
+const SETTINGS: readonly string[] = [
+  "hosts",
+  "queue_policy",
+  "max_wait_seconds",
+  "allowed_registries",
+  "oidc",
+  "access",
+];
 
 /** Where the configuration file is looked for when no option names one. */
 export function defaultConfigFile(env: Environment, home = homedir()): string {
@@ -32,6 +39,8 @@ export interface FileSettings {
   queuePolicy?: unknown;
   /** Who has waited longer than this goes first; undefined: not said. */
   maxWaitSeconds?: unknown;
+  /** Registry hosts that may be used, as patterns; undefined: every one. */
+  allowedRegistries?: unknown;
   /** Issuers of tokens whom `serve` believes, and whom they admit; undefined: none. */
   oidc?: unknown;
   /** Cloudflare Access before `serve`; undefined: it is not. */
@@ -62,15 +71,16 @@ export function readSettings(file: string | undefined, env: Environment, home = 
     if (!SETTINGS.includes(key)) {
       throw new UsageError(
         "--config",
-        `${path}: unknown setting "${key}"; there are queue_policy, max_wait_seconds, oidc, access and, by host, [hosts."HOST"]`,
+        `${path}: unknown setting "${key}"; there are queue_policy, max_wait_seconds, allowed_registries, oidc, access and, by host, [hosts."HOST"]`,
       );
     }
   }
   const { hosts = {}, queue_policy: queuePolicy, max_wait_seconds: maxWaitSeconds, oidc, access } = settings;
+  const { allowed_registries: allowedRegistries } = settings;
   if (!isTable(hosts)) {
     throw new UsageError("--config", `${path}: "hosts" must be a table: [hosts."registry.example.com"]`);
   }
-  return { hosts, queuePolicy, maxWaitSeconds, oidc, access };
+  return { hosts, queuePolicy, maxWaitSeconds, allowedRegistries, oidc, access };
 }
 
 /** Adds the hosts of `--plain-http` to the settings; it wins over the file. */

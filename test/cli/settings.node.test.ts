@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { hostSettings, issuerSettings, queueSettings } from "../../src/config.ts";
+import { hostSettings, issuerSettings, queueSettings, reachRefusal } from "../../src/config.ts";
 import { workerVars } from "../../src/cli/embed/embed.ts";
 import { UsageError, exitStatusOf } from "../../src/cli/failure.ts";
 import {
@@ -52,6 +52,13 @@ describe("the configuration file", () => {
     expect(hostSettings(vars, "a.example").quotaReserve).toBe(20);
     expect(hostSettings(vars, "b.example").tls).toBe("disabled");
     expect(queueSettings(vars)).toEqual({ policy: "drayage", maxWaitMs: 5_000 });
+  });
+
+  test("may say which registries may be used, which reaches the Worker", () => {
+    const toml = 'allowed_registries = ["ghcr.io", "*.example.com"]\n';
+    const vars = workerVars({ settings: readSettings(file(toml), {}), tokenHashes: [] });
+    expect(reachRefusal(vars, "registry.example.com")).toBeNull();
+    expect(reachRefusal(vars, "quay.io")).toBe("is not among the registries of ALLOWED_REGISTRIES");
   });
 
   test("may say whose tokens serve believes, which reaches the Worker", () => {

@@ -111,12 +111,13 @@ export function workerVars({
   settings,
   tokenHashes,
 }: Pick<EmbedOptions, "settings" | "tokenHashes">): Record<string, string> {
-  const { hosts, queuePolicy, maxWaitSeconds, oidc, access } = settings;
+  const { hosts, queuePolicy, maxWaitSeconds, allowedRegistries, oidc, access } = settings;
   const vars = {
     HOSTS: hosts,
     TOKENS: tokenHashes,
     QUEUE_POLICY: queuePolicy,
     MAX_WAIT_SECONDS: maxWaitSeconds,
+    ALLOWED_REGISTRIES: allowedRegistries,
     OIDC: oidc,
     ACCESS: access,
   };
