@@ -14,7 +14,8 @@ export function newCopyId(nowMs: number, random: Uint8Array): string {
 
 /** When the copy with this id was asked for, in milliseconds since the epoch. */
 export function copyIdTimeMs(id: string): number {
-  const number = [...id.slice("cp_".length)].reduce((sum, digit) => sum * 32n + BigInt(Number.parseInt(digit, 32)), 0n);
+  const digits = Array.from(id.slice("cp_".length), (digit) => BigInt(Number.parseInt(digit, 32)));
+  const number = digits.reduce((sum, digit) => sum * 32n + digit, 0n);
   return Number(number >> BigInt(8 * ID_RANDOM_BYTES));
 }
 
