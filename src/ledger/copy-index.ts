@@ -58,7 +58,6 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
       rules: this.#rules,
       register: (entry, now) => this.#register(entry, now),
       start: async (copy, request) => void (await this.env.JOBS.getByName(copy).start(copy, request)),
-      view: (copy) => this.env.JOBS.getByName(copy).view(0),
       meanwhile: (work) => ctx.waitUntil(work.then(() => this.#setAlarm())),
     });
   }
@@ -88,7 +87,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
       this.env.ANALYTICS?.writeDataPoint(dataPointOf(copy));
     }
     if (state !== "accepted" && state !== "running") {
-      this.#desk.ended(id, state, now);
+      this.#desk.ended(id, state, copy ?? null, now);
       await this.#setAlarm();
     }
   }

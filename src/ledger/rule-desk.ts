@@ -2,7 +2,7 @@
  * What rules do: takes wishes for copies, lets each start when its turn comes, and notes how it ended. Everything is a row
  * before it is an effect, so an object that is evicted goes on where it was.
  */
-import { copyRefusal } from "../access/scopes.ts";
+import { copyRefusal, mountScope } from "../access/scopes.ts";
 import { ID_RANDOM_BYTES, newCopyId } from "../copy/copy-id.ts";
 import type { Asked, CopyRequest } from "../copy/request.ts";
 import type { CopyState, CopyView } from "../job/contract.ts";
@@ -28,7 +28,6 @@ export interface DeskPorts {
   /** Puts a copy on the list, within the transaction that lets it start. */
   register(entry: Registration, now: number): RegisterAnswer;
   start(copy: string, request: CopyRequest): Promise<void>;
-  view(copy: string): Promise<CopyView | null>;
   /** Something goes on beside the call. */
   meanwhile(work: Promise<void>): void;
 }
@@ -78,14 +77,23 @@ export class RuleDesk {
     }
   }
 
-  /** A copy has ended: the next one for its target may have its turn. */
-  ended(copy: string, state: Exclude<CopyState, "accepted" | "running">, now: number): void {
+  /**
+   * A copy has ended: the next one for its target may have its turn.
+   * @param view The copy at its end; null: not known.
+   */
+  ended(
+    copy: string,
+    state: Exclude<CopyState, "accepted" | "running">,
+    view: Pick<CopyView, "source" | "tags" | "bytes" | "error"> | null,
+    now: number,
+  ): void {
     const run = this.runs.end(copy, state, now);
     if (run === null) {
       return;
     }
-    if (run.rule !== null) {
-      this.#ports.meanwhile(this.#book(run, copy));
+    if (run.rule !== null && view !== null) {
+      const reason = view.error?.message ?? null;
+      this.runs.book(run.n, view.source.digest, { reason, tags: view.tags, bytesCopied: view.bytes.copied });
     }
     this.pump(now);
   }
@@ -194,7 +202,9 @@ export class RuleDesk {
     try {
       const row = this.#ports.rules.find(run.rule ?? "");
       const owner = row === null ? null : this.#ports.rules.principalOf(row, Date.now());
-      await this.#ports.start(run.copy, owner === null ? request : { ...request, asked: askedFor(run, owner) });
+      const given =
+        owner === null ? {} : { asked: askedFor(run, owner), mountable: mountScope(owner, request.target.host) };
+      await this.#ports.start(run.copy, { ...request, ...given });
       this.runs.confirm(run.n);
     } catch (error) {
       const { message } = errorDetailOf(error);
@@ -203,14 +213,6 @@ export class RuleDesk {
         this.runs.refuse(run.n, "The service could not start it.", Date.now());
         this.pump(Date.now());
       }
-    }
-  }
-
-  async #book(run: RunRow, copy: string): Promise<void> {
-    const view = await this.#ports.view(copy).catch(() => null);
-    if (view !== null) {
-      const reason = view.error?.message ?? null;
-      this.runs.book(run.n, view.source.digest, { reason, tags: view.tags, bytesCopied: view.bytes.copied });
     }
   }
 }

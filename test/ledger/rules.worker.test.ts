@@ -4,6 +4,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { ROOT } from "../../src/access/contract.ts";
 import type { CopyRequest } from "../../src/copy/request.ts";
+import type { CopyView } from "../../src/job/contract.ts";
 import type { RulePut, RunEntry, Wish } from "../../src/ledger/rule-contract.ts";
 import { formatReference, parseName } from "../../src/registry/reference.ts";
 import type { RulePlan } from "../../src/sync/contract.ts";
@@ -45,7 +46,7 @@ class Harbour {
     this.target.set(copy.target, copy.digest);
     this.running.delete(id);
     this.#landed.set(id, copy.digest);
-    await index.changed(id, "succeeded");
+    await index.changed(id, "succeeded", ended(id, copy.digest));
   }
 
   async landAll(index: Index): Promise<void> {
@@ -56,29 +57,35 @@ class Harbour {
     }
   }
 
-  view(id: string) {
-    const digest = this.#landed.get(id);
-    const tally = { all: 1, copied: 1, mounted: 0, present: 0 };
-    return {
-      source: { digest: digest === undefined ? null : digestOf(digest) },
-      tags: tally,
-      bytes: tally,
-      error: null,
-    };
-  }
-
   /** Takes the place of the jobs, in this object until it is evicted. */
   async open(index: Index): Promise<void> {
     await runInDurableObject(index, (instance) => {
       const JOBS = {
-        getByName: (id: string) => ({
-          start: (_: string, request: CopyRequest) => this.start(id, request),
-          view: async () => this.view(id),
-        }),
+        getByName: (id: string) => ({ start: (_: string, request: CopyRequest) => this.start(id, request) }),
       };
       Reflect.set(instance, "env", { ...env, JOBS });
     });
   }
+}
+
+function ended(id: string, digest: number): CopyView {
+  const tally = { all: 1, copied: 1, mounted: 0, present: 0 };
+  return {
+    id,
+    state: "succeeded",
+    dryRun: false,
+    asked: null,
+    source: { reference: FROM, digest: digestOf(digest) },
+    target: { reference: TO, digest: digestOf(digest) },
+    tags: { all: 1, copied: 1, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 },
+    blobs: tally,
+    bytes: tally,
+    manifests: { all: 1, copied: 1, present: 0 },
+    requests: { source: 1, target: 1 },
+    times: { acceptedAt: new Date(0).toISOString(), firstByteAt: null, doneAt: new Date(0).toISOString() },
+    warnings: [],
+    error: null,
+  };
 }
 
 function digestOf(number: number): string {
