@@ -6,6 +6,9 @@ import { formatReference, type Reference } from "../registry/reference.ts";
 import type { Action, Limits, Principal, Scopes } from "./contract.ts";
 import { covers, formatPattern, hostInPattern, inPattern, readPattern, type Pattern } from "./pattern.ts";
 
+/** They go along with every blob; a blob that is not mounted for want of a pattern is copied. */
+const MAX_MOUNT_PATTERNS = 20;
+
 /** Whether the action is among those that the principal may do. */
 export function mayDo({ scopes }: Principal, action: Action): boolean {
   return scopes.actions.includes(action);
@@ -67,6 +70,23 @@ export interface OwnedCopy {
 /** Whether the principal may see how things stand at a registry host: one that a copy in its scopes could name. */
 export function mayUseHost({ scopes }: Principal, host: string): boolean {
   return patternsOf([...scopes.sources, ...scopes.targets]).some((pattern) => hostInPattern(host, pattern));
+}
+
+/**
+ * From which repositories of a registry host blobs may be mounted for the principal, as patterns: those that it may copy
+ * from with all their tags. A mount needs nothing but a digest, so that whoever knows one could otherwise take a blob from
+ * wherever the service itself may read.
+ */
+export function mountScope({ scopes }: Pick<Principal, "scopes">, host: string): string[] {
+  return patternsOf(scopes.sources)
+    .filter((pattern) => pattern.tag === null && hostInPattern(host, pattern))
+    .slice(0, MAX_MOUNT_PATTERNS)
+    .map(formatPattern);
+}
+
+/** Whether a {@link mountScope} has the repository in it. */
+export function mayMount(scope: readonly string[], host: string, repository: string): boolean {
+  return inScope({ host, repository }, scope);
 }
 
 /** Everything in which `wanted` goes beyond `held`, each as the end of a sentence that begins with the field. Empty: nothing. */

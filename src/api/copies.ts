@@ -1,6 +1,6 @@
 /** `/v1/copies`: make, see, list, cancel and follow copies. Parses, asks the object in charge, answers. */
 import type { Principal } from "../access/contract.ts";
-import { copyRefusal } from "../access/scopes.ts";
+import { copyRefusal, mountScope } from "../access/scopes.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import { INDEX_NAME, type Limited } from "../ledger/contract.ts";
 import { ENDED_STATES, KEPT_MS, type CopyJobRpc, type CopyView } from "../job/contract.ts";
@@ -169,6 +169,7 @@ async function create({ request, env, principal }: AdmittedCall): Promise<Respon
   const copy = copyRequestOf(body, env, Date.now());
   refuseOutOfScope(principal, copy);
   const asked = { by: principal.id, name: principal.name, how: "api", rule: null } as const;
+  const made = { ...copy, asked, mountable: mountScope(principal, copy.target.host) };
   const id = newCopyId(Date.now(), crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
   const entry = {
     id,
@@ -182,8 +183,8 @@ async function create({ request, env, principal }: AdmittedCall): Promise<Respon
   const index = env.INDEX.getByName(INDEX_NAME);
   if (key === undefined && Object.keys(principal.limits).length === 0) {
     // The list takes no part in the copy, so neither waits for the other.
-    const [made] = await Promise.all([env.JOBS.getByName(id).start(id, { ...copy, asked }), index.register(entry)]);
-    return copyAnswer(made, 202);
+    const [view] = await Promise.all([env.JOBS.getByName(id).start(id, made), index.register(entry)]);
+    return copyAnswer(view, 202);
   }
   const registered = await index.register({ ...entry, ...(key === undefined ? {} : { key }) });
   if (registered.kind === "limited") {
@@ -196,7 +197,7 @@ async function create({ request, env, principal }: AdmittedCall): Promise<Respon
     );
   }
   // Known copies are started as well: the request that registered it may have been cut off before it could.
-  const started = await env.JOBS.getByName(registered.id).start(registered.id, { ...copy, asked });
+  const started = await env.JOBS.getByName(registered.id).start(registered.id, made);
   return copyAnswer(started, registered.kind === "created" ? 202 : 200);
 }
 

@@ -4,6 +4,11 @@ import type { Reference } from "../registry/reference.ts";
 export interface CopyRequest {
   /** Who has asked, and by what; missing: nobody knows. It changes nothing of the copy. */
   asked?: Asked;
+  /**
+   * Repositories of the target's host, as patterns (`access/scopes.ts`), from which blobs may be mounted besides the source;
+   * missing: none.
+   */
+  mountable?: string[];
   /** With neither tag nor digest: the repository, with the tags that `tags` selects. */
   source: Reference;
   target: Reference;

@@ -31,6 +31,11 @@ export interface BlobOffer {
   sourceRepository: string;
   /** The blob may be at the target already: look before it is sent. */
   mayExist: boolean;
+  /**
+   * Repositories of this host, as patterns (`access/scopes.ts`), from which it may be mounted; missing: none but the source,
+   * where that is at this host.
+   */
+  mountable?: string[];
   /** First arrival, milliseconds since the epoch; survives every retry. */
   since: number;
   /** Nobody waits for this copy: it leaves the reserve of a host's quota to others. Missing: somebody does. */

@@ -12,6 +12,7 @@ import type { SchedulerPort } from "./port.ts";
 import { LANE_WIDTH, type Seats } from "./seats.ts";
 import type { Slots } from "./slots.ts";
 import { countFailure, gainedNothing, lanesLost } from "./tries.ts";
+import { mayMount } from "../access/scopes.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import type { Outcome } from "../registry/gate.ts";
 
@@ -361,7 +362,7 @@ export class Transfers {
       this.#wait(state);
       return false;
     }
-    const { id: offerId, sourceHost, sizeBytes, since, digest, targetRepository } = offer;
+    const { id: offerId, sourceHost, sizeBytes, since } = offer;
     const loanId = sourceHost === this.#host ? null : this.#loanIdOf(state);
     const use = { type: "transfer", job, offerId, sourceHost, loanId } as const;
     const lease = this.#slots.grant(
@@ -376,14 +377,18 @@ export class Transfers {
       lease: lease.id,
       offer: { ...offer, mayExist: state.mayExist },
       job,
-      mountFrom:
-        sourceHost === this.#host
-          ? [offer.sourceRepository]
-          : this.#port.known(digest).filter((repository) => repository !== targetRepository),
+      mountFrom: sourceHost === this.#host ? [offer.sourceRepository] : this.#candidates(offer),
       attempt: state.attempts + 1,
       ...(handover === undefined ? {} : { handover }),
     });
     return true;
+  }
+
+  /** Where the blob may be mounted from. That somebody else has brought it somewhere gives nobody a right to it. */
+  #candidates({ digest, targetRepository, mountable = [] }: BlobOffer): string[] {
+    return this.#port
+      .known(digest)
+      .filter((repository) => repository !== targetRepository && mayMount(mountable, this.#host, repository));
   }
 
   #ended(state: OfferState, report: TransferReport, now: number): void {

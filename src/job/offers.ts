@@ -77,6 +77,7 @@ export class Offers {
       sourceHost: source.host,
       sourceRepository: source.repository,
       mayExist: this.mayExist,
+      ...(request.mountable === undefined ? {} : { mountable: request.mountable }),
       since: sinceMs,
       ...(request.background === true ? { background: true } : {}),
     };
