@@ -3,6 +3,8 @@ import * as z from "zod";
 import { CopyRequestSchema } from "./copy-request-schema.ts";
 import { KeyListSchema, KeyRequestSchema, KeySchema, MadeKeySchema } from "./key-schemas.ts";
 import { DeliveryAnswerSchema } from "./hooks.ts";
+import { ReportSchema } from "./doctor.ts";
+import { NotificationSchema, NotificationsSchema } from "./notifications.ts";
 import type { Answer, Operation } from "./operation.ts";
 import {
   PutRuleSchema,
@@ -49,6 +51,9 @@ NAMED.add(RunListSchema, { id: "RunList" });
 NAMED.add(RunRequestSchema, { id: "RunRequest" });
 NAMED.add(StartedRunSchema, { id: "StartedRun" });
 NAMED.add(DeliveryAnswerSchema, { id: "DeliveryAnswer" });
+NAMED.add(NotificationsSchema, { id: "Notifications" });
+NAMED.add(NotificationSchema, { id: "Notification" });
+NAMED.add(ReportSchema, { id: "Report" });
 NAMED.add(ProblemSchema, { id: "Problem" });
 NAMED.add(HealthSchema, { id: "Health" });
 

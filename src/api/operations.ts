@@ -3,6 +3,9 @@ import { COPIES } from "./copies.ts";
 import { HEALTH } from "./health.ts";
 import { HOOKS } from "./hooks.ts";
 import { KEYS } from "./keys.ts";
+import { DOCTOR } from "./doctor.ts";
+import { METRICS } from "./metrics.ts";
+import { NOTIFICATIONS } from "./notifications.ts";
 import { documentOf } from "./openapi.ts";
 import type { Operation } from "./operation.ts";
 import { REGISTRIES } from "./registries.ts";
@@ -24,4 +27,15 @@ const DOCUMENT: readonly Operation[] = (["/openapi.json", "/v1/openapi.json"] as
   },
 }));
 
-export const OPERATIONS: readonly Operation[] = [...COPIES, ...REGISTRIES, ...KEYS, ...RULES, ...HOOKS, ...HEALTH, ...DOCUMENT];
+export const OPERATIONS: readonly Operation[] = [
+  ...COPIES,
+  ...REGISTRIES,
+  ...KEYS,
+  ...RULES,
+  ...HOOKS,
+  ...NOTIFICATIONS,
+  ...METRICS,
+  ...DOCTOR,
+  ...HEALTH,
+  ...DOCUMENT,
+];
