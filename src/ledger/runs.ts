@@ -153,7 +153,8 @@ export class Runs {
   /** Runs whose turn it is, the first first. Starting one of them takes no other's turn. */
   ready(now: number): RunRow[] {
     const { running } = this.#sql
-      .exec<{ running: number }>("SELECT count(*) AS running FROM runs WHERE state = 'running' AND rule IS NOT NULL")
+      // The plus keeps SQLite from the index over all runs by rule.
+      .exec<{ running: number }>("SELECT count(*) AS running FROM runs WHERE state = 'running' AND +rule IS NOT NULL")
       .one();
     const free = Math.max(...Object.values(PLACES)) - running;
     if (free <= 0) {
