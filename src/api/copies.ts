@@ -183,8 +183,8 @@ async function create({ request, env, principal }: AdmittedCall): Promise<Respon
   const index = env.INDEX.getByName(INDEX_NAME);
   if (key === undefined && Object.keys(principal.limits).length === 0) {
     // The list takes no part in the copy, so neither waits for the other.
-    const [view] = await Promise.all([env.JOBS.getByName(id).start(id, made), index.register(entry)]);
-    return copyAnswer(view, 202);
+    const [begun] = await Promise.all([env.JOBS.getByName(id).start(id, made), index.register(entry)]);
+    return copyAnswer(begun, 202);
   }
   const registered = await index.register({ ...entry, ...(key === undefined ? {} : { key }) });
   if (registered.kind === "limited") {

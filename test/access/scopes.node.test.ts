@@ -4,6 +4,8 @@ import {
   canonicalScopes,
   copyRefusal,
   mayCopy,
+  mayMount,
+  mountScope,
   copyViewOf,
   mayUseHost,
   tighter,
@@ -97,6 +99,33 @@ test.each([
   ["quay.io", false],
 ])("the host %s is its business: %s", (host, may) => {
   expect(mayUseHost(principal, host)).toBe(may);
+});
+
+describe("blobs are mounted", () => {
+  test.each<[string, string[], string[]]>([
+    ["ghcr.io", ["ghcr.io/acme/**", "ghcr.io/app:v*", "quay.io/**"], ["ghcr.io/acme/**"]],
+    ["registry.example.com", ["ghcr.io/acme/**", "*.example.com/a"], ["*.example.com/a"]],
+    ["quay.io", ["ghcr.io/acme/**"], []],
+    ["quay.io", ["**"], ["**"]],
+  ])("at %s for sources %j from %j", (host, sources, expected) => {
+    expect(mountScope({ scopes: { ...scopes, sources } }, host)).toEqual(expected);
+  });
+
+  test.each<[string, string, boolean]>([
+    ["ghcr.io", "acme/app", true],
+    ["ghcr.io", "acme", false],
+    ["ghcr.io", "other/app", false],
+    ["quay.io", "acme/app", false],
+  ])("from %s/%s: %s", (host, repository, may) => {
+    expect(mayMount(["ghcr.io/acme/**"], host, repository)).toBe(may);
+    expect(mayMount([], host, repository)).toBe(false);
+    expect(mayMount(mountScope(ROOT, host), host, repository)).toBe(true);
+  });
+
+  test("from few patterns only: the rest is copied", () => {
+    const sources = Array.from({ length: 100 }, (_, index) => `ghcr.io/team-${index}/**`);
+    expect(mountScope({ scopes: { ...scopes, sources } }, "ghcr.io")).toHaveLength(20);
+  });
 });
 
 describe("a key made by a key", () => {
