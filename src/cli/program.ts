@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { copyCommand, type CopyOptions } from "./commands/copy.ts";
 import { addChoices } from "./commands/copy-options.ts";
+import { addDoctorCommand } from "./commands/doctor-options.ts";
 import type { CommandIo } from "./commands/io.ts";
 import { addKeysCommands } from "./commands/keys-options.ts";
 import { addRulesCommands } from "./commands/rules-options.ts";
@@ -181,6 +182,7 @@ function newProgram(io: CommandIo, ended: (status: number) => void): Command {
 
   addKeysCommands(program, io, ended);
   addRulesCommands(program, io, ended);
+  addDoctorCommand(program, io, ended, embeddingOptions);
 
   program
     .command("token")
