@@ -11,6 +11,11 @@ export const START_LIMIT = 8;
 export const LEAST_LIMIT = 1;
 /** Beyond this a single registry gains nothing, and one host must not use up everything. */
 export const GREATEST_LIMIT = 64;
+/**
+ * The same where one machine's runtime carries every lane: what 16 at once do not fill, more do not either (measured on
+ * loopback and over slow lines), and each transfer takes 2 to 3 MB of the runtime's own memory.
+ */
+export const GREATEST_LOCAL_LIMIT = 16;
 
 /** Windows of successes below a refused level before it is tried again; doubled each time it is refused again. */
 const FIRST_PATIENCE_WINDOWS = 6;
@@ -104,13 +109,15 @@ export interface Booking {
 export class Concurrency {
   #state: ConcurrencyState;
   #cap: number;
+  readonly #greatest: number;
 
   /**
-   * @param settings `cap`: `req_concurrent` of the configuration, 0: none.
+   * @param settings `cap`: `req_concurrent` of the configuration, 0: none. `greatest`: where growth ends without a cap.
    * @param state What {@link snapshot} answered, to go on after a restart; what an older version did not know may be missing.
    */
-  constructor(settings: { cap: number } = { cap: 0 }, state: Partial<ConcurrencyState> = {}) {
+  constructor(settings: { cap: number; greatest?: number } = { cap: 0 }, state: Partial<ConcurrencyState> = {}) {
     this.#cap = settings.cap;
+    this.#greatest = settings.greatest ?? GREATEST_LIMIT;
     this.#state = { ...FRESH, ...state };
   }
 
@@ -125,7 +132,11 @@ export class Concurrency {
 
   /** Requests at once that the host is thought to bear, under the configured cap. */
   get limit(): number {
-    return this.#cap > 0 ? Math.min(this.#state.limit, this.#cap) : this.#state.limit;
+    return Math.min(this.#state.limit, this.#most);
+  }
+
+  get #most(): number {
+    return this.#cap > 0 ? Math.min(this.#cap, GREATEST_LIMIT) : this.#greatest;
   }
 
   /** Why the limit is what it is, as a sentence for a person. */
@@ -137,8 +148,8 @@ export class Concurrency {
     if (ceiling > 0) {
       return `The registry refused ${ceiling} at once.`;
     }
-    if (limit >= GREATEST_LIMIT) {
-      return `${GREATEST_LIMIT} at once is the most that is used.`;
+    if (limit >= this.#most) {
+      return `${this.#most} at once is the most that is used.`;
     }
     if (refused) {
       return "The registry refused more earlier; the limit grows by one with each window of successes.";
@@ -278,7 +289,7 @@ export class Concurrency {
   }
 
   #grow(): void {
-    const most = this.#cap > 0 ? Math.min(this.#cap, GREATEST_LIMIT) : GREATEST_LIMIT;
+    const most = this.#most;
     if (this.#state.limit < most) {
       this.#state.limit++;
     }

@@ -21,6 +21,8 @@ export interface LimitsSettings {
   host: string;
   /** 0: no cap. */
   reqConcurrent: number;
+  /** Most requests at once that are tried without a cap; missing: `GREATEST_LIMIT`. */
+  greatest?: number;
   /** 0: no cap. */
   reqPerSec: number;
   /** Requests of the host's quota that background copies leave to others; 0: none. */
@@ -52,7 +54,7 @@ export class Limits {
   /** @param minutes The counts of the last hour, as they were kept. */
   constructor(settings: LimitsSettings, state?: LimitsState, minutes: readonly Minute[] = []) {
     this.#settings = settings;
-    this.#concurrency = new Concurrency({ cap: settings.reqConcurrent }, state?.concurrency);
+    this.#concurrency = newConcurrency(settings, state?.concurrency);
     this.#backoff = new Backoff(state?.backoff);
     this.#quota = state?.quota ?? null;
     this.#rate = new Rate(settings.reqPerSec);
@@ -65,7 +67,7 @@ export class Limits {
 
   /** Forgets what the host has taught, as if it were met for the first time. The counts are history and stay. */
   forget(): void {
-    this.#concurrency = new Concurrency({ cap: this.#settings.reqConcurrent });
+    this.#concurrency = newConcurrency(this.#settings);
     this.#backoff = new Backoff();
     this.#quota = null;
   }
@@ -201,4 +203,9 @@ export class Limits {
   #admits(used: number, now: number): boolean {
     return this.opensAtMs(now) <= now && !(this.#backoff.trial && used > 0);
   }
+}
+
+function newConcurrency(settings: LimitsSettings, state?: ConcurrencyState): Concurrency {
+  const { reqConcurrent: cap, greatest } = settings;
+  return new Concurrency({ cap, ...(greatest === undefined ? {} : { greatest }) }, state);
 }

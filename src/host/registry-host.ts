@@ -4,7 +4,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { writeLine } from "../log.ts";
-import { clientReach, hostSettings, queueSettings } from "../config.ts";
+import { clientReach, hostSettings, isLocal, queueSettings } from "../config.ts";
 import type { Env } from "../env.ts";
 import { createHostClient } from "../registry/client.ts";
 import { ConnectionBudget } from "../registry/connection-budget.ts";
@@ -28,6 +28,7 @@ import type {
 import { deleteUpload } from "./abandoned-uploads.ts";
 import { FallbackTags } from "./fallback-tags.ts";
 import { keychainOf } from "./keychain.ts";
+import { GREATEST_LOCAL_LIMIT } from "./concurrency.ts";
 import { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { OWN_REQUESTS, OwnGate } from "./own-gate.ts";
@@ -73,7 +74,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     const { policy, maxWaitMs } = queueSettings(env);
     const now = Date.now();
     this.#store = new HostStore(ctx.storage);
-    this.#limits = new Limits(hostSettings(env, this.#host), this.#store.limits(), this.#store.minutes(now));
+    const limits = { ...hostSettings(env, this.#host), ...(isLocal(env) ? { greatest: GREATEST_LOCAL_LIMIT } : {}) };
+    this.#limits = new Limits(limits, this.#store.limits(), this.#store.minutes(now));
     this.#uploads = new UploadManners(hostSettings(env, this.#host), this.#store.uploadLesson());
     this.#outbox = this.#newOutbox();
     const settings = { host: this.#host, maxWaitMs: maxWaitMs ?? MAX_WAIT_MS, policy: POLICIES[policy] };

@@ -61,6 +61,15 @@ describe("concurrency that adapts", () => {
     expect(limits).toEqual([16, 32, 64, 64, 64].map((limit) => Math.min(limit, GREATEST_LIMIT)));
   });
 
+  test("ends its growth where it is told to, and goes on beyond only by a cap", () => {
+    const growth = (settings: { cap: number; greatest: number }): { limit: number; reason: string } => {
+      const concurrency = new Concurrency(settings, { limit: 40 });
+      return { limit: concurrency.limit, reason: concurrency.reason };
+    };
+    expect(growth({ cap: 0, greatest: 16 })).toEqual({ limit: 16, reason: "16 at once is the most that is used." });
+    expect(growth({ cap: 30, greatest: 16 }).limit).toBe(30);
+  });
+
   test("does not grow when nothing more is wanted", () => {
     expect(new Line().window(false).limit).toBe(START_LIMIT);
   });
