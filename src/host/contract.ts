@@ -122,7 +122,10 @@ export interface Settlement {
 export interface Progress {
   lease: string;
   bytes: number;
-  /** What to go on with should this lane die: from now on the session is the host's to end. Missing: as told before. */
+  /**
+   * What to go on with should this lane die, or, at offset 0, only to delete: from now on the session is the host's to end.
+   * Missing: as told before.
+   */
   handover?: Handover;
 }
 

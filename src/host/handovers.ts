@@ -7,7 +7,7 @@ import type { OfferState } from "./offers.ts";
 import type { SchedulerPort } from "./port.ts";
 
 /** Registries purge uploads that nobody touches, and what signs their addresses runs out: the oldest are not worth asking. */
-const HANDOVER_LIFE_MS = 24 * 3_600_000;
+export const HANDOVER_LIFE_MS = 24 * 3_600_000;
 
 /** A handover and when a lane last told it. */
 export interface KeptHandover {
@@ -56,6 +56,13 @@ export class Handovers {
     if (state.kept !== undefined) {
       this.#port.abandon(state.offer.targetRepository, state.kept.handover);
       this.forget(state);
+    }
+  }
+
+  /** A lane has died over an upload that holds nothing to go on with. */
+  abandonEmpty(state: OfferState): void {
+    if (offsetOf(state) === 0) {
+      this.abandon(state);
     }
   }
 

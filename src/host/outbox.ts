@@ -30,6 +30,7 @@ export class Outbox {
   #registries = new Map<string, DurableObjectStub<RegistryHost>>();
   #flushing = false;
   #orders: string[] = [];
+  #sending = false;
   #returns = new Map<string, { id: string; outcome: Outcome }[]>();
   #loans = new Map<string, LoanRequest[]>();
   #settlements = new Map<string, Settlement[]>();
@@ -103,10 +104,7 @@ export class Outbox {
 
   #flush(): void {
     this.#flushing = false;
-    const orders = this.#orders.splice(0);
-    for (let from = 0; from < orders.length; from += ORDERS_PER_BATCH) {
-      this.#send(orders.slice(from, from + ORDERS_PER_BATCH));
-    }
+    this.#sendOrders();
     for (const [sourceHost, returns] of drain(this.#returns)) {
       this.#giveBack(sourceHost, returns, 1);
     }
@@ -173,15 +171,30 @@ export class Outbox {
     );
   }
 
-  /** An order that is not sent is missed: the host sends for another lane before long. */
-  #send(lanes: string[]): void {
+  /** One send at a time: each takes one of the object's connections, and what comes meanwhile goes together. */
+  #sendOrders(): void {
+    if (this.#orders.length === 0 || this.#sending) {
+      return;
+    }
+    this.#sending = true;
+    const sent = this.#send(this.#orders.splice(0, ORDERS_PER_BATCH)).finally(() => {
+      this.#sending = false;
+      this.#sendOrders();
+    });
+    this.#waitUntil(sent);
+  }
+
+  /** An order that is not sent is missed: the host sends for another lane before long. Never rejects. */
+  async #send(lanes: string[]): Promise<void> {
     const messages = lanes.map((lane) => ({ body: { v: 1 as const, host: this.#host, lane } }));
     const [only] = messages;
-    const sent =
-      messages.length === 1 && only !== undefined
+    try {
+      await (messages.length === 1 && only !== undefined
         ? this.#env.LANES.send(only.body)
-        : this.#env.LANES.sendBatch(messages);
-    this.#waitUntil(sent.catch((error: unknown) => this.#log("work order not sent", error)));
+        : this.#env.LANES.sendBatch(messages));
+    } catch (error) {
+      this.#log("work order not sent", error);
+    }
   }
 
   #call(

@@ -46,6 +46,12 @@ const ALARM_MS = 20_000;
 /** Rows that nobody misses when they are lost are written together after so long: each write of its own costs a commit. */
 const WRITE_LATER_MS = 250;
 
+/**
+ * Connections of this object for its own requests: all its events share six. The others are the token endpoint's and the
+ * queue's, which requests wait for: they must not wait for one another.
+ */
+const OWN_CONNECTIONS = 3;
+
 interface Waiter<T> {
   resolve: (value: T) => void;
   reject: (error: Error) => void;
@@ -58,6 +64,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #outbox: Outbox;
   #scheduler: HostScheduler;
   #uploads: UploadManners;
+  #budget = new ConnectionBudget(OWN_CONNECTIONS);
   #tokens: TokenSource | undefined;
   #fallbackTags: FallbackTags | undefined;
   #seats = new Map<string, Waiter<Transfer | null>>();
@@ -164,6 +171,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       this.#store.putMinutes(this.#limits.takeChangedMinutes(), now);
       this.#store.writeLater();
       this.#store.trimKnown();
+      this.#store.trimHandovers(now);
     });
   }
 
@@ -298,7 +306,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       fetch: (url, init) => fetch(url, init),
       now: () => Date.now(),
       log: writeLine,
-      budget: new ConnectionBudget(),
+      budget: this.#budget,
       refusalOf: clientReach(this.env, this.#host),
     });
     return new FallbackTags(this.#host, (...update) => updateManifest(client, ...update));
@@ -335,7 +343,13 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       known: (digest) => store.known(digest),
       abandon: (repository, handover) =>
         this.ctx.waitUntil(
-          deleteUpload(this.env, this.#host, { repository, handover }, (request) => this.#authorize(request)),
+          deleteUpload(
+            this.env,
+            this.#host,
+            { repository, handover },
+            (request) => this.#authorize(request),
+            this.#budget,
+          ),
         ),
       order: (lane) => outbox.order(lane),
       borrow: (sourceHost, request) => outbox.borrow(sourceHost, request),

@@ -194,6 +194,7 @@ export class Transfers {
     this.#handovers.laneEnded(lease.id, true);
     const state = this.#offers.get(offerId);
     if (state?.phase === "running") {
+      this.#handovers.abandonEmpty(state);
       // A blob that kills its lanes must not do so for ever.
       this.#retry(state, lanesLost(this.#host), now);
     }

@@ -32,6 +32,15 @@ export function handoverOf(session: Session, trail: Trail, before?: Handover): H
   };
 }
 
+/** An open session with nothing in it that another lane could go on with. Undefined: it is over, or cannot be told. */
+export function openedOf({ upload }: Session): Handover | undefined {
+  const { location, minChunkBytes, maxChunkBytes = 0, completed } = upload;
+  if (completed || location.length > LOCATION_MAX_CHARACTERS) {
+    return undefined;
+  }
+  return { v: 1, location, minChunkBytes, maxChunkBytes, offsetBytes: 0 };
+}
+
 export function uploadOf(repository: string, { location, minChunkBytes, maxChunkBytes }: Handover): Upload {
   return { repository, location, minChunkBytes, maxChunkBytes };
 }

@@ -172,7 +172,11 @@ class Lane {
     if (this.#running.size === 0) {
       return;
     }
-    const told = [...this.#running].map(([lease, { meter }]) => ({ lease, meter, handover: meter.handover }));
+    const told = [...this.#running].map(([lease, { meter }]) => ({
+      lease,
+      meter,
+      handover: meter.handover ?? meter.opened,
+    }));
     const progress = told.map(({ lease, meter, handover }) => ({
       lease,
       bytes: meter.bytes,

@@ -8,6 +8,8 @@ export interface Meter {
   firstByteAt?: number;
   /** What another lane would need to go on. */
   handover?: Handover;
+  /** The upload that is open, when nobody could go on with it: what the host needs to delete it, should this lane die. */
+  opened?: Handover;
   /** The handover that the host knows of: it sees to the end of that session. */
   toldHandover?: Handover;
 }

@@ -26,6 +26,8 @@ export interface OpeningTools {
   shape: UploadShape;
   /** Repositories known to take our uploads; a first transfer into another one asks the target before it reads a byte. */
   pushable: Pushable;
+  /** Told of a session as soon as it is open. */
+  opened: (session: Session) => void;
 }
 
 export class Opening {
@@ -60,7 +62,7 @@ export class Opening {
   async mount(fromRepository: string): Promise<boolean> {
     const upload = await this.#start(fromRepository);
     if (upload !== null) {
-      this.#session = this.#sessionOf(upload);
+      this.#opened(upload);
     }
     return upload === null;
   }
@@ -80,7 +82,7 @@ export class Opening {
       if (upload === null) {
         throw new Error("a mount that nobody asked for");
       }
-      this.#session = this.#sessionOf(upload);
+      return this.#opened(upload);
     }
     return this.#session;
   }
@@ -132,6 +134,13 @@ export class Opening {
     });
     const started = await watchdog.watch("target", idleMs, starting);
     return started.mounted ? null : started.upload;
+  }
+
+  #opened(upload: Upload): Session {
+    const session = this.#sessionOf(upload);
+    this.#session = session;
+    this.#tools.opened(session);
+    return session;
   }
 
   #sessionOf(upload: Upload): Session {

@@ -8,7 +8,7 @@ import type { ErrorCode, ErrorDetail } from "../registry/errors.ts";
 import { initialShape, learnFrom, learnFromOffset, type UploadShape } from "../registry/upload-shape.ts";
 import { askOffset, deliver, type Delivery } from "./delivery.ts";
 import { failure, outlasted, refusesDigest, reportable, stalled, stalledBetween, type Place } from "./failures.ts";
-import { handoverOf } from "./handover.ts";
+import { handoverOf, openedOf } from "./handover.ts";
 import { graver, type HeldGate } from "./held-gate.ts";
 import { LetGo, whyOf } from "./letting-go.ts";
 import type { Meter } from "./meter.ts";
@@ -119,7 +119,7 @@ class Run {
       target: { ...shared, registry: target.registry, place: places.target },
       breakOff: (reason) => this.#breakOff(reason),
     };
-    this.#opening = new Opening({ transfer, ends: this.#ends, shape: this.#shape, pushable });
+    this.#opening = new Opening({ transfer, ends: this.#ends, shape: this.#shape, pushable, opened: this.#opened });
     if (options.signal.aborted) {
       this.#onLetGo();
     } else {
@@ -136,7 +136,7 @@ class Run {
     try {
       const kind = await this.#copy();
       this.#learnFromAnswers();
-      delete this.#options.meter.handover;
+      this.#forgetSession();
       return { kind };
     } catch (thrown) {
       this.#breakOff(thrown);
@@ -235,6 +235,7 @@ class Run {
   #deliveryOf(session: Session, trail: Trail): Delivery {
     const { meter, timeUp } = this.#options;
     const stored = (): void => {
+      this.#opened(session);
       const handover = handoverOf(session, trail, meter.handover);
       if (handover !== undefined) {
         meter.handover = handover;
@@ -277,9 +278,21 @@ class Run {
 
   /** Deletes the upload: nobody is to go on with it. */
   async #drop(): Promise<void> {
-    delete this.#options.meter.handover;
+    this.#forgetSession();
     await this.#opening.cancel();
   }
+
+  #forgetSession(): void {
+    delete this.#options.meter.handover;
+    delete this.#options.meter.opened;
+  }
+
+  readonly #opened = (session: Session): void => {
+    const opened = openedOf(session);
+    if (opened !== undefined) {
+      this.#options.meter.opened = opened;
+    }
+  };
 
   /** A refusal of the form in which the blob was sent is worth another try in the next one. */
   #learnFromRefusal(error: ErrorDetail): ErrorDetail {

@@ -10,6 +10,8 @@ import { CopyError } from "./errors.ts";
 import { answerError, nameOf, wireName, writeScopes, type HostClient } from "./host-client.ts";
 import { UPLOAD_TIME_LIMIT_MS, type Answer, type Call } from "./requester.ts";
 
+/** An upload that one broken connection left open would stay so until the registry purges it. */
+const CANCEL_ATTEMPTS = 2;
 /** Giving up an upload is a courtesy; nobody waits long for it. */
 const CANCEL_TIME_LIMIT_MS = 10_000;
 
@@ -155,7 +157,7 @@ export async function cancelUpload(client: HostClient, upload: Upload): Promise<
         method: "DELETE",
         accept: [200, 202, 204, 400, 401, 403, 404, 405],
         timeLimitMs: CANCEL_TIME_LIMIT_MS,
-        maxAttempts: 1,
+        maxAttempts: CANCEL_ATTEMPTS,
       },
       ({ response }) => discard(response),
     );

@@ -44,6 +44,17 @@ describe("what a lane has told of an upload", () => {
     expect(begin("l2").handover).toEqual(at(100));
   });
 
+  test.each([
+    ["has died", () => die("l1")],
+    ["has let its lease run out", () => host.pass(LEASE_MS)],
+    ["was lost in a restart", () => (host.restart(), host.pass(LEASE_MS))],
+  ])("is deleted when the lane %s with nothing in it that could be gone on with", (_how, end) => {
+    tell("l1", begin("l1"), at(0));
+    end();
+    expect(host.abandoned).toEqual([at(0).location]);
+    expect(begin("l2").handover).toBeUndefined();
+  });
+
   test("is replaced by its report", () => {
     const first = begin("l1");
     tell("l1", first, at(100));

@@ -152,6 +152,18 @@ describe("a lane", () => {
     await ended(lane);
   });
 
+  it("tells the host of an open upload that nobody could go on with, so that it can be deleted", async () => {
+    const host = new ScriptedHost(1);
+    const streams = new Streams();
+    const lane = runLane(ORDER, tools(host, streams.run));
+    await vi.advanceTimersByTimeAsync(0);
+    streams.open("lease-1");
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(host.progress.map(([progress]) => progress?.handover?.offsetBytes)).toEqual([0, undefined]);
+    await streams.finishAll();
+    await ended(lane);
+  });
+
   it("has its transfers leave off when its time is up, and breaks off those that do not", async () => {
     const host = new ScriptedHost(1);
     const streams = new Streams();
@@ -287,6 +299,13 @@ class Streams {
     const stream = this.#open.get(lease);
     if (stream) {
       stream.meter.handover = { v: 1, location: "http://target/", minChunkBytes: 0, maxChunkBytes: 0, offsetBytes };
+    }
+  }
+
+  open(lease: string): void {
+    const stream = this.#open.get(lease);
+    if (stream) {
+      stream.meter.opened = { v: 1, location: "http://target/", minChunkBytes: 0, maxChunkBytes: 0, offsetBytes: 0 };
     }
   }
 

@@ -302,7 +302,7 @@ describe("an upload", () => {
 
     await using broken = await serve((_seen, response) => response.socket?.destroy());
     await target(broken.host).registry.cancelUpload({ ...upload, location: `http://${broken.host}/u` });
-    expect(broken.seen).toHaveLength(1);
+    expect(broken.seen).toHaveLength(2);
   });
 
   it.each<[string | undefined, number | null]>([
