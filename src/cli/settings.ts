@@ -19,6 +19,8 @@ const SETTINGS: readonly string[] = [
   "allowed_registries",
   "oidc",
   "access",
+  "notifications",
+  "record_days",
 ];
 
 /** Where the configuration file is looked for when no option names one. */
@@ -45,6 +47,10 @@ export interface FileSettings {
   oidc?: unknown;
   /** Cloudflare Access before `serve`; undefined: it is not. */
   access?: unknown;
+  /** Who is told of the ends of copies; undefined: nobody. Their keys are in the environment. */
+  notifications?: unknown;
+  /** For how many days the record of a copy is kept; undefined: not said. */
+  recordDays?: unknown;
 }
 
 /**
@@ -71,16 +77,17 @@ export function readSettings(file: string | undefined, env: Environment, home = 
     if (!SETTINGS.includes(key)) {
       throw new UsageError(
         "--config",
-        `${path}: unknown setting "${key}"; there are queue_policy, max_wait_seconds, allowed_registries, oidc, access and, by host, [hosts."HOST"]`,
+        `${path}: unknown setting "${key}"; there are queue_policy, max_wait_seconds, allowed_registries, oidc, access, notifications, record_days and, by host, [hosts."HOST"]`,
       );
     }
   }
   const { hosts = {}, queue_policy: queuePolicy, max_wait_seconds: maxWaitSeconds, oidc, access } = settings;
+  const { notifications, record_days: recordDays } = settings;
   const { allowed_registries: allowedRegistries } = settings;
   if (!isTable(hosts)) {
     throw new UsageError("--config", `${path}: "hosts" must be a table: [hosts."registry.example.com"]`);
   }
-  return { hosts, queuePolicy, maxWaitSeconds, allowedRegistries, oidc, access };
+  return { hosts, queuePolicy, maxWaitSeconds, allowedRegistries, oidc, access, notifications, recordDays };
 }
 
 /** Adds the hosts of `--plain-http` to the settings; it wins over the file. */

@@ -72,7 +72,11 @@ async function openEmbedded(options: ServiceOptions, io: CommandIo, local: Local
   const starting = startEmbedded({
     stateFolder: null,
     listen: "127.0.0.1:0",
-    settings: withLocalHosts(withPlainHttp(readSettings(options.config, io.env), options.plainHttp), local),
+    // A service that ends with its copy could not tell anybody of the end.
+    settings: {
+      ...withLocalHosts(withPlainHttp(readSettings(options.config, io.env), options.plainHttp), local),
+      notifications: undefined,
+    },
     tokenHashes: [tokenHash(token)],
     trustedCertificates: readCertificates(options.ca),
     credentials: withLocalCredentials(userCredentials(io.env), local),

@@ -20,8 +20,14 @@ export interface ConfigOptions {
   trustedCertificates: string[];
 }
 
-/** Of the command's environment: the secrets of webhooks as JSON. They go from there into the Worker, and into no file. */
-export const HOOK_SECRETS_VARIABLE = "DRAYAGE_HOOK_SECRETS";
+/**
+ * The Worker's secrets that come from the command's environment, by the names they have there: those of webhooks, and the
+ * keys of notifications, as JSON. They go from there into the Worker, and into no file.
+ */
+export const SECRET_VARIABLES = {
+  HOOK_SECRETS: "DRAYAGE_HOOK_SECRETS",
+  NOTIFICATION_SECRETS: "DRAYAGE_NOTIFICATION_SECRETS",
+} as const;
 
 /** The Durable Object classes by binding; wrangler.toml has the same list. */
 const NAMESPACES = { JOBS: "CopyJob", REGISTRIES: "RegistryHost", INDEX: "CopyIndex", NOTIFIER: "Notifier" } as const;
@@ -71,10 +77,11 @@ ${Object.entries(NAMESPACES)
   .map(([binding, name]) => `    (name = ${text(binding)}, durableObjectNamespace = ${text(name)}),\n`)
   .join("")}    (name = "LANES", queue = "broker"),
     (name = "CREDENTIALS", service = "credentials"),
-    (name = "HOOK_SECRETS", fromEnvironment = ${text(HOOK_SECRETS_VARIABLE)}),
-${Object.entries(options.vars)
-  .map(([name, value]) => `    (name = ${text(name)}, text = ${text(value)}),\n`)
-  .join("")}  ],
+${Object.entries(SECRET_VARIABLES)
+  .map(([secret, variable]) => `    (name = ${text(secret)}, fromEnvironment = ${text(variable)}),\n`)
+  .join("")}${Object.entries(options.vars)
+    .map(([name, value]) => `    (name = ${text(name)}, text = ${text(value)}),\n`)
+    .join("")}  ],
 );
 
 const broker :Workerd.Worker = (

@@ -111,7 +111,7 @@ export function workerVars({
   settings,
   tokenHashes,
 }: Pick<EmbedOptions, "settings" | "tokenHashes">): Record<string, string> {
-  const { hosts, queuePolicy, maxWaitSeconds, allowedRegistries, oidc, access } = settings;
+  const { hosts, queuePolicy, maxWaitSeconds, allowedRegistries, oidc, access, notifications, recordDays } = settings;
   const vars = {
     HOSTS: hosts,
     TOKENS: tokenHashes,
@@ -120,6 +120,8 @@ export function workerVars({
     ALLOWED_REGISTRIES: allowedRegistries,
     OIDC: oidc,
     ACCESS: access,
+    NOTIFICATIONS: notifications,
+    RECORD_DAYS: recordDays,
   };
   const given = Object.entries(vars).filter(([, value]) => value !== undefined);
   const texts = given.map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]);

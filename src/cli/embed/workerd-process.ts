@@ -10,7 +10,7 @@ import { rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
-import { HOOK_SECRETS_VARIABLE } from "./config-text.ts";
+import { SECRET_VARIABLES } from "./config-text.ts";
 
 export interface WorkerdOptions {
   configFile: string;
@@ -148,10 +148,10 @@ function startGuard(child: ChildProcess, scratchFolder: string): () => void {
   return () => void guard.kill("SIGKILL");
 }
 
-/** Where the system keeps its certificates, and the secrets of webhooks, which a configuration file must not hold. The rest of the user's environment may hold secrets and stays here. */
+/** Where the system keeps its certificates, and the secrets that it has for the Worker, which a configuration file must not hold. The rest of the user's environment may hold secrets and stays here. */
 function passedEnvironment(): Record<string, string> {
   const passed: Record<string, string> = {};
-  for (const name of ["SSL_CERT_FILE", "SSL_CERT_DIR", HOOK_SECRETS_VARIABLE]) {
+  for (const name of ["SSL_CERT_FILE", "SSL_CERT_DIR", ...Object.values(SECRET_VARIABLES)]) {
     const value = process.env[name];
     if (value !== undefined) {
       passed[name] = value;
