@@ -1,6 +1,6 @@
 /** The rows of a RegistryHost. docs/storage.md lists every table. */
 import type { BlobOffer } from "./contract.ts";
-import type { KeptHandover } from "./handovers.ts";
+import { HANDOVER_LIFE_MS, type KeptHandover } from "./handovers.ts";
 import type { Lease } from "./leases.ts";
 import { LEASE_MS, REJOIN_MS } from "./leases.ts";
 import type { LimitsState } from "./limits.ts";
@@ -116,6 +116,14 @@ export class HostStore {
     } else {
       this.#sql.exec("INSERT OR REPLACE INTO handovers (offer, kept) VALUES (?, ?)", offerId, JSON.stringify(kept));
     }
+  }
+
+  /** Deletes what no lane will be given any more: locations of uploads are not kept for longer than they are of use. */
+  trimHandovers(now: number): void {
+    this.#sql.exec(
+      "DELETE FROM handovers WHERE kept ->> '$.atMs' < ? OR offer NOT IN (SELECT id FROM offers)",
+      now - HANDOVER_LIFE_MS,
+    );
   }
 
   putLease(lease: Lease): void {

@@ -9,11 +9,15 @@ import { describe, expect, inject, it } from "vitest";
 import type { CopyView } from "../../src/job/contract.ts";
 import { Home, copyOf } from "../e2e/command.ts";
 import { seed } from "../faults/seed.ts";
-import { startRegistry } from "../registry-server/server.ts";
+import { startRegistry, type TestRegistry } from "../registry-server/server.ts";
 import { multiPlatformImage } from "../support/sample-image.ts";
 import { startMarkingRegistry, type MarkingRegistry, type Refusal } from "./marking-registry.ts";
 
-const SAMPLE = multiPlatformImage({ seed: "secrets", platforms: ["linux/amd64", "linux/arm64/v8"] });
+const SAMPLE = multiPlatformImage({
+  seed: "secrets",
+  platforms: ["linux/amd64", "linux/arm64/v8"],
+  layerBytes: [300_000, 10_000],
+});
 
 /** Names that are no secret: where not even they are found, the search itself is at fault. */
 const REPOSITORY = "plain/openname";
@@ -25,10 +29,22 @@ async function filesIn(folder: string): Promise<[string, Buffer][]> {
   return Promise.all(files.map(async (path): Promise<[string, Buffer]> => [path, await readFile(path)]));
 }
 
+/**
+ * The state of an upload is written down for the lane that may have to go on with it, and nowhere but in that row
+ * (docs/storage.md). SQLite leaves the bytes of a deleted row in its file until it needs the room.
+ */
+function mayLieIn(where: string, marker: string): boolean {
+  return (
+    marker.startsWith("mark-state-") && /\/RegistryHost\/[0-9a-f]+\.sqlite(?:-wal)?(?: while it runs)?$/.test(where)
+  );
+}
+
 interface Scenario {
   side: "source" | "target";
   refusal: Refusal | null;
   state: CopyView["state"];
+  /** Uploads go in chunks, and one of them breaks off: another lane goes on with it, where the first has left it. */
+  breaks?: true;
 }
 
 const SCENARIOS: readonly Scenario[] = [
@@ -38,7 +54,11 @@ const SCENARIOS: readonly Scenario[] = [
   { side: "target", refusal: "token", state: "failed" },
   { side: "target", refusal: "upload", state: "failed" },
   { side: "target", refusal: "manifest", state: "failed" },
+  { side: "target", refusal: null, state: "succeeded", breaks: true },
 ];
+
+/** Small enough for a layer to take several. */
+const CHUNK_BYTES = 64 * 1024;
 
 describe.skipIf(inject("withoutRegistry"))("nothing secret leaves the service", () => {
   it("whether copies succeed or are refused anywhere", async () => {
@@ -66,6 +86,7 @@ describe.skipIf(inject("withoutRegistry"))("nothing secret leaves the service", 
         await show(`registries/${pair.source.host}`);
         await show(`registries/${pair.target.host}`);
         markers.push(...pair.source.markers, ...pair.target.markers);
+        expect(pair.goneOn()).toBe(scenario.breaks === true);
       }
       await show("copies");
       await show("registries");
@@ -85,7 +106,9 @@ describe.skipIf(inject("withoutRegistry"))("nothing secret leaves the service", 
       expect(markers.some((marker) => marker.startsWith(`mark-${kind}-`))).toBe(true);
     }
     const found = [...shown].flatMap(([where, text]) =>
-      markers.filter((marker) => text.includes(marker)).map((marker) => `${marker} in ${where}`),
+      markers
+        .filter((marker) => text.includes(marker) && !mayLieIn(where, marker))
+        .map((marker) => `${marker} in ${where}`),
     );
     expect(found).toEqual([]);
     // What is no secret is found, so that the search is known to work.
@@ -102,24 +125,56 @@ describe.skipIf(inject("withoutRegistry"))("nothing secret leaves the service", 
 class MarkingPair implements AsyncDisposable {
   readonly source: MarkingRegistry;
   readonly target: MarkingRegistry;
+  readonly #innerTarget: TestRegistry;
   readonly #stack: AsyncDisposableStack;
 
-  private constructor(source: MarkingRegistry, target: MarkingRegistry, stack: AsyncDisposableStack) {
+  private constructor(
+    source: MarkingRegistry,
+    target: MarkingRegistry,
+    innerTarget: TestRegistry,
+    stack: AsyncDisposableStack,
+  ) {
     this.source = source;
     this.target = target;
+    this.#innerTarget = innerTarget;
     this.#stack = stack;
   }
 
-  static async start(home: Home, { side, refusal }: Scenario): Promise<MarkingPair> {
+  static async start(home: Home, { side, refusal, breaks }: Scenario): Promise<MarkingPair> {
     const stack = new AsyncDisposableStack();
     const login = { user: "mover", password: `mark-password-${randomUUID()}` };
-    const [innerSource, innerTarget] = [stack.use(await startRegistry()), stack.use(await startRegistry())];
+    const chunks = breaks ? { maxChunkBytes: CHUNK_BYTES, tellsMaxChunk: true } : {};
+    const [innerSource, innerTarget] = [stack.use(await startRegistry()), stack.use(await startRegistry(chunks))];
+    if (breaks) {
+      // The answers to a chunk and to every question for what has become of it: what is left can only be left to another.
+      innerTarget.faults.add({
+        match: { method: "PATCH" },
+        skip: 2,
+        times: 1,
+        action: { type: "status", status: 503 },
+      });
+      innerTarget.faults.add({
+        match: { method: "GET", path: /uploads/ },
+        times: 1,
+        action: { type: "status", status: 503 },
+      });
+    }
     const source = stack.use(await startMarkingRegistry(innerSource, login));
     const target = stack.use(await startMarkingRegistry(innerTarget, login));
     await home.login({ [source.host]: login, [target.host]: login });
     seed(innerSource, REPOSITORY, SAMPLE);
     (side === "source" ? source : target).refusal = refusal;
-    return new MarkingPair(source, target, stack);
+    return new MarkingPair(source, target, innerTarget, stack);
+  }
+
+  /** Whether an upload was asked for its offset, and no blob was sent from its beginning a second time. */
+  goneOn(): boolean {
+    const { requests } = this.#innerTarget;
+    const asked = requests.filter(
+      ({ method, path, status }) => method === "GET" && /uploads/.test(path) && status === 204,
+    );
+    const begun = requests.filter(({ method, path }) => method === "POST" && /uploads/.test(path));
+    return asked.length > 0 && begun.length === SAMPLE.blobs.size;
   }
 
   get ends(): [string, string] {
