@@ -42,6 +42,8 @@ export default defineConfig({
               bindings: {
                 LOCAL: "true",
                 TOKENS: [API_TOKEN_HASH],
+                // A host that keeps a part of its quota from background copies.
+                HOSTS: { "reserve.test": { quota_reserve: 10 } },
                 REGISTRY_CREDENTIALS: JSON.stringify(CLOUD_CREDENTIALS),
               },
             },
