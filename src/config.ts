@@ -4,7 +4,7 @@
  * NOTIFICATION_SECRETS, RECORD_DAYS and LOCAL of the environment and checks them once per isolate.
  */
 import type { IssuerSettings } from "./access/contract.ts";
-import { readAllowed } from "./config/allowed.ts";
+import { readAllowed, type AllowedRegistries } from "./config/allowed.ts";
 import type { Reading } from "./config/checking.ts";
 import { readHookSecrets } from "./config/hook-secrets.ts";
 import { parseHostName } from "./config/host-name.ts";
@@ -65,7 +65,9 @@ export function settingsOf(env: SettingsEnv): Settings {
   const tokens = tokensOf(env.TOKENS);
   const queue = readQueue(env.QUEUE_POLICY, env.MAX_WAIT_SECONDS);
   const identity = identityOf(env);
-  const registries = [allowedOf(env.ALLOWED_REGISTRIES), credentialsOf(env), hookSecretsOf(env.HOOK_SECRETS)];
+  const allowed = allowedOf(env.ALLOWED_REGISTRIES);
+  const mirrors = { complaints: mirrorComplaints(hosts.value, allowed.value) };
+  const registries = [allowed, mirrors, credentialsOf(env), hookSecretsOf(env.HOOK_SECRETS)];
   const afterwards = [notificationsOf(env), readRecordDays(env.RECORD_DAYS)];
   const others = [tokens, identity, queue, ...registries, ...afterwards];
   return {
@@ -190,6 +192,18 @@ export function clientReach(env: SettingsEnv, host: string): Refusal {
 
 function registryRefusal(env: SettingsEnv, host: string): string | null {
   return right(allowedOf(env.ALLOWED_REGISTRIES))(host) ? null : "is not among the registries of ALLOWED_REGISTRIES";
+}
+
+/** A mirror that may not be used would be passed over by every copy. */
+function mirrorComplaints(hosts: ReadonlyMap<string, HostSettings>, isAllowed: AllowedRegistries): string[] {
+  return [...hosts.values()].flatMap(({ host, mirrors }) =>
+    mirrors
+      .filter((mirror) => !isAllowed(mirror.split("/", 1)[0] ?? ""))
+      .map(
+        (mirror) =>
+          `HOSTS.${JSON.stringify(host)}.mirrors: ${mirror} is not among ALLOWED_REGISTRIES; add its host there`,
+      ),
+  );
 }
 
 function reachRule(env: SettingsEnv): ReachRule {

@@ -90,6 +90,14 @@ describe("settings of a host", () => {
 });
 
 describe("wrong settings are refused with field and fix", () => {
+  test("a mirror that may not be used", () => {
+    const HOSTS = { "ghcr.io": { mirrors: ["m.example.com/hub", "n.example.com"] } };
+    const ALLOWED_REGISTRIES = "ghcr.io,n.example.com";
+    expect(complaint({ HOSTS, ALLOWED_REGISTRIES })).toBe(
+      'HOSTS."ghcr.io".mirrors: m.example.com/hub is not among ALLOWED_REGISTRIES; add its host there',
+    );
+  });
+
   test.each<[unknown, string]>([
     [{ "ghcr.io": { req_concurent: 3 } }, 'HOSTS."ghcr.io".req_concurent: unknown field; did you mean req_concurrent?'],
     [{ "ghcr.io": { reqPerSec: 3 } }, 'HOSTS."ghcr.io".reqPerSec: unknown field; did you mean req_per_sec?'],
@@ -110,7 +118,7 @@ describe("wrong settings are refused with field and fix", () => {
     [{ "ghcr.io": { chunk_bytes: "16MB" } }, 'HOSTS."ghcr.io".chunk_bytes: use 0 (one piece), or a size from 64KiB'],
     [{ "ghcr.io": { verify: "never" } }, 'HOSTS."ghcr.io".verify: use "stream"'],
     [{ "ghcr.io": { mirrors: "m.example.com" } }, 'HOSTS."ghcr.io".mirrors: a list of hosts is needed'],
-    [{ "ghcr.io": { mirrors: ["https://m.example.com"] } }, 'is no mirror; write its host, or host/prefix'],
+    [{ "ghcr.io": { mirrors: ["https://m.example.com"] } }, "is no mirror; write its host, or host/prefix"],
     [{ "ghcr.io": { mirrors: ["m.example.com/Hub"] } }, '"m.example.com/Hub" is no mirror'],
     [{ "ghcr.io": { mirrors: ["m.example.com", "m.example.com/"] } }, "mirrors: names one of them twice"],
     [{ "docker.io": { mirrors: ["index.docker.io"] } }, 'HOSTS."docker.io".mirrors: names docker.io itself'],
