@@ -1,18 +1,24 @@
 /** One message over real HTTP, to a receiver that checks it as the specification tells receivers to. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { urlRefusal } from "../../src/registry/reach.ts";
 import { concerns, eventOf, hasEnded } from "../../src/notify/event.ts";
 import { send, type SendPorts } from "../../src/notify/send.ts";
-import { copy, KEY, receiverAt, startReceiver } from "./support.ts";
+import { copy, KEY, type Receiver, receiverAt, startReceiver } from "./support.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 24, 8);
+/** A receiver for one test. */
+async function opened(...how: Parameters<typeof startReceiver>): Promise<Receiver> {
+  const receiver = await startReceiver(...how);
+  onTestFinished(() => receiver.close());
+  return receiver;
+}
+
 const message = { event: "evt_1", body: '{"é":1}', attempts: 2 };
 
 function ports(changes: Partial<SendPorts> = {}): SendPorts & { lines: object[] } {
   const lines: object[] = [];
-  const { encodeResponseBody: _unknownToNode, ...none } = { encodeResponseBody: "" };
   return {
-    fetch: (url, init) => fetch(url, { ...init, ...none }),
+    fetch: (url, init) => fetch(url, init),
     now: () => NOW_MS,
     refusalOf: () => null,
     log: (line) => lines.push(line),
@@ -23,7 +29,7 @@ function ports(changes: Partial<SendPorts> = {}): SendPorts & { lines: object[] 
 
 describe("a message", () => {
   test("arrives signed, whole, as a CloudEvent in its structured form", async () => {
-    await using receiver = await startReceiver(() => NOW_MS);
+    const receiver = await opened(() => NOW_MS);
     const attempt = await send(message, receiverAt(receiver.url), ports());
     expect(attempt).toMatchObject({ kind: "answered", status: 204 });
     expect(receiver.received).toEqual([
@@ -39,8 +45,8 @@ describe("a message", () => {
 
   test("is signed with each key, so that the old and the new one are good", async () => {
     const other = Buffer.alloc(24, 9).toString("base64");
-    await using old = await startReceiver(() => NOW_MS, KEY);
-    await using fresh = await startReceiver(() => NOW_MS, other);
+    const old = await opened(() => NOW_MS, KEY);
+    const fresh = await opened(() => NOW_MS, other);
     for (const receiver of [old, fresh]) {
       await send(message, receiverAt(receiver.url, { keys: [other, KEY] }), ports());
       expect(receiver.received[0]?.genuine).toBe(true);
@@ -48,13 +54,13 @@ describe("a message", () => {
   });
 
   test("under another key is not genuine to its receiver", async () => {
-    await using receiver = await startReceiver(() => NOW_MS);
+    const receiver = await opened(() => NOW_MS);
     await send(message, receiverAt(receiver.url, { keys: [Buffer.alloc(32, 8).toString("base64")] }), ports());
     expect(receiver.received[0]?.genuine).toBe(false);
   });
 
   test("has the same id and another time when it is sent again", async () => {
-    await using receiver = await startReceiver(() => NOW_MS + 60_000);
+    const receiver = await opened(() => NOW_MS + 60_000);
     await send(message, receiverAt(receiver.url), ports());
     await send(message, receiverAt(receiver.url), ports({ now: () => NOW_MS + 60_000 }));
     expect(receiver.received.map(({ id, genuine }) => [id, genuine])).toEqual([
@@ -65,7 +71,7 @@ describe("a message", () => {
   });
 
   test("brings back what the receiver answered, its wish for a pause included, and follows no redirect", async () => {
-    await using receiver = await startReceiver(() => NOW_MS);
+    const receiver = await opened(() => NOW_MS);
     receiver.replies.splice(0, 1, { status: 307, headers: { location: receiver.url, "retry-after": "7" } });
     expect(await send(message, receiverAt(receiver.url), ports())).toEqual({
       kind: "answered",
@@ -77,7 +83,7 @@ describe("a message", () => {
 
   test("to a receiver that is not there is unanswered, in words", async () => {
     const receiver = await startReceiver();
-    await receiver[Symbol.asyncDispose]();
+    await receiver.close();
     expect(await send(message, receiverAt(receiver.url), ports())).toMatchObject({ kind: "unanswered" });
   });
 
@@ -106,7 +112,7 @@ describe("a message", () => {
   });
 
   test("leaves a line in the log that has neither the path, which may be a secret, nor a key", async () => {
-    await using receiver = await startReceiver(() => NOW_MS);
+    const receiver = await opened(() => NOW_MS);
     const watched = ports();
     await send(message, receiverAt(`${receiver.url}/secret-path?token=secret`), watched);
     const text = JSON.stringify(watched.lines);

@@ -21,10 +21,11 @@ export interface Received {
   genuine: boolean;
 }
 
-export interface Receiver extends AsyncDisposable {
+export interface Receiver {
   url: string;
   received: Received[];
   replies: Reply[];
+  close(): Promise<void>;
 }
 
 /** @param now The receiver's clock, in milliseconds since the epoch. */
@@ -44,7 +45,7 @@ export async function startReceiver(now: () => number = Date.now, key = KEY): Pr
     url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}/hook`,
     received,
     replies,
-    [Symbol.asyncDispose]: () => {
+    close: () => {
       server.closeAllConnections();
       return new Promise((resolve) => server.close(() => resolve()));
     },
