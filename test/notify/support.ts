@@ -1,6 +1,6 @@
 /** A receiver that takes messages as Standard Webhooks tells receivers to: it checks the signature before anything else. */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { CopyView } from "../../src/job/contract.ts";
 import type { NotificationTarget } from "../../src/notify/contract.ts";
 
@@ -32,13 +32,12 @@ export interface Receiver {
 export async function startReceiver(now: () => number = Date.now, key = KEY): Promise<Receiver> {
   const received: Received[] = [];
   const replies: Reply[] = [{ status: 204 }];
-  const server = createServer((request, response) => {
-    void bodyOf(request).then((body) => {
-      received.push({ ...readMessage(request, body, now(), key) });
-      const { status, headers } = (replies.length > 1 ? replies.shift() : replies[0]) ?? { status: 204 };
-      response.writeHead(status, headers).end();
-    });
-  });
+  const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    received.push(readMessage(request, await bodyOf(request), now(), key));
+    const { status, headers } = (replies.length > 1 ? replies.shift() : replies[0]) ?? { status: 204 };
+    response.writeHead(status, headers).end();
+  };
+  const server = createServer((request, response) => void take(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   return {
