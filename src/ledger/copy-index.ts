@@ -4,7 +4,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Principal } from "../access/contract.ts";
-import { recordDays } from "../config.ts";
+import { isLocal, recordDays } from "../config.ts";
 import type { Env } from "../env.ts";
 import type { CopyState, CopyView } from "../job/contract.ts";
 import { migrate } from "../storage/migrations.ts";
@@ -26,6 +26,7 @@ import { Records } from "./records.ts";
 import type { HookEntry, RuleEntry, RulePutAnswer, RulePut, RulesRpc, Wish, WishAnswer } from "./rule-contract.ts";
 import { RuleDesk } from "./rule-desk.ts";
 import { entryOf as ruleEntryOf, type RuleRow, Rules } from "./rules.ts";
+import { LOCAL_PLACES, PLACES } from "./runs.ts";
 import { STEPS } from "./schema.ts";
 import type { Viewer } from "./visible.ts";
 
@@ -56,6 +57,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     this.#desk = new RuleDesk({
       storage: ctx.storage,
       rules: this.#rules,
+      places: isLocal(env) ? LOCAL_PLACES : PLACES,
       register: (entry, now) => this.#register(entry, now),
       start: async (copy, request) => void (await this.env.JOBS.getByName(copy).start(copy, request)),
       meanwhile: (work) => ctx.waitUntil(work.then(() => this.#setAlarm())),

@@ -13,7 +13,7 @@ import type { RegisterAnswer, Registration } from "./contract.ts";
 import { Deliveries } from "./deliveries.ts";
 import type { Wish, WishAnswer } from "./rule-contract.ts";
 import { planOf, type RuleRow, type Rules } from "./rules.ts";
-import { type RunRow, Runs } from "./runs.ts";
+import { type Places, type RunRow, Runs } from "./runs.ts";
 
 /** Schedules that one look takes; the rest is due at the next, at once. */
 const DUE_AT_ONCE = 100;
@@ -25,6 +25,7 @@ const WATCH_MS = 10 * 60 * 1000;
 export interface DeskPorts {
   storage: Pick<DurableObjectStorage, "sql" | "transactionSync">;
   rules: Rules;
+  places: Places;
   /** Puts a copy on the list, within the transaction that lets it start. */
   register(entry: Registration, now: number): RegisterAnswer;
   start(copy: string, request: CopyRequest): Promise<void>;
@@ -39,7 +40,7 @@ export class RuleDesk {
 
   constructor(ports: DeskPorts) {
     this.#ports = ports;
-    this.runs = new Runs(ports.storage.sql);
+    this.runs = new Runs(ports.storage.sql, ports.places);
     this.#deliveries = new Deliveries(ports.storage.sql);
   }
 

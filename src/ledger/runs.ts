@@ -13,8 +13,12 @@ import type { RunEntry, RunResult, RunState } from "./rule-contract.ts";
 export const COALESCE_MS = 1_000;
 /** So long a finished copy of the same digest stands for another push of it; after that the target is asked again. */
 const JOIN_ENDED_MS = 10 * 60 * 1000;
-/** Copies of rules under way at once, by the lowest priority that may still start: nobody's background fills the house. */
-const PLACES: Readonly<Record<Priority, number>> = { interactive: 250, normal: 200, background: 100 };
+/** Copies of rules under way at once, for each priority that may still start: nobody's background fills the house. */
+export type Places = Readonly<Record<Priority, number>>;
+
+export const PLACES: Places = { interactive: 250, normal: 200, background: 100 };
+/** One machine runs everything in one thread: with more copies at once than this none ends sooner, and deliveries wait longer. */
+export const LOCAL_PLACES: Places = { interactive: 24, normal: 16, background: 8 };
 /** How long the start of a copy may be unconfirmed before it is asked for again. */
 const CONFIRM_MS = 10_000;
 /** Kept for each rule, to look back at. */
@@ -59,9 +63,11 @@ export interface NewRun {
 
 export class Runs {
   readonly #sql: SqlStorage;
+  readonly #places: Places;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: SqlStorage, places: Places) {
     this.#sql = sql;
+    this.#places = places;
   }
 
   /** The copy that does what a new one would, waiting, under way or just done; null: there is none. */
@@ -156,7 +162,7 @@ export class Runs {
       // The plus keeps SQLite from the index over all runs by rule.
       .exec<{ running: number }>("SELECT count(*) AS running FROM runs WHERE state = 'running' AND +rule IS NOT NULL")
       .one();
-    const free = Math.max(...Object.values(PLACES)) - running;
+    const free = Math.max(...Object.values(this.#places)) - running;
     if (free <= 0) {
       return [];
     }
@@ -173,7 +179,7 @@ export class Runs {
         free,
       )
       .toArray();
-    return rows.filter((row, index) => running + index < PLACES[PRIORITIES[row.priority] ?? "background"]);
+    return rows.filter((row, index) => running + index < this.#places[PRIORITIES[row.priority] ?? "background"]);
   }
 
   /** Whether a rule has a run over a whole repository that has not ended. */

@@ -1,6 +1,7 @@
 /** A push to Debian's registry, which tells the service, and the image is at another one: with nothing running in between. */
 import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
+import * as z from "zod";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { compareStores, diskStore } from "../support/compare.ts";
 import { startDockerRegistry, type DockerRegistry } from "../support/docker-registry.ts";
@@ -9,6 +10,13 @@ import { Home, until, type Running } from "./command.ts";
 import { describeWithRegistry } from "./pair.ts";
 
 const SECRET = "a secret of these tests";
+
+const RULES = 100;
+const EVENTS = 1000;
+
+function rounded(value: unknown): unknown {
+  return typeof value === "number" ? Math.round(value) : value;
+}
 
 interface RunView {
   copy: string | null;
@@ -128,6 +136,57 @@ describeWithRegistry("a rule with pushes, under `drayage serve`", () => {
     );
     expect(await atTarget("mirror/team/quick", "latest")).toBe(digest);
     expect((await runsOf("mirror")).length).toBeLessThan(20);
+  });
+
+  it("takes a thousand events for a hundred rules within a minute, and answers at once", async () => {
+    await using source = await startDockerRegistry();
+    const sample = singleImage({ seed: "many", tag: "v1", layerBytes: [1_000] });
+    const digest = sample.manifests.at(-1)?.digest ?? "";
+    const addresses: string[] = [];
+    for (let n = 0; n < RULES; n += 1) {
+      await pushSample(source.host, `team/app-${n}`, sample);
+      const { address } = await ask<{ address: string }>("PUT", `/v1/rules/rule-${n}`, {
+        source: `${source.host}/team/app-${n}`,
+        target: `${target.host}/mirror/{name}`,
+        push: { sender: "generic" },
+      });
+      addresses.push(address);
+    }
+    const began = performance.now();
+    const answeredMs: number[] = [];
+    const counts = { started: 0, joined: 0 };
+    const events = Array.from({ length: EVENTS }, (_, at) => at);
+    const deliverAll = async (): Promise<void> => {
+      for (let event = events.shift(); event !== undefined; event = events.shift()) {
+        const sent = performance.now();
+        const body = { id: `${event}`, image: `${source.host}/team/app-${event % RULES}:v1`, digest };
+        const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+        const answer = await fetch(addresses[event % RULES] ?? "", init);
+        const said: unknown = await answer.json();
+        const { outcome } = z.object({ outcome: z.enum(["started", "joined"]) }).parse(said);
+        counts[outcome] += 1;
+        answeredMs.push(performance.now() - sent);
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, deliverAll));
+    const takenMs = performance.now() - began;
+    let runs = 0;
+    for (let n = 0; n < RULES; n += 1) {
+      const ended = await until(`the runs of rule-${n}`, async () => {
+        const all = await runsOf(`rule-${n}`);
+        return all.every(({ state }) => state === "succeeded") ? all : undefined;
+      });
+      runs += ended.length;
+      expect(await atTarget(`mirror/app-${n}`, "v1")).toBe(digest);
+    }
+    answeredMs.sort((a, b) => a - b);
+    const [middle = 0, late = 0] = [answeredMs[EVENTS / 2], answeredMs[EVENTS * 0.99]];
+    const figures = { takenMs, endedMs: performance.now() - began, middle, late, runs, ...counts };
+    console.log(`a thousand events for a hundred rules: ${JSON.stringify(figures, (_, value) => rounded(value))}`);
+    expect([counts.started + counts.joined, counts.started]).toEqual([EVENTS, runs]);
+    expect(runs).toBeLessThan(2 * RULES);
+    expect(performance.now() - began).toBeLessThan(60_000);
+    expect(middle).toBeLessThan(1000);
   });
 
   it("lets nobody in who does not know the secret, and starts nothing for them", async () => {

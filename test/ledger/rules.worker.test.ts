@@ -6,6 +6,7 @@ import { ROOT } from "../../src/access/contract.ts";
 import type { CopyRequest } from "../../src/copy/request.ts";
 import type { CopyView } from "../../src/job/contract.ts";
 import type { RulePut, RunEntry, Wish } from "../../src/ledger/rule-contract.ts";
+import { LOCAL_PLACES } from "../../src/ledger/runs.ts";
 import { formatReference, parseName } from "../../src/registry/reference.ts";
 import type { RulePlan } from "../../src/sync/contract.ts";
 
@@ -271,7 +272,7 @@ describe("pushes", () => {
     expect([...harbour.running.values()].map(({ target }) => target)).toEqual([`${TO}2`]);
   });
 
-  test("start two hundred at once, the rest as those end, interactive ones first", async () => {
+  test("start as many as there are places for their priority, the rest as those end, interactive ones first", async () => {
     const { index, harbour } = await open("places");
     await rule(index, "one");
     await rule(index, "urgent", { priority: "interactive" });
@@ -280,14 +281,23 @@ describe("pushes", () => {
       Array.from({ length: count }, (_, at) =>
         wish(name, `source.example/${name}:${at}`, `target.example/${name}:${at}`),
       );
-    await index.wish([...many("idle", 120), ...many("one", 250), ...many("urgent", 10)]);
+    const running = () => {
+      const targets = [...harbour.running.values()].map(({ target }) => target);
+      return ["idle", "one", "urgent"].map((name) => targets.filter((each) => each.includes(`/${name}:`)).length);
+    };
+    await index.wish(many("idle", 12));
     await settled(index);
-    const running = [...harbour.running.values()].map(({ target }) => target);
-    expect(running.filter((target) => target.includes("/urgent"))).toHaveLength(10);
-    expect(running.filter((target) => target.includes("/one"))).toHaveLength(190);
-    expect(running).toHaveLength(200);
+    expect(running()).toEqual([LOCAL_PLACES.background, 0, 0]);
+    await index.wish([...many("one", 25), ...many("urgent", 10)]);
+    await settled(index);
+    expect(running()).toEqual([LOCAL_PLACES.background, 0, 10]);
+    for (const id of harbour.started.slice(0, LOCAL_PLACES.background)) {
+      await harbour.land(index, id);
+    }
+    await settled(index);
+    expect(running()).toEqual([0, LOCAL_PLACES.normal - 10, 10]);
     await harbour.landAll(index);
-    expect(harbour.started).toHaveLength(380);
+    expect(harbour.started).toHaveLength(47);
     expect(harbour.faults).toEqual([]);
   });
 
