@@ -74,6 +74,13 @@ test("every reference leads somewhere", () => {
 const { source, target } = inject("registries");
 const body = { source: `${source}/nothing/there:1`, target: `${target}/nothing/there:1` };
 const keyed = { "idempotency-key": "documented" };
+const rule = {
+  source: `${source}/nothing/there`,
+  target: `${target}/nothing/there`,
+  push: {},
+  schedule: { cron: "@daily" },
+};
+const ifNew = { "if-none-match": "*" };
 const unknown = `/v1/copies/cp_${"0".repeat(26)}`;
 
 const newKey = {
@@ -130,10 +137,21 @@ test.each<[string, string, number, (id: string) => [string, Ask] | Promise<[stri
   ["get", "/v1/keys", 200, () => ["/v1/keys", {}]],
   ["delete", "/v1/keys/{id}", 200, async () => [`/v1/keys/${(await made(newKey)).id}`, { method: "DELETE" }]],
   ["delete", "/v1/keys/{id}", 404, () => ["/v1/keys/key_0000000000000000", { method: "DELETE" }]],
+  ["put", "/v1/rules/{name}", 200, () => ["/v1/rules/documented", { method: "PUT", body: rule }]],
+  ["put", "/v1/rules/{name}", 412, () => ["/v1/rules/documented", { method: "PUT", body: rule, headers: ifNew }]],
+  ["put", "/v1/rules/{name}", 422, () => ["/v1/rules/documented", { method: "PUT", body: {} }]],
+  ["get", "/v1/rules/{name}", 200, () => ["/v1/rules/documented", {}]],
+  ["get", "/v1/rules/{name}", 404, () => ["/v1/rules/nothing", {}]],
+  ["get", "/v1/rules", 200, () => ["/v1/rules", {}]],
+  ["post", "/v1/rules/{name}/run", 202, () => ["/v1/rules/documented/run", { body: {} }]],
+  ["get", "/v1/rules/{name}/runs", 200, () => ["/v1/rules/documented/runs", {}]],
+  ["post", "/v1/rules/{name}/rotate", 200, () => ["/v1/rules/documented/rotate", { method: "POST" }]],
+  ["post", "/v1/hooks/{name}/{part}", 404, () => ["/v1/hooks/documented/part", { body: {} }]],
   ["get", "/healthz", 200, () => ["/healthz", {}]],
 ])("%s %s answers %i as it is described", async (method, path, status, ask) => {
   const { id } = await (await api("/v1/copies", { body, headers: keyed })).json<CopyView>();
   await api(`/v1/copies/${id}?wait=20`);
+  await api("/v1/rules/documented", { method: "PUT", body: rule });
   const answer = await api(...(await ask(id)));
   expect(answer.status).toBe(status);
   const content = document.paths[path]?.[method]?.responses[status]?.content ?? {};

@@ -1,11 +1,18 @@
 /** Rules in the real index, with a stand-in for what starts copies: a harbour where one sees who writes where, and when. */
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import {
+  createScheduledController,
+  evictDurableObject,
+  runDurableObjectAlarm,
+  runInDurableObject,
+} from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { ROOT } from "../../src/access/contract.ts";
 import type { CopyRequest } from "../../src/copy/request.ts";
 import type { CopyView } from "../../src/job/contract.ts";
 import type { RulePut, RunEntry, Wish } from "../../src/ledger/rule-contract.ts";
+import worker from "../../src/index.ts";
+import { INDEX_NAME } from "../../src/ledger/contract.ts";
 import { LOCAL_PLACES } from "../../src/ledger/runs.ts";
 import { formatReference, parseName } from "../../src/registry/reference.ts";
 import type { RulePlan } from "../../src/sync/contract.ts";
@@ -396,6 +403,23 @@ describe("schedules", () => {
     const runs = await runsOf(index, "one");
     expect(runs.map(({ state }) => state)).toEqual(["skipped", "running"]);
     expect(runs[0]).toMatchObject({ copy: null, result: { reason: "The last run had not ended." } });
+  });
+
+  test("are looked at by the cron trigger as well", async () => {
+    const index = env.INDEX.getByName(INDEX_NAME);
+    const harbour = new Harbour();
+    await harbour.open(index);
+    await rule(index, "one", nightly, { push: null });
+    await runInDurableObject(index, async (_, { storage }) => {
+      storage.sql.exec("UPDATE rules SET start_at_ms = 1000");
+      await storage.deleteAlarm();
+    });
+    await worker.scheduled(createScheduledController(), env);
+    await settled(index);
+    expect(harbour.started).toHaveLength(1);
+    await runInDurableObject(index, async (_, { storage }) => {
+      expect(await storage.getAlarm()).not.toBeNull();
+    });
   });
 
   test("of a rule that is switched off do not come; its other triggers neither, until it is told to run", async () => {
