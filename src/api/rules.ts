@@ -2,7 +2,7 @@
 import type * as z from "zod";
 import { hashOfPathPart, newPathPart } from "../hooks/path-part.ts";
 import { INDEX_NAME } from "../ledger/contract.ts";
-import type { RuleCondition, RuleEntry, RulePutAnswer, RunEntry } from "../ledger/rule-contract.ts";
+import type { RuleCondition, RuleEntry, RulePutAnswer } from "../ledger/rule-contract.ts";
 import { formatReference, parseName } from "../registry/reference.ts";
 import { errorDetailOf } from "../registry/errors.ts";
 import type { RulePlan } from "../sync/contract.ts";
@@ -11,6 +11,7 @@ import { readBody, readHeaders, readQuery } from "./input.ts";
 import type { AdmittedCall, Answer, Operation } from "./operation.ts";
 import { invalidFields, Problem } from "./problem.ts";
 import { refuseBeyond, ruleOf } from "./rule-request.ts";
+import { runViewOf, viewOf } from "./rule-views.ts";
 import {
   DeleteRuleHeaders,
   PutRuleHeaders,
@@ -26,7 +27,6 @@ import {
   RulesQuery,
   RunListSchema,
   RunRequestSchema,
-  type RunSchema,
   RunsQuery,
   StartedRunSchema,
 } from "./rule-schemas.ts";
@@ -363,43 +363,4 @@ function etagOf({ version }: RuleEntry): Record<string, string> {
 function linkOf(path: string, next: string | null, query: Record<string, string>): Record<string, string> {
   const parameters = next === null ? "" : new URLSearchParams({ ...query, cursor: next }).toString();
   return next === null ? {} : { link: `<${path}?${parameters}>; rel="next"` };
-}
-
-function viewOf(entry: RuleEntry): z.input<typeof RuleSchema> {
-  const rule: z.input<typeof RuleRequestSchema> = JSON.parse(entry.body);
-  return {
-    name: entry.name,
-    version: entry.version,
-    owner: entry.owner,
-    rule,
-    hook: entry.hook,
-    next: entry.next === null ? null : { at: timeOf(entry.next.slotMs), beginsAt: timeOf(entry.next.startMs) },
-    lastRun: entry.lastRun === null ? null : runViewOf(entry.lastRun),
-    times: { createdAt: timeOf(entry.createdAtMs), changedAt: timeOf(entry.changedAtMs) },
-  };
-}
-
-function runViewOf(entry: RunEntry): z.input<typeof RunSchema> {
-  return {
-    copy: entry.copy,
-    trigger: entry.trigger,
-    state: entry.state,
-    source: { reference: entry.source },
-    target: { reference: entry.target },
-    version: entry.version,
-    digest: entry.digest,
-    events: entry.events,
-    reason: entry.result?.reason ?? null,
-    tags: entry.result?.tags ?? null,
-    bytesCopied: entry.result?.bytesCopied ?? null,
-    times: {
-      at: timeOf(entry.atMs),
-      startedAt: entry.startedAtMs === null ? null : timeOf(entry.startedAtMs),
-      doneAt: entry.endedAtMs === null ? null : timeOf(entry.endedAtMs),
-    },
-  };
-}
-
-function timeOf(ms: number): string {
-  return new Date(ms).toISOString();
 }
