@@ -107,16 +107,13 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (record === null) {
       return null;
     }
-    const { target } = record.request;
     const running = this.#running;
     if (running?.run.committing === true) {
       running.refusing = true;
       running.run.refuse(endedError());
       await endOr(COMMIT_PATIENCE_MS, this.#ended.promise);
       if (!this.#hasEnded()) {
-        this.#events.warn([
-          `Cancelled while ${target.host} was taking a manifest and had not answered: look whether it has it.`,
-        ]);
+        this.#warnOfNames();
       }
     }
     this.#end("cancelled", null);
@@ -279,8 +276,17 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     return { ...opened, target, sendOffers: async (offers) => appraiser.offer(offers) };
   }
 
+  #warnOfNames(): void {
+    const { host } = this.#requireRecord().request.target;
+    this.#events.warn([`Cancelled while ${host} was taking a manifest and had not answered: look whether it has it.`]);
+  }
+
   #runFailed(running: Running | null, error: ErrorDetail): void {
     if (running?.refusing === true) {
+      // Without a clear no the manifest may be there all the same.
+      if (error.status === undefined || error.status >= 500) {
+        this.#warnOfNames();
+      }
       this.#end("cancelled", null);
     } else if (error.code !== "internal") {
       this.#end("failed", error);

@@ -330,7 +330,7 @@ describe("cancelling", () => {
 
 describe("cancelling while the root is being pushed", () => {
   const realFetch = globalThis.fetch;
-  const network = { letGo: true, pushes: 0 };
+  const network = { letGo: true, pushes: 0, losesAnswer: false };
 
   beforeEach(() => {
     // A network that keeps the push of a tag back until it is let go.
@@ -340,6 +340,10 @@ describe("cancelling while the root is being pushed", () => {
         while (!network.letGo) {
           init.signal?.throwIfAborted();
           await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        if (network.losesAnswer) {
+          await realFetch(input, init);
+          return new Response("the answer was lost", { status: 502 });
         }
       }
       return realFetch(input, init);
@@ -367,6 +371,16 @@ describe("cancelling while the root is being pushed", () => {
     network.letGo = true;
     expect(await cancelled).toMatchObject({ state: "succeeded", target: { digest } });
     expect(await tagDigest(target, repository, "v1")).toBe(digest);
+  });
+
+  test("says that the tag is uncertain when the answer to its push was lost", async () => {
+    const { id, repository, digest } = await startHeld();
+    network.losesAnswer = true;
+    const cancelled = env.JOBS.getByName(id).cancel();
+    network.letGo = true;
+    expect(await cancelled).toMatchObject({ state: "cancelled", warnings: [expect.stringContaining(target)] });
+    expect(await tagDigest(target, repository, "v1")).toBe(digest);
+    network.losesAnswer = false;
   });
 
   test("does not wait for ever: it ends, sends nothing more, and says that the tag is uncertain", async () => {
