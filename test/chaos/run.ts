@@ -44,7 +44,7 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
   const beganMs = performance.now();
   await using distribution = await makeDistribution({
     keep: options.keep,
-    worker: "test/chaos/main.worker.ts",
+    frame: "test/chaos/main.worker.ts",
     broker: "test/chaos/broker.worker.ts",
     define: { CHAOS_SEED: String(seed) },
     plugins: [shortenedLimits()],

@@ -20,7 +20,7 @@ export default async function setup(project: TestProject): Promise<(() => Promis
     return undefined;
   }
   execFileSync(process.execPath, ["scripts/build.mjs"], { stdio: ["ignore", "ignore", "inherit"] });
-  const distribution = await makeDistribution({ worker: "test/limits/main.worker.ts" });
+  const distribution = await makeDistribution({ frame: "test/limits/main.worker.ts" });
   project.provide("underLimits", { command: distribution.command, processes: distribution.processes });
   return async () => distribution[Symbol.asyncDispose]();
 }

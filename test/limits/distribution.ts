@@ -6,11 +6,16 @@ import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, rm, writeFile } from "nod
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build, type Plugin } from "esbuild";
+import { build, type BuildOptions, type Plugin } from "esbuild";
+
+const WORKER = "src/index.ts";
 
 export interface DistributionParts {
-  /** Entry of the Worker, from the project's folder. */
-  worker: string;
+  /**
+   * Module that frames the Worker, from the project's folder: `handlers` makes its handlers of the project's own,
+   * `durableClass` each of its classes of the project's.
+   */
+  frame: string;
   /** Entry of the queue broker; missing: the shipped one. */
   broker?: string;
   /** Values that a build puts into the code, by name. */
@@ -39,9 +44,12 @@ export async function makeDistribution(parts: DistributionParts): Promise<Distri
     cp("dist/worker", worker, { recursive: true }),
     installRuntime(join(folder, "node_modules/workerd"), processes),
   ]);
-  await bundle(parts.worker, join(worker, "worker.mjs"), parts);
+  const options = bundleOptions(parts.define);
+  const { plugins = [] } = parts;
+  const stdin = { contents: await framed(parts.frame), resolveDir: process.cwd(), sourcefile: "framed.ts" };
+  await build({ ...options, stdin, plugins, outfile: join(worker, "worker.mjs") });
   if (parts.broker !== undefined) {
-    await bundle(parts.broker, join(worker, "broker.mjs"), { ...parts, plugins: [] });
+    await build({ ...options, entryPoints: [parts.broker], outfile: join(worker, "broker.mjs") });
   }
   return {
     command: join(folder, "drayage.mjs"),
@@ -60,11 +68,28 @@ async function copyCommand(folder: string): Promise<void> {
   await Promise.all(files.map((name) => copyFile(join("dist", name), join(folder, name))));
 }
 
+/** The Worker's entry with everything that it exports in the frame, whatever classes it has. */
+async function framed(frame: string): Promise<string> {
+  const looked = await build({
+    ...bundleOptions(),
+    entryPoints: [WORKER],
+    outdir: ".",
+    write: false,
+    metafile: true,
+  });
+  const names = Object.values(looked.metafile.outputs).flatMap((output) => output.exports);
+  const classes = names.filter((name) => name !== "default");
+  return [
+    `import * as worker from "./${WORKER}";`,
+    `import * as frame from "./${frame}";`,
+    "export default frame.handlers(worker.default);",
+    ...classes.map((name) => `export const ${name} = frame.durableClass(worker.${name});`),
+  ].join("\n");
+}
+
 /** As scripts/build.mjs builds the Worker. */
-async function bundle(entry: string, outfile: string, { define = {}, plugins = [] }: DistributionParts): Promise<void> {
-  await build({
-    entryPoints: [entry],
-    outfile,
+function bundleOptions(define: Record<string, string> = {}) {
+  return {
     bundle: true,
     format: "esm",
     platform: "neutral",
@@ -75,9 +100,8 @@ async function bundle(entry: string, outfile: string, { define = {}, plugins = [
     loader: { ".wasm": "copy" },
     assetNames: "[name]-[hash]",
     define,
-    plugins,
     logLevel: "warning",
-  });
+  } satisfies BuildOptions;
 }
 
 /** A package `workerd` whose program is the real one, behind a shell that keeps what it prints. */

@@ -27,7 +27,7 @@ describe.skipIf(inject("withoutRegistry"))("a Worker under limits", () => {
   let url: string;
 
   beforeAll(async () => {
-    distribution = await makeDistribution({ worker: "test/limits/offender.worker.ts" });
+    distribution = await makeDistribution({ frame: "test/limits/offender.worker.ts" });
     home = await Home.create({}, distribution.command);
     watch = new LimitWatch(distribution.processes, { cpuMs: CPU_MS });
     slow = createServer((request, response) => {

@@ -1,16 +1,16 @@
-/** A Worker that breaks the limits of production on request, to see that the instrumentation says so. */
+/** A Worker in place of the project's that breaks the limits of production on request, to see that it is found out. */
 import { DurableObject } from "cloudflare:workers";
 import { trackedClass, trackedHandlers } from "./tracking.worker.ts";
 
 interface OffenderEnv {
-  JOBS: DurableObjectNamespace<OffenderJob>;
+  JOBS: DurableObjectNamespace<OffenderObject>;
   LANES: Queue;
 }
 
 const MIB = 1024 ** 2;
 const kept: Uint8Array[] = [];
 
-export default trackedHandlers({
+const offender = trackedHandlers({
   /** `/within/…` and `/beyond/…` do the same, once below and once above the limit; `?to=` is a server that answers late. */
   async fetch(request: Request, env: OffenderEnv): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
@@ -36,24 +36,27 @@ export default trackedHandlers({
   async queue(): Promise<void> {},
 });
 
-export const CopyJob = trackedClass(
-  class OffenderJob extends DurableObject {
-    async push(to: string, bytes: number): Promise<void> {
-      await (await fetch(to, { method: "POST", body: new Uint8Array(bytes) })).text();
-    }
+class OffenderObject extends DurableObject {
+  async push(to: string, bytes: number): Promise<void> {
+    await (await fetch(to, { method: "POST", body: new Uint8Array(bytes) })).text();
+  }
 
-    async pushStream(to: string): Promise<void> {
-      const { readable, writable } = new IdentityTransformStream();
-      const sent = fetch(to, { method: "POST", body: readable });
-      await writable.close();
-      await (await sent).text();
-    }
-  },
-);
-type OffenderJob = InstanceType<typeof CopyJob>;
+  async pushStream(to: string): Promise<void> {
+    const { readable, writable } = new IdentityTransformStream();
+    const sent = fetch(to, { method: "POST", body: readable });
+    await writable.close();
+    await (await sent).text();
+  }
+}
 
-export const RegistryHost = trackedClass(class extends DurableObject {});
-export const CopyIndex = trackedClass(class extends DurableObject {});
+/** Whatever the project's Worker does, this one does instead. */
+export function handlers(): typeof offender {
+  return offender;
+}
+
+export function durableClass(): typeof OffenderObject {
+  return trackedClass(class extends OffenderObject {});
+}
 
 /** Written to, since untouched memory does not count. */
 function hoard(pieces: number): Uint8Array[] {

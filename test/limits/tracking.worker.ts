@@ -29,6 +29,7 @@ interface Invocation {
 
 const current = new AsyncLocalStorage<Invocation>();
 const owners = new WeakMap<object, Invocation>();
+const contexts = new WeakMap<object, DurableObjectState>();
 const patched = new WeakSet<object>();
 
 const plainFetch = globalThis.fetch.bind(globalThis);
@@ -64,10 +65,26 @@ export function trackedHandlers<Handlers extends object>(handlers: Handlers): Ha
   });
 }
 
-/** A class of Durable Objects, each of which counts as one invocation from its constructor on. */
+/** A method that a run adds to every object of a class. */
+export type Door = (context: DurableObjectState) => void;
+
+/**
+ * A class of Durable Objects, each of which counts as one invocation from its constructor on.
+ * @param doors Further methods, by name.
+ */
 export function trackedClass<Class extends new (context: DurableObjectState, env: never) => DurableObject>(
   plain: Class,
+  doors: Readonly<Record<string, Door>> = {},
 ): Class {
+  for (const [name, door] of Object.entries(doors)) {
+    const value = async function (this: object): Promise<void> {
+      const context = contexts.get(this);
+      if (context !== undefined) {
+        door(context);
+      }
+    };
+    Object.defineProperty(plain.prototype, name, { value, configurable: true });
+  }
   for (let prototype: object = plain.prototype; prototype !== DurableObject.prototype;) {
     patchMethods(prototype);
     prototype = Object.getPrototypeOf(prototype);
@@ -79,6 +96,7 @@ export function trackedClass<Class extends new (context: DurableObjectState, env
         Reflect.construct(target, [context, trackedEnv(env)], newTarget),
       );
       owners.set(made, invocation);
+      contexts.set(made, context);
       return made;
     },
   });
