@@ -24,7 +24,7 @@ export const METRICS: readonly Operation[] = [
       "Of all copies, so it takes scopes without bounds. Registry hosts are those that were in use of late, at most 50: " +
       "asking the others would only wake them.",
     answers: {
-      200: { description: "The figures, in the text format 0.0.4.", mediaType: EXPOSITION_TYPE.split(";", 1)[0] ?? "" },
+      200: { description: "The figures, in the text format 0.0.4.", mediaType: EXPOSITION_TYPE },
     },
     handle: metrics,
   },

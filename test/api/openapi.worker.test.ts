@@ -147,6 +147,11 @@ test.each<[string, string, number, (id: string) => [string, Ask] | Promise<[stri
   ["get", "/v1/rules/{name}/runs", 200, () => ["/v1/rules/documented/runs", {}]],
   ["post", "/v1/rules/{name}/rotate", 200, () => ["/v1/rules/documented/rotate", { method: "POST" }]],
   ["post", "/v1/hooks/{name}/{part}", 404, () => ["/v1/hooks/documented/part", { body: {} }]],
+  ["get", "/v1/notifications", 200, () => ["/v1/notifications", {}]],
+  ["post", "/v1/notifications/dead/{id}/retry", 404, () => ["/v1/notifications/dead/none/retry", { method: "POST" }]],
+  ["delete", "/v1/notifications/dead/{id}", 404, () => ["/v1/notifications/dead/none", { method: "DELETE" }]],
+  ["get", "/metrics", 200, () => ["/metrics", {}]],
+  ["get", "/v1/doctor", 200, () => [`/v1/doctor?registry=${source}`, {}]],
   ["get", "/healthz", 200, () => ["/healthz", {}]],
 ])("%s %s answers %i as it is described", async (method, path, status, ask) => {
   const { id } = await (await api("/v1/copies", { body, headers: keyed })).json<CopyView>();
