@@ -27,6 +27,7 @@ import type {
 } from "./contract.ts";
 import { deleteUpload } from "./abandoned-uploads.ts";
 import { FallbackTags } from "./fallback-tags.ts";
+import { Arrivals } from "./arrivals.ts";
 import { keychainOf } from "./keychain.ts";
 import { GREATEST_LOCAL_LIMIT } from "./concurrency.ts";
 import { Limits } from "./limits.ts";
@@ -73,6 +74,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timerAtMs = Infinity;
   #writing = false;
+  readonly #arrivals = new Arrivals(() => this.#step(() => undefined));
   #alarmAtMs = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -180,6 +182,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   /** One step of the scheduler, and after it whatever the new state needs to be woken for. */
   #step<T>(step: (now: number) => T): T {
     const now = Date.now();
+    // What came before goes before.
+    this.#arrivals.take(now);
     const result = step(now);
     this.#arm(now);
     this.#writeSoon();
@@ -223,25 +227,21 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   }
 
   #sessionHost: SessionHost = {
-    next: async (session, report) => {
-      if (report !== undefined) {
-        this.#sessionHost.report(report);
-      }
-      if (!this.#sessions.has(session)) {
-        return null;
-      }
-      const seat = crypto.randomUUID();
-      return new Promise((resolve, reject) => {
-        this.#seats.set(seat, { resolve, reject });
-        this.#step((now) => this.#scheduler.seat(session, seat, now));
-      });
-    },
-    report: (report) =>
-      this.#step((now) => {
-        // Before the blob is handed out again: the next lane is to know.
-        this.#learn(report, now);
-        this.#scheduler.report(report, now);
+    next: (session, report) =>
+      this.#arrivals.add((now) => {
+        if (report !== undefined) {
+          this.#report(report, now);
+        }
+        if (!this.#sessions.has(session)) {
+          return null;
+        }
+        const seat = crypto.randomUUID();
+        return new Promise<Transfer | null>((resolve, reject) => {
+          this.#seats.set(seat, { resolve, reject });
+          this.#scheduler.seat(session, seat, now);
+        });
       }),
+    report: (report) => this.#arrivals.add((now) => this.#report(report, now)),
     retire: (session) => this.#step((now) => this.#scheduler.retire(session, now)),
     renew: (session, progress) => {
       const renewal = this.#step((now) => this.#scheduler.renew(session, progress, now));
@@ -260,6 +260,12 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       this.#step((now) => this.#scheduler.leave(session, now));
     },
   };
+
+  #report(report: TransferReport, now: number): void {
+    // Before the blob is handed out again: the next lane is to know.
+    this.#learn(report, now);
+    this.#scheduler.report(report, now);
+  }
 
   #learn({ learned }: TransferReport, now: number): void {
     const lesson = learned === undefined ? undefined : this.#uploads.learn(learned, now);

@@ -9,7 +9,7 @@ import type { Authorization, AuthorizationRequest, Outcome } from "../registry/g
 /** What a session passes on to its host; every call carries the session's own id. */
 export interface SessionHost {
   next(session: string, report?: TransferReport): Promise<Transfer | null>;
-  report(report: TransferReport): void;
+  report(report: TransferReport): Promise<void>;
   retire(session: string): void;
   renew(session: string, progress: Progress[]): Renewal;
   acquire(session: string, request: SmallRequest): Promise<string>;
@@ -32,8 +32,8 @@ export class Session extends RpcTarget implements HostSession {
     return this.#host.next(this.#id, report);
   }
 
-  async report(report: TransferReport): Promise<void> {
-    this.#host.report(report);
+  report(report: TransferReport): Promise<void> {
+    return this.#host.report(report);
   }
 
   async retire(): Promise<void> {
