@@ -26,7 +26,7 @@ export function ruleOf(body: RuleBody, env: SettingsEnv, nowMs: number): ReadRul
   const errors: FieldError[] = [];
   const source = sourceOf(body.source, env, errors);
   const target = targetOf(body.target, env, errors);
-  const { tags, ...choices } = choicesOf({ ...body, source: "", target: "" }, nowMs, errors);
+  const { tags, ...choices } = choicesOf({ ...body, source: "", target: "" }, nowMs, true, errors);
   const { newerThanMs: _now, ...selection } = tags ?? {};
   const schedule = scheduleOf(body.schedule, nowMs, errors);
   const push = pushOf(body.push, env, errors);
