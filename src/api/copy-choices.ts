@@ -1,5 +1,6 @@
 /** From the body of a request to what a copy chooses and does: expressions, ranges, templates, all checked. Pure. */
 import { MOMENT_FORMS, parseMoment } from "../copy/moment.ts";
+import { parsePlatform } from "../copy/platform.ts";
 import type { CopyRequest, ExistingTagPolicy, PruneRule, TagSelection } from "../copy/request.ts";
 import { describeExpressionFault } from "../copy/tag-expression.ts";
 import { dependsOnTag, describeTemplateFault, namesDigest } from "../copy/templates.ts";
@@ -9,25 +10,25 @@ import type { FieldError } from "./problem.ts";
 
 type Choices = Omit<CopyRequest, "source" | "target">;
 
-/** What the planner cannot do yet is refused rather than ignored. */
-const NOT_SERVED = ["platforms", "index", "referrers", "digest_tags"] as const;
-
-/** What is wrong goes into `errors`; the answer is of no use then. */
-export function choicesOf(body: CopyRequestBody, nowMs: number, errors: FieldError[]): Choices {
-  for (const field of NOT_SERVED) {
-    if (body[field] !== undefined && body[field] !== false) {
-      errors.push({ field, message: "is not served yet; leave it out to copy images with all their platforms" });
-    }
-  }
+/**
+ * What is wrong goes into `errors`; the answer is of no use then.
+ * @param isRepository Whether the source is a repository, with many tags; null: nobody knows, since it is faulty.
+ */
+export function choicesOf(
+  body: CopyRequestBody,
+  nowMs: number,
+  isRepository: boolean | null,
+  errors: FieldError[],
+): Choices {
   const tags = selectionOf(body.tags, nowMs, errors);
   const targetTag = templateOf(body.target_tag, "target_tag", errors);
-  const existing = existingOf(body, errors);
+  const existing = existingOf(body, isRepository, errors);
   const prune = pruneOf(body, errors);
   return {
     ...(body.priority === "background" ? { background: true } : {}),
     ...(tags === undefined ? {} : { tags }),
     ...(targetTag === undefined ? {} : { targetTag }),
-    ...platformsOf(body),
+    ...platformsOf(body, errors),
     ...attachedOf(body),
     ...(existing === undefined ? {} : { existing }),
     ...(body.deep === true ? { deep: true } : {}),
@@ -62,7 +63,11 @@ function selectionOf(tags: CopyRequestBody["tags"], nowMs: number, errors: Field
   };
 }
 
-function existingOf(body: CopyRequestBody, errors: FieldError[]): ExistingTagPolicy | undefined {
+function existingOf(
+  body: CopyRequestBody,
+  isRepository: boolean | null,
+  errors: FieldError[],
+): ExistingTagPolicy | undefined {
   const { existing, backup_tag: backupTag } = body;
   if (existing !== "backup") {
     note(errors, "backup_tag", backupTag === undefined ? null : 'needs "existing": "backup"');
@@ -70,7 +75,7 @@ function existingOf(body: CopyRequestBody, errors: FieldError[]): ExistingTagPol
   }
   const isMissing = backupTag === undefined;
   note(errors, "backup_tag", isMissing ? 'is missing; give the old image\'s tag, such as "{tag}-{date}"' : null);
-  const tag = templateOf(backupTag, "backup_tag", errors);
+  const tag = templateOf(backupTag, "backup_tag", errors, isRepository !== false);
   return tag === undefined ? undefined : { kind: "backup", tag };
 }
 
@@ -84,8 +89,25 @@ function pruneOf({ prune, target_tag: targetTag }: CopyRequestBody, errors: Fiel
   return { maxTags: prune.max ?? DEFAULT_PRUNE_MAX, dryRun: prune.dry_run ?? true };
 }
 
-function platformsOf({ platforms, index }: CopyRequestBody): Pick<CopyRequest, "platforms"> {
-  return platforms === undefined ? {} : { platforms: { wanted: platforms, index: index ?? "sparse" } };
+function platformsOf(body: CopyRequestBody, errors: FieldError[]): Pick<CopyRequest, "platforms"> {
+  const { platforms, index = "sparse", target_tag: targetTag } = body;
+  const isOne = platforms?.length === 1;
+  const hasPlace = targetTag?.includes("{platform}") === true;
+  note(errors, "target_tag", hasPlace && !isOne ? "has {platform}, so platforms must name exactly one" : null);
+  if (platforms === undefined) {
+    note(errors, "index", body.index === undefined ? null : "needs platforms; without them an index is copied whole");
+    return {};
+  }
+  for (const [at, platform] of platforms.entries()) {
+    const isKnown = parsePlatform(platform) !== null;
+    note(errors, `platforms.${at}`, isKnown ? null : 'must be os/architecture[/variant], such as "linux/arm64"');
+  }
+  note(
+    errors,
+    "index",
+    index === "single" && !isOne ? "single is for one platform; name one, or choose rewrite" : null,
+  );
+  return { platforms: { wanted: platforms, index } };
 }
 
 function attachedOf({ referrers, digest_tags: digestTags }: CopyRequestBody): Pick<CopyRequest, "attached"> {
@@ -106,13 +128,18 @@ function attachedOf({ referrers, digest_tags: digestTags }: CopyRequestBody): Pi
 }
 
 /** Undefined: there is none, or it is faulty. */
-function templateOf(template: string | undefined, field: string, errors: FieldError[]): string | undefined {
+function templateOf(
+  template: string | undefined,
+  field: string,
+  errors: FieldError[],
+  isForMany = true,
+): string | undefined {
   if (template === undefined) {
     return undefined;
   }
   const fault =
     describeTemplateFault(template, "tag") ??
-    (dependsOnTag(template) ? null : "gives all images one name; have {tag} in it");
+    (!isForMany || dependsOnTag(template) ? null : "gives all images one name; have {tag} in it");
   note(errors, field, fault);
   return fault === null ? template : undefined;
 }

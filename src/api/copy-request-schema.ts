@@ -136,13 +136,20 @@ export const CopyRequestSchema = z
         .array(z.string(), "must be a list of platforms such as linux/amd64")
         .min(1, "must name a platform; leave it out for all")
         .optional()
-        .describe("Which platforms of an index. Not served yet."),
+        .describe(
+          "Which platforms of an index, as `os/architecture[/variant]`; all unless given. What is no index is copied as it is.",
+        ),
       index: z
         .enum(["sparse", "rewrite", "single"], "must be one of sparse, rewrite, single")
         .optional()
-        .describe("What an index becomes when not all of it is copied. Not served yet."),
+        .describe(
+          "What an index becomes when not all of it is copied: `sparse` (unless given): stays as it is, with its digest; " +
+            "`rewrite`: an index of what is copied, with a digest of its own; `single`: the image of the one platform.",
+        ),
       referrers: ReferrersSchema,
-      digest_tags: flag("Tags named after a digest, such as cosign's. Not served yet."),
+      digest_tags: flag(
+        "Copies tags named after the digests of what is copied too: cosign's `sha256-….sig` and the like.",
+      ),
     },
     "must be a JSON object with source and target",
   )

@@ -20,8 +20,9 @@ export function copyRequestOf(body: CopyRequestBody, env: SettingsEnv, nowMs: nu
   const errors: FieldError[] = [];
   const source = referenceOf(body.source, "source", env, errors);
   const target = referenceOf(body.target, "target", env, errors);
-  const choices = choicesOf(body, nowMs, errors);
-  if (source !== null && isRepositoryCopy({ source, target: source })) {
+  const isRepository = source === null ? null : isRepositoryCopy({ source, target: source });
+  const choices = choicesOf(body, nowMs, isRepository, errors);
+  if (source !== null && isRepository === true) {
     errors.push(...(target === null ? [] : repositoryFaults(source, target, body)));
     throwIf(errors);
     if (target !== null) {

@@ -83,6 +83,12 @@ const TagSchema = z
     source: z.string().nullable().describe("Tag or digest at the source; null for what is only at the target."),
     target: z.string().nullable().describe("Tag or digest at the target; null while it is not known."),
     digest: z.string().nullable().describe("At the source; null where nobody has asked."),
+    derivedDigest: z
+      .string()
+      .nullable()
+      .describe(
+        "Digest of what is written in its place, where platforms were chosen: another index, or one image of it. Else null.",
+      ),
     oldDigest: z.string().nullable().describe("What the target had under the name, where that was asked."),
     state: z.enum(TAG_STATES),
     error: ErrorSchema.nullable(),

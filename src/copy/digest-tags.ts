@@ -15,6 +15,23 @@ export interface DigestTag {
   suffix: string;
 }
 
+/** Whether a tag is the fallback tag of some digest: a list of referrers. */
+export function isFallbackTag(tag: string): boolean {
+  return DIGEST_TAG.exec(tag)?.[1] === tag;
+}
+
+/** The tags of a listing that are attached to a digest, by that digest's fallback tag; without those themselves. */
+export function digestTagGroups(listed: Iterable<string>): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const tag of new Set(listed)) {
+    const prefix = DIGEST_TAG.exec(tag)?.[1];
+    if (prefix !== undefined && prefix !== tag) {
+      groups.set(prefix, [...(groups.get(prefix) ?? []), tag]);
+    }
+  }
+  return groups;
+}
+
 /** Whether a tag is named after a digest, with or without an ending. */
 export function isDigestTag(tag: string): boolean {
   return DIGEST_TAG.test(tag);

@@ -132,7 +132,8 @@ function mediaTypeOf(input: Input, body: Json): string {
 }
 
 function kindOf(input: Input, mediaType: string, body: Json): ManifestGraph["kind"] {
-  const looksLikeIndex = Array.isArray(body.manifests);
+  // An empty list as Go writes it.
+  const looksLikeIndex = Array.isArray(body.manifests) || (body.manifests === null && !isObject(body.config));
   const looksLikeManifest = isObject(body.config) || Array.isArray(body.layers) || Array.isArray(body.blobs);
   if (INDEX_TYPES.includes(mediaType)) {
     // One document that two readers would read differently has been used to smuggle images past scanners (image-spec).

@@ -17,6 +17,14 @@ export const MAX_DEPTH = 32;
 interface Root {
   key: string;
   node: Node;
+  /** Its name is not written before it is known what is attached to it. */
+  held: boolean;
+  /** Its name may be written: said once. */
+  offered: boolean;
+  /** Manifests that refer to what is below this root, and go before its name. */
+  attached: Set<Node>;
+  /** Of these, how many are not at the target yet. */
+  missingAttached: number;
   /** Manifests and blobs that were first seen below this root, for the bounds. */
   manifests: number;
   blobs: number;
@@ -28,6 +36,10 @@ interface Node {
   sizeBytes: number;
   depth: number;
   state: "known" | "read" | "ready" | "published";
+  /** What it needs is known; else it was found at the target, or has not been read yet. */
+  isRead: boolean;
+  /** It is to be pushed by its digest: said once. */
+  offered: boolean;
   /** False for an entry of an index that turned out to be a blob: it counts as published once the blob is there. */
   push: boolean;
   /** Something it needs was missing at the target, or it was itself. */
@@ -37,7 +49,11 @@ interface Node {
   /** The root it was first seen below. */
   owner: Root | null;
   roots: Set<Root>;
+  /** Roots that it is attached to. */
+  holders: Set<Root>;
+  /** What needs it: indexes, and manifests that refer to it. */
   parents: Set<Node>;
+  /** What has to be there before it; of a manifest that refers to another, that one too. */
   children: Node[];
   blobs: Blob[];
 }
@@ -103,20 +119,85 @@ export class CopyPlan {
   /**
    * Begins with a root: the manifest that is to have a name at the target.
    * @param key Any text that no other root of this plan has.
+   * @param held Its name has to wait until {@link letGo}: it is not known yet what is attached to it.
    * @returns Whether the manifest was unknown so far, so that it has to be read.
    */
-  addRoot(key: string, { digest, sizeBytes }: { digest: string; sizeBytes: number }): boolean {
+  addRoot(key: string, { digest, sizeBytes }: { digest: string; sizeBytes: number }, held = false): boolean {
     const known = this.#nodes.get(digest);
     const node = known ?? newNode(digest, sizeBytes, 0, null);
-    const root: Root = { key, node, manifests: 1, blobs: 0 };
+    const root: Root = {
+      key,
+      node,
+      held,
+      offered: false,
+      attached: new Set(),
+      missingAttached: 0,
+      manifests: 1,
+      blobs: 0,
+    };
     node.owner ??= root;
     node.roots.add(root);
     this.#nodes.set(digest, node);
     this.#roots.set(key, root);
-    if (node.state === "ready" || node.state === "published") {
-      this.#ready.push({ digest, root: key });
+    this.#offerRoot(root);
+    return known === undefined;
+  }
+
+  /** Whether all is known that the manifest of a root needs. */
+  isClosed(key: string): boolean {
+    const root = this.#roots.get(key);
+    const seen = new Set(root === undefined ? [] : [root.node]);
+    for (const node of seen) {
+      if (node.state === "known") {
+        return false;
+      }
+      node.children.forEach((child) => seen.add(child));
+    }
+    return true;
+  }
+
+  /** Digests of what a manifest names as its children; null: it has not been read, or nobody needs it. */
+  childrenOf(digest: string): string[] | null {
+    const node = this.#nodes.get(digest);
+    return node?.isRead === true ? node.children.map((child) => child.digest) : null;
+  }
+
+  /**
+   * A manifest refers to `subject`, which is part of a root: it is pushed after that, and before the root's name is written.
+   * @returns Whether it was unknown so far, so that it has to be read.
+   * @throws CopyError `manifest_invalid` when sizes contradict each other or a bound is passed.
+   */
+  attach(key: string, subject: string, descriptor: Descriptor): boolean {
+    const root = this.#roots.get(key);
+    const known = this.#nodes.get(descriptor.digest);
+    if (root === undefined || known === root.node || (known !== undefined && root.attached.has(known))) {
+      return false;
+    }
+    if (known !== undefined && known.sizeBytes >= 0 && known.sizeBytes !== descriptor.sizeBytes) {
+      throw this.#conflict(root.node, descriptor, known);
+    }
+    const node = known ?? this.#know(descriptor, 0, root);
+    root.attached.add(node);
+    node.holders.add(root);
+    root.missingAttached += node.state === "published" ? 0 : 1;
+    const about = this.#nodes.get(subject);
+    // A list of referrers may claim anything; the order only matters where it is possible.
+    if (about !== undefined && isOpen(node) && !node.children.includes(about) && !needs(about, node)) {
+      node.children.push(about);
+      about.parents.add(node);
+      node.missing += about.state === "published" ? 0 : 1;
+      this.#offerByDigest(about);
     }
     return known === undefined;
+  }
+
+  /** All that is attached to a root is known: its name may be written once that is at the target too. */
+  letGo(key: string): void {
+    const root = this.#roots.get(key);
+    if (root !== undefined) {
+      root.held = false;
+      this.#offerRoot(root);
+    }
   }
 
   /** Digest of the manifest of a root; null: there is no such root (any more). */
@@ -137,6 +218,7 @@ export class CopyPlan {
     const children = graph.children.filter((child) => this.#link(node, child));
     const blobs = graph.blobs.filter((blob) => this.#want(node, blob));
     node.state = "read";
+    node.isRead = true;
     node.push = push;
     this.#settle(node);
     return { children, blobs };
@@ -168,9 +250,6 @@ export class CopyPlan {
       return;
     }
     node.changed ||= moved;
-    if (node.state !== "ready") {
-      this.#readyRoots(node);
-    }
     this.#publish(node);
   }
 
@@ -191,15 +270,17 @@ export class CopyPlan {
     if (root === undefined) {
       return false;
     }
-    const { node } = root;
+    const { node, attached } = root;
+    const hasChanged = node.changed || [...attached].some(({ changed }) => changed);
     this.#roots.delete(key);
     node.roots.delete(root);
-    if (node.state === "ready" && node.roots.size === 0 && node.parents.size > 0) {
+    if (node.parents.size > 0) {
       // The push under this root's name would have served the parents too.
-      this.#ready.push({ digest: node.digest, root: null });
+      this.#offerByDigest(node);
     }
-    this.#release(node);
-    return node.changed;
+    attached.forEach(({ holders }) => holders.delete(root));
+    [node, ...attached].forEach((each) => this.#release(each));
+    return hasChanged;
   }
 
   /** Keys of the roots that cannot be finished without this manifest. */
@@ -219,7 +300,7 @@ export class CopyPlan {
     if (known !== undefined && known.sizeBytes >= 0 && known.sizeBytes !== descriptor.sizeBytes) {
       throw this.#conflict(parent, descriptor, known);
     }
-    const child = known ?? this.#know(parent, descriptor);
+    const child = known ?? this.#know(descriptor, parent.depth + 1, parent.owner);
     child.parents.add(parent);
     parent.children.push(child);
     if (child.state === "published") {
@@ -252,15 +333,14 @@ export class CopyPlan {
     return known === undefined;
   }
 
-  #know(parent: Node, { digest, sizeBytes }: Descriptor): Node {
-    const depth = parent.depth + 1;
+  #know({ digest, sizeBytes }: Descriptor, depth: number, owner: Root | null): Node {
     if (depth > MAX_DEPTH) {
       throw this.#tooMuch(digest, `more than ${MAX_DEPTH} indexes within each other`);
     }
-    if (parent.owner !== null && ++parent.owner.manifests > MAX_MANIFESTS) {
+    if (owner !== null && ++owner.manifests > MAX_MANIFESTS) {
       throw this.#tooMuch(digest, `more than ${MAX_MANIFESTS} manifests`);
     }
-    const node = newNode(digest, sizeBytes, depth, parent.owner);
+    const node = newNode(digest, sizeBytes, depth, owner);
     this.#nodes.set(digest, node);
     return node;
   }
@@ -280,22 +360,37 @@ export class CopyPlan {
       return;
     }
     node.state = "ready";
-    this.#readyRoots(node);
-    if (node.roots.size === 0) {
-      this.#ready.push({ digest: node.digest, root: null });
+    node.roots.forEach((root) => this.#offerRoot(root));
+    this.#offerByDigest(node);
+  }
+
+  #offerRoot(root: Root): void {
+    const { key, node, held, missingAttached } = root;
+    if (!root.offered && !held && missingAttached === 0 && !isOpen(node)) {
+      root.offered = true;
+      this.#ready.push({ digest: node.digest, root: key });
     }
   }
 
-  #readyRoots(node: Node): void {
-    for (const { key } of node.roots) {
-      this.#ready.push({ digest: node.digest, root: key });
+  /** Under the name of a root it would be pushed as well; without one it is pushed for those who wait for it. */
+  #offerByDigest(node: Node): void {
+    const hasName = [...node.roots].some(({ offered }) => offered);
+    const isWanted = node.roots.size === 0 || node.parents.size > 0;
+    if (node.state === "ready" && !node.offered && !hasName && isWanted) {
+      node.offered = true;
+      this.#ready.push({ digest: node.digest, root: null });
     }
   }
 
   #publish(node: Node): void {
     node.state = "published";
+    node.roots.forEach((root) => this.#offerRoot(root));
     for (const parent of node.parents) {
       this.#fulfil(parent, node.changed);
+    }
+    for (const root of node.holders) {
+      root.missingAttached -= 1;
+      this.#offerRoot(root);
     }
   }
 
@@ -303,7 +398,8 @@ export class CopyPlan {
   #release(first: Node): void {
     const queue = [first];
     for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
-      if (node.roots.size > 0 || node.parents.size > 0 || !this.#nodes.delete(node.digest)) {
+      const isNeeded = node.roots.size > 0 || node.parents.size > 0 || node.holders.size > 0;
+      if (isNeeded || !this.#nodes.delete(node.digest)) {
         continue;
       }
       for (const child of node.children) {
@@ -338,11 +434,14 @@ function newNode(digest: string, sizeBytes: number, depth: number, owner: Root |
     sizeBytes,
     depth,
     state: "known",
+    isRead: false,
+    offered: false,
     push: true,
     changed: false,
     missing: 0,
     owner,
     roots: new Set(),
+    holders: new Set(),
     parents: new Set(),
     children: [],
     blobs: [],
@@ -354,7 +453,7 @@ function rootsAbove(nodes: Iterable<Node>): string[] {
   const keys = new Set<string>();
   const seen = new Set(nodes);
   for (const node of seen) {
-    for (const { key } of node.roots) {
+    for (const { key } of [...node.roots, ...node.holders]) {
       keys.add(key);
     }
     for (const parent of node.parents) {
@@ -362,4 +461,18 @@ function rootsAbove(nodes: Iterable<Node>): string[] {
     }
   }
   return [...keys];
+}
+
+/** Whether it still waits for something. */
+function isOpen({ state }: Node): boolean {
+  return state === "known" || state === "read";
+}
+
+/** Whether a manifest cannot be pushed before another. */
+function needs(node: Node, other: Node): boolean {
+  const seen = new Set([node]);
+  for (const each of seen) {
+    each.children.forEach((child) => seen.add(child));
+  }
+  return seen.has(other);
 }

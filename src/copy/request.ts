@@ -92,6 +92,12 @@ export interface PruneRule {
   dryRun: boolean;
 }
 
+/** The one platform that is asked for, for templates; empty: none, or several. */
+export function platformOf({ platforms }: Pick<CopyRequest, "platforms">): { platform?: string } {
+  const [platform, other] = platforms?.wanted ?? [];
+  return platform === undefined || other !== undefined ? {} : { platform };
+}
+
 /** Whether it is about a whole repository rather than one name in it. */
 export function isRepositoryCopy({ source }: CopyRequest): boolean {
   return source.tag === undefined && source.digest === undefined;

@@ -24,6 +24,8 @@ import { EventLog } from "./events.ts";
 import { endedError, tooLong } from "./failures.ts";
 import { tellOfEnd } from "./farewell.ts";
 import { type CopyRecord, Ledger, LEDGER_STEPS } from "./ledger.ts";
+import { MAIN_TAG_ID } from "./tag-ledger.ts";
+import { addReferrerAt } from "./referrer-lists.ts";
 import { openRegistries, type OpenRegistries, placesOf, type RegistriesOptions } from "./registries.ts";
 import { CopyRun } from "./run.ts";
 import { bookSettlements, type Booked } from "./settlements.ts";
@@ -243,6 +245,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
         places: placesOf(this.env, request),
         now: Date.now,
         sendOffers,
+        addReferrer: (addition) => addReferrerAt(this.env, request.target.host, addition, () => this.#hasEnded()),
       });
       running = { run, controller, close, refusing: false };
       this.#running = running;
@@ -395,7 +398,9 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
       return null;
     }
     const requests = this.#running?.run.requests ?? record.requests;
-    return copyView(record, this.#ledger.sums(), this.#ledger.tags.tally(), requests, this.#events.warnings());
+    const { tags } = this.#ledger;
+    const main = isRepositoryCopy(record.request) ? null : tags.get(MAIN_TAG_ID);
+    return copyView(record, this.#ledger.sums(), tags.tally(), main, requests, this.#events.warnings());
   }
 
   #record(): CopyRecord | null {

@@ -70,6 +70,8 @@ export const LEDGER_STEPS: readonly string[] = [
    ALTER TABLE blobs ADD COLUMN error TEXT;`,
   // From which of the places that the copy reads from (registry/places.ts).
   `ALTER TABLE blobs ADD COLUMN place INTEGER NOT NULL DEFAULT 0;`,
+  // What is written where platforms were chosen; null: the very manifest of the source.
+  `ALTER TABLE tags ADD COLUMN derived TEXT;`,
 ];
 
 /** A row holds 2 MB at most and a manifest 4 MiB. */
@@ -254,14 +256,14 @@ export class Ledger {
   }
 
   /** How a manifest stands. Null: nothing is known of it. */
-  manifestState(digest: string): { sizeBytes: number; state: ManifestState } | null {
+  manifestState(digest: string): { sizeBytes: number; mediaType: string; state: ManifestState } | null {
     const row = this.#sql
-      .exec<{ size_bytes: number; state: ManifestState }>(
-        "SELECT size_bytes, state FROM manifests WHERE digest = ?",
+      .exec<{ size_bytes: number; media_type: string; state: ManifestState }>(
+        "SELECT size_bytes, media_type, state FROM manifests WHERE digest = ?",
         digest,
       )
       .toArray()[0];
-    return row === undefined ? null : { sizeBytes: row.size_bytes, state: row.state };
+    return row === undefined ? null : { sizeBytes: row.size_bytes, mediaType: row.media_type, state: row.state };
   }
 
   /** A manifest as it was read. Null: it was not. */

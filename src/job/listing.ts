@@ -2,9 +2,9 @@
  * Begins the copy of a repository: lists the tags of both ends, chooses, names them at the target, and says which of them
  * need no look at all. Asks for lists (and, where a condition wants it, for creation dates); writes nothing.
  */
-import { isDigestTag } from "../copy/digest-tags.ts";
+import { isDigestTag, isFallbackTag } from "../copy/digest-tags.ts";
 import { sourceMissing } from "../copy/opening.ts";
-import type { CopyRequest } from "../copy/request.ts";
+import { type CopyRequest, platformOf } from "../copy/request.ts";
 import { type CreationLookup, immutableTags, selectTags } from "../copy/tag-selection.ts";
 import { fillTemplate, namesDigest } from "../copy/templates.ts";
 import type { Registry } from "../registry/contract.ts";
@@ -43,7 +43,13 @@ export async function listTagsToCopy(parts: ListingParts): Promise<Listing> {
   if (listed === null) {
     throw sourceMissing(request);
   }
-  const { tags, undated } = await selectTags(listed, request.tags ?? {}, creations);
+  // Lists of referrers are written anew, entry by entry; as they are they would replace what the target has there.
+  const isLeftOut = request.attached?.referrers === undefined ? () => false : isFallbackTag;
+  const { tags, undated } = await selectTags(
+    listed.filter((tag) => !isLeftOut(tag)),
+    request.tags ?? {},
+    creations,
+  );
   const there = known === "unlisted" ? null : new Set(known ?? []);
   const rows = rowsOf(parts, tags, there);
   const warnings = warningsOf(request, listed.length, tags.length, undated);
@@ -54,7 +60,7 @@ export async function listTagsToCopy(parts: ListingParts): Promise<Listing> {
 }
 
 function rowsOf({ request, now }: ListingParts, tags: string[], there: Set<string> | null): NewTag[] {
-  const { existing, deep } = request;
+  const { existing, deep, attached } = request;
   const isImmutable = immutableTags(request.tags);
   const nowMs = now();
   const sources = new Map<string, string>();
@@ -69,17 +75,20 @@ function rowsOf({ request, now }: ListingParts, tags: string[], there: Set<strin
     }
     const held = name === null || there === null ? null : there.has(name);
     const isSettled = held === true && deep !== true;
-    const settled = isImmutable(tag) ? "unchanged" : existing?.kind === "skip" ? "skipped" : "waiting";
+    // What is attached to an image may be new though the image is not.
+    const settled =
+      isImmutable(tag) && attached === undefined ? "unchanged" : existing?.kind === "skip" ? "skipped" : "waiting";
     return { source: tag, target: name, held, state: isSettled ? settled : "waiting" };
   });
 }
 
 /** Null: it has the digest in it, which is not known yet. */
-function nameAtTarget({ source, targetTag = "{tag}" }: CopyRequest, tag: string, nowMs: number): string | null {
+function nameAtTarget(request: CopyRequest, tag: string, nowMs: number): string | null {
+  const { source, targetTag = "{tag}" } = request;
   if (namesDigest(targetTag)) {
     return null;
   }
-  const values = { host: source.host, repository: source.repository, tag, now: nowMs };
+  const values = { host: source.host, repository: source.repository, tag, now: nowMs, ...platformOf(request) };
   return fillTemplate(targetTag, "tag", values, "target_tag");
 }
 

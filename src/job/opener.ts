@@ -4,15 +4,17 @@
  */
 import { checkTargetDigest, sourceMissing, tagExists, targetName } from "../copy/opening.ts";
 import type { CopyPlan } from "../copy/plan.ts";
-import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
+import { type CopyRequest, isRepositoryCopy, platformOf } from "../copy/request.ts";
 import { fillTemplate } from "../copy/templates.ts";
 import type { Manifest, ManifestHead, Registry } from "../registry/contract.ts";
 import { isDigest } from "../registry/digest.ts";
 import { DOCKER_HUB } from "../registry/reference.ts";
+import type { Attacher } from "./attacher.ts";
+import { Chooser, type Chosen, type Here } from "./choosing.ts";
 import type { EventLog } from "./events.ts";
 import type { Ledger, TargetRepository } from "./ledger.ts";
 import { manifestEvent, type Planner } from "./planner.ts";
-import type { TagLedger, TagRow } from "./tag-ledger.ts";
+import { MAIN_TAG_ID, type TagLedger, type TagRow } from "./tag-ledger.ts";
 
 export interface OpenerParts {
   request: CopyRequest;
@@ -23,6 +25,7 @@ export interface OpenerParts {
   events: EventLog;
   plan: CopyPlan;
   planner: Planner;
+  attacher: Attacher;
   now: () => number;
   beginStep: () => void;
   /** What is known of the target's repository. Null: nothing so far. */
@@ -41,9 +44,11 @@ export function rootKey(row: { id: number }): string {
 
 export class Opener {
   readonly #parts: OpenerParts;
+  readonly #chooser: Chooser;
 
   constructor(parts: OpenerParts) {
     this.#parts = parts;
+    this.#chooser = new Chooser(parts);
   }
 
   /** @throws CopyError: this name cannot be copied. */
@@ -58,91 +63,117 @@ export class Opener {
     const repository = (look ?? Promise.resolve(null)).then((head) => this.#repositoryAfter(head));
     // Its error is the error of the look, which is waited for below.
     repository.catch(() => {});
-    const [first, here] = await Promise.all([look, this.#headSource(row)]);
-    checkTargetDigest(request, here.digest);
+    const [first, chosen] = await Promise.all([
+      look,
+      this.#headSource(row).then((here) => this.#chooser.choose(row.source, here)),
+    ]);
+    const { digest } = chosen;
+    if (this.#isMain(row)) {
+      checkTargetDigest(request, digest);
+    }
     // A name that follows from the digest is known only now.
-    const target = name ?? this.#nameAtTarget(row, here.digest) ?? here.digest;
+    const target = name ?? this.#nameAtTarget(row, digest) ?? digest;
     const mayHold = name === null && isRepositoryCopy(request);
     const there = mayHold ? await this.#headTarget(target) : first;
+    const named = { ...row, target };
     if (there === null) {
-      await this.#plan({ ...row, target }, here, null, repository);
-      return;
-    }
-    if (there.digest === here.digest && request.deep !== true) {
-      this.#unchanged({ ...row, target }, there);
-      return;
-    }
-    if (there.digest !== here.digest && request.existing?.kind === "skip") {
-      this.#skipped({ ...row, target }, here.digest, there.digest);
-      return;
-    }
-    if (there.digest !== here.digest && request.existing?.kind === "fail") {
+      await this.#plan(named, chosen, null, repository);
+    } else if (there.digest === digest && request.deep !== true) {
+      this.#unchanged(named, chosen, there);
+    } else if (there.digest !== digest && request.existing?.kind === "skip") {
+      this.#skipped(named, chosen, there.digest);
+    } else if (there.digest !== digest && request.existing?.kind === "fail") {
       throw tagExists(request, target, there.digest);
+    } else {
+      await this.#plan(named, chosen, there.digest, repository);
     }
-    await this.#plan({ ...row, target }, here, there.digest, repository);
   }
 
   /** Goes on with a name that a run before this one has opened. */
   async resume(row: TagRow & { digest: string }): Promise<void> {
-    const { plan, planner, request, source } = this.#parts;
-    const size = this.#parts.ledger.manifestState(row.digest)?.sizeBytes ?? -1;
-    plan.addRoot(rootKey(row), { digest: row.digest, sizeBytes: size });
+    const { plan, planner, request, source, ledger } = this.#parts;
+    const digest = row.derived ?? row.digest;
+    const known = ledger.manifestState(digest);
+    if (row.derived === null) {
+      await this.#chooser.choose(row.source, { digest, sizeBytes: -1, mediaType: known?.mediaType ?? "" });
+    }
+    this.#addRoot(row, { digest, sizeBytes: known?.sizeBytes ?? -1 });
     const mayBeThere = row.oldDigest !== null || this.#parts.repository() === "holds_tag";
-    if (planner.recall(row.digest, mayBeThere)) {
+    if (planner.recall(digest, mayBeThere)) {
       return;
     }
-    const manifest = await source.getManifest(request.source.repository, row.digest);
-    if (plan.has(row.digest)) {
+    const original = await source.getManifest(request.source.repository, row.digest);
+    const manifest = row.derived === null ? original : await this.#read(this.#chooser.chooseIn(row.source, original));
+    if (plan.has(digest)) {
       planner.take(manifest, "read", mayBeThere);
     }
   }
 
   /** A name that the target does not have: read at once, without asking for its digest first. */
   async #openNew(row: TagRow, target: string): Promise<void> {
-    const { request, source, plan, planner, ledger } = this.#parts;
-    const manifest = await source.getManifest(request.source.repository, row.source);
-    const { digest } = manifest;
-    const isNew = plan.addRoot(rootKey(row), { digest, sizeBytes: manifest.bytes.byteLength });
+    const { request, source, planner, ledger } = this.#parts;
+    const chosen = this.#chooser.chooseIn(row.source, await source.getManifest(request.source.repository, row.source));
+    const { digest } = chosen;
+    const isNew = this.#addRoot(row, chosen);
     this.#parts.beginStep();
-    this.#parts.tags.planned(row.id, digest, target, null);
+    this.#parts.tags.planned(row.id, chosen.source, target, null, derivedOf(chosen));
     if (!isNew) {
       this.#parts.onPlan();
     } else if (ledger.manifestState(digest) === null || !planner.recall(digest, false)) {
-      planner.take(manifest, "read", false);
+      const manifest = await this.#read(chosen);
+      if (this.#parts.plan.has(digest)) {
+        planner.take(manifest, "read", false);
+      }
     }
   }
 
   async #plan(
     row: TagRow & { target: string },
-    here: { digest: string; sizeBytes: number },
+    chosen: Chosen,
     oldDigest: string | null,
     looked: Promise<TargetRepository>,
   ): Promise<void> {
-    const { plan, planner, request } = this.#parts;
-    const { digest } = here;
-    const isNew = plan.addRoot(rootKey(row), here);
+    const { plan, planner } = this.#parts;
+    const { digest } = chosen;
+    const isNew = this.#addRoot(row, chosen);
     const mayBeThere = oldDigest !== null;
     if (!isNew) {
-      this.#planned(row, digest, oldDigest, await looked);
+      this.#planned(row, chosen, oldDigest, await looked);
       this.#parts.onPlan();
       return;
     }
     const known = this.#parts.ledger.manifestState(digest) !== null;
     if (known) {
-      this.#planned(row, digest, oldDigest, await looked);
+      this.#planned(row, chosen, oldDigest, await looked);
       if (planner.recall(digest, mayBeThere)) {
         return;
       }
     }
     const [manifest, repository, there] = await Promise.all([
-      this.#parts.source.getManifest(request.source.repository, digest),
+      this.#read(chosen),
       looked,
       mayBeThere && oldDigest !== digest ? this.#headTarget(digest) : null,
     ]);
     if (plan.has(digest)) {
-      this.#planned(row, digest, oldDigest, repository);
+      this.#planned(row, chosen, oldDigest, repository);
       this.#takeRoot(manifest, there !== null, oldDigest);
     }
+  }
+
+  #read({ digest, manifest }: Chosen): Promise<Manifest> {
+    const { source, request } = this.#parts;
+    return manifest === null ? source.getManifest(request.source.repository, digest) : Promise.resolve(manifest);
+  }
+
+  /** @returns Whether its manifest has to be read. */
+  #addRoot(row: TagRow, root: { digest: string; sizeBytes: number }): boolean {
+    const { plan, attacher, request } = this.#parts;
+    const isHeld = request.attached !== undefined;
+    const isNew = plan.addRoot(rootKey(row), root, isHeld);
+    if (isHeld) {
+      attacher.expect(rootKey(row));
+    }
+    return isNew;
   }
 
   #takeRoot(manifest: Manifest, isThere: boolean, oldDigest: string | null): void {
@@ -156,39 +187,55 @@ export class Opener {
 
   #planned(
     row: TagRow & { target: string },
-    digest: string,
+    chosen: Chosen,
     oldDigest: string | null,
     repository: TargetRepository,
   ): void {
     this.#parts.beginStep();
-    this.#parts.tags.planned(row.id, digest, row.target, oldDigest);
-    if (!isRepositoryCopy(this.#parts.request)) {
+    this.#parts.tags.planned(row.id, chosen.source, row.target, oldDigest, derivedOf(chosen));
+    if (this.#isMain(row)) {
       this.#parts.onRepository(repository);
-      this.#parts.ledger.opened(digest, repository);
+      this.#parts.ledger.opened(chosen.source, repository);
     }
   }
 
-  #unchanged(row: TagRow & { target: string }, there: ManifestHead): void {
-    const { ledger, events, tags, request } = this.#parts;
+  #unchanged(row: TagRow & { target: string }, chosen: Chosen, there: ManifestHead): void {
+    const { ledger, events, tags, request, plan, onPlan, onRepository } = this.#parts;
     const { digest } = there;
     this.#parts.beginStep();
     ledger.manifestPresent(there);
-    if (!isRepositoryCopy(request)) {
-      ledger.opened(digest, "holds_tag");
+    if (this.#isMain(row)) {
+      ledger.opened(chosen.source, "holds_tag");
       events.append(manifestEvent(digest, there.sizeBytes, "present"));
     }
-    tags.end(row.id, "unchanged", { digest, target: row.target, oldDigest: digest });
+    if (request.attached === undefined) {
+      tags.end(row.id, "unchanged", { ...endOf(row, chosen), oldDigest: digest });
+      this.#parts.onEnded(row);
+      return;
+    }
+    // What is attached to it may be new.
+    if (this.#isMain(row)) {
+      onRepository("holds_tag");
+    }
+    tags.planned(row.id, chosen.source, row.target, digest, derivedOf(chosen));
+    this.#addRoot(row, { digest, sizeBytes: there.sizeBytes });
+    plan.published(digest, false);
+    onPlan();
+  }
+
+  #skipped(row: TagRow & { target: string }, chosen: Chosen, oldDigest: string): void {
+    const { ledger, tags } = this.#parts;
+    this.#parts.beginStep();
+    if (this.#isMain(row)) {
+      ledger.opened(chosen.source, "holds_tag");
+    }
+    tags.end(row.id, "skipped", { ...endOf(row, chosen), oldDigest });
     this.#parts.onEnded(row);
   }
 
-  #skipped(row: TagRow & { target: string }, digest: string, oldDigest: string): void {
-    const { ledger, tags, request } = this.#parts;
-    this.#parts.beginStep();
-    if (!isRepositoryCopy(request)) {
-      ledger.opened(digest, "holds_tag");
-    }
-    tags.end(row.id, "skipped", { digest, target: row.target, oldDigest });
-    this.#parts.onEnded(row);
+  /** The one name of a copy that is not a repository's. */
+  #isMain(row: TagRow): boolean {
+    return !isRepositoryCopy(this.#parts.request) && row.id === MAIN_TAG_ID;
   }
 
   /** Null: it follows from the digest at the source. */
@@ -206,7 +253,7 @@ export class Opener {
       : fillTemplate(
           request.targetTag ?? "{tag}",
           "tag",
-          { host, repository, tag: row.source, digest, now: now() },
+          { host, repository, tag: row.source, digest, now: now(), ...platformOf(request) },
           "target_tag",
         );
   }
@@ -215,10 +262,10 @@ export class Opener {
     return this.#parts.target.headManifest(this.#parts.request.target.repository, name);
   }
 
-  async #headSource(row: TagRow): Promise<{ digest: string; sizeBytes: number }> {
+  async #headSource(row: TagRow): Promise<Here> {
     const { request, source } = this.#parts;
     if (isDigest(row.source)) {
-      return { digest: row.source, sizeBytes: -1 };
+      return { digest: row.source, sizeBytes: -1, mediaType: "" };
     }
     const head = await source.headManifest(request.source.repository, row.source);
     if (head === null) {
@@ -248,4 +295,14 @@ export class Opener {
 /** Docker Hub counts every read of a manifest against its limit, and no HEAD; two tags of one image are then one read. */
 function countsReads(host: string): boolean {
   return host === DOCKER_HUB;
+}
+
+/** Digest of what is written in place of the source's manifest; null: that itself. */
+function derivedOf({ digest, source }: Chosen): string | null {
+  return digest === source ? null : digest;
+}
+
+function endOf({ target }: { target: string }, chosen: Chosen): { digest: string; derived?: string; target: string } {
+  const derived = derivedOf(chosen);
+  return { digest: chosen.source, ...(derived === null ? {} : { derived }), target };
 }

@@ -5,6 +5,7 @@
 import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, type ManifestGraph, parseManifest } from "../copy/graph.ts";
 import { childSizeMismatch } from "../copy/opening.ts";
 import type { CopyPlan } from "../copy/plan.ts";
+import { planPlatforms } from "../copy/platform-plan.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import type { Manifest, Registry } from "../registry/contract.ts";
 import { type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
@@ -44,6 +45,8 @@ export class Planner {
   readonly #reads: Pool;
   /** Manifests that a look has found at the target, though what they refer to may be missing there. */
   readonly #there = new Set<string>();
+  /** Indexes of which only the chosen platforms are copied, with their names in words. */
+  readonly #narrowed = new Map<string, string>();
 
   constructor(parts: PlannerParts) {
     this.#parts = parts;
@@ -65,6 +68,35 @@ export class Planner {
   /** Whether the target has this very manifest: it need not be pushed. */
   isThere(digest: string): boolean {
     return this.#there.has(digest);
+  }
+
+  /** Of this index only the platforms that are asked for are copied, though it stays as it is. */
+  narrow(digest: string, name: string): void {
+    this.#narrowed.set(digest, name);
+  }
+
+  isNarrowed(digest: string): boolean {
+    return this.#narrowed.has(digest);
+  }
+
+  /** Reads a manifest that is part of the plan. `look`: it may be at the target, as may what it refers to. */
+  read(descriptor: Descriptor, look: boolean): void {
+    this.#read(descriptor, look);
+  }
+
+  /** A manifest, found at the target, that nothing of the plan waits for. */
+  note(descriptor: Descriptor): void {
+    const { ledger, events } = this.#parts;
+    if (ledger.manifestState(descriptor.digest) === null) {
+      this.#parts.beginStep();
+      ledger.manifestPresent(descriptor);
+      events.append(manifestEvent(descriptor.digest, descriptor.sizeBytes, "present"));
+    }
+  }
+
+  /** The manifests that are copied with one, by what it says. */
+  childrenIn(manifest: Manifest): string[] {
+    return this.#parse(manifest).children.map(({ digest }) => digest);
   }
 
   /**
@@ -113,7 +145,7 @@ export class Planner {
         ledger.manifestPresent(child);
         plan.published(child.digest, false);
       } else {
-        this.#read(child, mayBeThere);
+        this.#read(child, mayBeThere || this.#parts.request.deep === true);
       }
     }
     this.#settleKnown(blobs);
@@ -140,7 +172,7 @@ export class Planner {
     for (const child of children) {
       const state = ledger.manifestState(child.digest)?.state;
       if (state === undefined || (state === "read" && ledger.manifest(child.digest) === null)) {
-        this.#read(child, mayBeThere);
+        this.#read(child, mayBeThere || this.#parts.request.deep === true);
       } else {
         known.push(child.digest);
       }
@@ -171,7 +203,7 @@ export class Planner {
       return;
     }
     // Where the tag is new the children are hardly ever there: not worth a request each.
-    if (mayBeThere || deep) {
+    if (mayBeThere) {
       const head = await target.headManifest(request.target.repository, digest);
       if (head !== null && !deep) {
         this.#takeAsPresent(descriptor);
@@ -202,8 +234,9 @@ export class Planner {
     try {
       return await source.getManifest(request.source.repository, descriptor.digest);
     } catch (error) {
-      const known = descriptor.mediaType === "" || [...INDEX_TYPES, ...MANIFEST_TYPES].includes(descriptor.mediaType);
-      if (known || errorDetailOf(error).code !== "not_found") {
+      const isManifest = [...INDEX_TYPES, ...MANIFEST_TYPES].includes(descriptor.mediaType);
+      // Some registries answer with the blob itself, or that this is no manifest.
+      if (isManifest || !["not_found", "unsupported", "manifest_invalid"].includes(errorDetailOf(error).code)) {
         throw error;
       }
       return null;
@@ -253,7 +286,13 @@ export class Planner {
     const { digest, mediaType, bytes } = manifest;
     const { source, request } = this.#parts;
     const includeForeign = request.includeForeign === true;
-    return parseManifest({ host: source.host, digest, mediaType, bytes, includeForeign });
+    const graph = parseManifest({ host: source.host, digest, mediaType, bytes, includeForeign });
+    const name = this.#narrowed.get(digest);
+    if (name === undefined || request.platforms === undefined || graph.kind !== "index") {
+      return graph;
+    }
+    const chosen = planPlatforms(manifest, request.platforms, { host: source.host, name });
+    return chosen.kind === "index" ? { ...graph, children: chosen.children } : graph;
   }
 }
 

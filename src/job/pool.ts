@@ -1,3 +1,16 @@
+/** Does the same for all items, with a bounded number at once; the answers are in their order. Fails with the first that fails. */
+export async function atOnce<T, R>(width: number, items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results = new Map<number, R>();
+  const waiting = items.entries();
+  const worker = async (): Promise<void> => {
+    for (const [at, item] of waiting) {
+      results.set(at, await work(item));
+    }
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+  return [...results].toSorted(([one], [other]) => one - other).map(([, result]) => result);
+}
+
 /** Runs tasks with a bounded number at once, in the order they came. Stops taking new ones after the first error. */
 export class Pool {
   readonly #width: number;

@@ -58,7 +58,15 @@ async function remove({ request, target, tags, events, beginStep }: PruneParts, 
   tags.end(row.id, "deleted");
   events.append({
     type: "tag",
-    data: { source: null, target: tag, digest: null, oldDigest: null, state: "deleted", error: null },
+    data: {
+      source: null,
+      target: tag,
+      digest: null,
+      derivedDigest: null,
+      oldDigest: null,
+      state: "deleted",
+      error: null,
+    },
   });
 }
 

@@ -2,10 +2,13 @@
  * Pushes manifests to the target once all they refer to is there: children by digest, each root last and by its name.
  * Bytes go out exactly as they were read.
  */
-import { parseManifest } from "../copy/graph.ts";
 import type { CopyPlan, Push } from "../copy/plan.ts";
+import { fallbackEntryOf } from "../copy/referrers.ts";
 import type { CopyRequest } from "../copy/request.ts";
+import { isDigestTag } from "../copy/digest-tags.ts";
 import { fillTemplate } from "../copy/templates.ts";
+import type { ReferrerAddition } from "../host/contract.ts";
+import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import type { Manifest, Registry } from "../registry/contract.ts";
 import type { EventLog } from "./events.ts";
 import type { Ledger } from "./ledger.ts";
@@ -26,6 +29,8 @@ export interface PublisherParts {
   plan: CopyPlan;
   planner: Planner;
   now: () => number;
+  /** Has the target's host list a referrer where the registry does not; safe to repeat. */
+  addReferrer: (addition: ReferrerAddition) => Promise<void>;
   /** Called synchronously before a root is pushed; throws when the copy no longer runs. The answer is called after it. */
   commit: () => () => void;
   /** Before the writes of a step: books the clients' counts and warnings; throws when the run has been stopped. */
@@ -75,15 +80,15 @@ export class Publisher {
   }
 
   async #pushChild(digest: string): Promise<void> {
-    const { request, target, plan, planner } = this.#parts;
+    const { plan, planner } = this.#parts;
     if (planner.isThere(digest)) {
       this.#parts.beginStep();
       this.#arrived(digest, "present");
     } else {
       const manifest = await this.#manifest(digest);
-      const { subject } = await target.putManifest(request.target.repository, digest, manifest);
+      const { subject } = await this.#put(digest, manifest);
+      await this.#listReferrer(manifest, subject);
       this.#parts.beginStep();
-      this.#noteSubject(manifest, subject);
       this.#arrived(digest, "copied", manifest);
     }
     if (plan.has(digest)) {
@@ -92,7 +97,7 @@ export class Publisher {
   }
 
   async #pushRoot(key: string, digest: string): Promise<void> {
-    const { request, target, tags } = this.#parts;
+    const { request, tags } = this.#parts;
     const row = tags.get(Number(key));
     if (row === null) {
       throw new Error(`The ledger has lost the name of manifest ${digest}.`);
@@ -101,29 +106,29 @@ export class Publisher {
       // It has this name already; only what is below it was looked into.
       this.#parts.beginStep();
       this.#arrived(digest, "present");
-      this.#ended(row, digest, this.#parts.plan.endRoot(key) ? "copied" : "unchanged");
+      this.#ended(row, this.#parts.plan.endRoot(key) ? "copied" : "unchanged");
       return;
     }
-    if (row.oldDigest !== null && request.existing?.kind === "backup") {
+    if (row.oldDigest !== null && request.existing?.kind === "backup" && !isDigestTag(row.source)) {
       await this.#backUp(row, row.oldDigest, request.existing.tag);
     }
     const manifest = await this.#manifest(digest);
     const committed = this.#parts.commit();
     try {
       const name = row.target ?? digest;
-      const { subject } = await target.putManifest(request.target.repository, name, manifest);
+      const { subject } = await this.#put(name, manifest);
+      await this.#listReferrer(manifest, subject);
       this.#parts.beginStep();
-      this.#noteSubject(manifest, subject);
       this.#arrived(digest, "copied", manifest);
       this.#parts.plan.endRoot(key);
-      this.#ended(row, digest, "copied");
+      this.#ended(row, "copied");
     } finally {
       committed();
     }
   }
 
-  #ended(row: TagRow, digest: string, state: "copied" | "unchanged"): void {
-    this.#parts.tags.end(row.id, state, { digest });
+  #ended(row: TagRow, state: "copied" | "unchanged"): void {
+    this.#parts.tags.end(row.id, state);
     this.#parts.onRoot(row);
     this.#parts.onPublished();
   }
@@ -155,18 +160,38 @@ export class Publisher {
     return ledger.manifest(digest) ?? source.getManifest(request.source.repository, digest);
   }
 
-  /**
-   * Distribution-spec, "Pushing Manifests with Subject": without `OCI-Subject` in the answer the client has to list the
-   * manifest under the fallback tag itself. That needs one writer per subject; until there is one, the user is told.
-   */
-  #noteSubject(manifest: Manifest, answered: string | null): void {
-    const { digest, mediaType, bytes } = manifest;
-    const { subject } = parseManifest({ host: this.#parts.request.source.host, digest, mediaType, bytes });
-    if (subject === undefined || answered !== null) {
-      return;
+  async #put(name: string, manifest: Manifest): Promise<{ subject: string | null }> {
+    const { request, target, planner } = this.#parts;
+    try {
+      return await target.putManifest(request.target.repository, name, manifest);
+    } catch (error) {
+      const detail = errorDetailOf(error);
+      // Distribution looks whether all that an index names is there (image-spec allows it to be elsewhere).
+      const isRefusal = ["manifest_invalid", "not_found", "unsupported"].includes(detail.code);
+      throw isRefusal && planner.isNarrowed(manifest.digest) ? refusedSparse(target.host, detail) : error;
     }
-    this.#parts.events.warn([
-      `${this.#parts.target.host} keeps no list of referrers: ${digest} was copied, but is not found as a referrer of ${subject} there.`,
-    ]);
   }
+
+  /**
+   * Distribution-spec, "Pushing Manifests with Subject": without `OCI-Subject` in the answer the registry keeps no list, and
+   * the client has to add the manifest to the one under the fallback tag.
+   */
+  async #listReferrer(manifest: Manifest, answered: string | null): Promise<void> {
+    const { request, addReferrer, ledger } = this.#parts;
+    const found = fallbackEntryOf(manifest);
+    // Pushed by its digest before: listed then.
+    const isListed = ledger.manifestState(manifest.digest)?.state === "copied";
+    if (found !== null && answered === null && !isListed) {
+      await addReferrer({ repository: request.target.repository, ...found });
+    }
+  }
+}
+
+function refusedSparse(host: string, detail: ErrorDetail): CopyError {
+  return new CopyError({
+    ...detail,
+    message:
+      `${host} takes no index of which images are missing; copy it as an index of the chosen platforms (--index rewrite), ` +
+      `as one image (--index single), or with all its platforms. It said: ${detail.message}`,
+  });
 }

@@ -10,7 +10,7 @@ import type { EventLog } from "./events.ts";
 import { tagsFailed } from "./failures.ts";
 import { type Opener, rootKey } from "./opener.ts";
 import { Pool } from "./pool.ts";
-import type { TagLedger, TagRow } from "./tag-ledger.ts";
+import { MAIN_TAG_ID, type TagLedger, type TagRow } from "./tag-ledger.ts";
 import { Verdict } from "./verdict.ts";
 
 /** Names open at once: enough blobs for the scheduler to choose from, few enough to be nothing in memory. */
@@ -77,10 +77,16 @@ export class Roots {
     if (tags.tally().all === 0) {
       tags.add([{ source: sourceName(request), target: targetName(request), held: null, state: "waiting" }]);
     }
-    const [row] = tags.inState("waiting", 1);
-    if (row !== undefined && root !== null) {
+    const row = tags.get(MAIN_TAG_ID);
+    if (row?.state === "waiting" && root !== null) {
       tags.planned(row.id, root, row.target ?? root, null);
     }
+  }
+
+  /** There are new names in the ledger. */
+  more(): void {
+    this.#hasMore = true;
+    this.open();
   }
 
   /** Opens names as far as the window has room. */

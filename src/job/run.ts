@@ -5,10 +5,11 @@
 import { manifestError } from "../copy/graph.ts";
 import { CopyPlan } from "../copy/plan.ts";
 import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
-import type { BlobOffer } from "../host/contract.ts";
+import type { BlobOffer, ReferrerAddition } from "../host/contract.ts";
 import type { Registry } from "../registry/contract.ts";
 import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import type { Place } from "../registry/places.ts";
+import { Attacher } from "./attacher.ts";
 import { creationsAt } from "./creation.ts";
 import type { EventLog } from "./events.ts";
 import { endedError, tagsFailed } from "./failures.ts";
@@ -33,6 +34,8 @@ export interface RunParts {
   now: () => number;
   /** Hands offers to the target's host; safe to repeat. */
   sendOffers: (offers: BlobOffer[]) => Promise<void>;
+  /** Has the target's host list a referrer where the registry does not; safe to repeat. */
+  addReferrer: (addition: ReferrerAddition) => Promise<void>;
 }
 
 export class CopyRun {
@@ -40,6 +43,7 @@ export class CopyRun {
   readonly #plan: CopyPlan;
   readonly #offers: Offers;
   readonly #planner: Planner;
+  readonly #attacher: Attacher;
   readonly #publisher: Publisher;
   readonly #roots: Roots;
   readonly #finished = Promise.withResolvers<void>();
@@ -82,9 +86,18 @@ export class CopyRun {
       onPublished: () => this.#pump(),
       onRootFailed: (key, error) => this.#roots.fail([key], error),
     });
+    const attacher = new Attacher({
+      ...shared,
+      planner,
+      repository: () => this.#repository,
+      onNames: () => this.#roots.more(),
+      onRootFailed: (key, error) => this.#roots.fail([key], error),
+    });
+    this.#attacher = attacher;
     const opener = new Opener({
       ...shared,
       planner,
+      attacher,
       repository: () => this.#repository,
       onRepository: (repository) => this.#learnRepository(repository),
       onEnded: (row) => this.#roots.ended(row),
@@ -156,6 +169,7 @@ export class CopyRun {
     this.#offers.stop();
     this.#roots.stop();
     this.#planner.stop();
+    this.#attacher.stop();
     this.#publisher.stop();
     this.#finished.reject(reason);
   }
@@ -242,6 +256,7 @@ export class CopyRun {
     if (this.#stopped) {
       return;
     }
+    this.#attacher.pump();
     this.#publisher.pump();
     this.#roots.open();
     this.#whenIdle();
@@ -249,7 +264,7 @@ export class CopyRun {
 
   /** Digests make loops impossible, except with algorithms that cannot be verified here. */
   #whenIdle(): void {
-    const isBusy = !this.#roots.idle || !this.#planner.idle || !this.#publisher.idle;
+    const isBusy = !this.#roots.idle || !this.#planner.idle || !this.#attacher.idle || !this.#publisher.idle;
     if (this.#stopped || isBusy || this.#plan.missingBlobs > 0) {
       return;
     }

@@ -5,6 +5,9 @@
 import type { ErrorDetail } from "../registry/errors.ts";
 import type { TagState, TagTally, TagView } from "./contract.ts";
 
+/** Of a copy of one name: its row. Others in the ledger of such a copy are tags that are attached to the image. */
+export const MAIN_TAG_ID = 1;
+
 /** One name, from source to target. */
 export interface TagRow {
   id: number;
@@ -13,6 +16,8 @@ export interface TagRow {
   /** Tag or digest at the target; null: follows from the digest at the source. */
   target: string | null;
   digest: string | null;
+  /** Digest of what is written in its place, where platforms were chosen; null: nothing else. */
+  derived: string | null;
   /** What the target had under this name when it was compared; null: nothing, or nobody has looked. */
   oldDigest: string | null;
   /** Whether the target's list of tags has it; null: there is no list to go by. */
@@ -39,6 +44,7 @@ interface Row extends Record<string, SqlStorageValue> {
   source: string;
   target: string | null;
   digest: string | null;
+  derived: string | null;
   old_digest: string | null;
   held: number | null;
   state: TagState;
@@ -73,18 +79,27 @@ export class TagLedger {
       .map(rowOf);
   }
 
+  /** Every name at the source that is named after a digest, whatever became of it. */
+  digestTags(): string[] {
+    return this.#sql
+      .exec<{ source: string }>("SELECT source FROM tags WHERE source GLOB 'sha[235]*-*'")
+      .toArray()
+      .map(({ source }) => source);
+  }
+
   get(id: number): TagRow | null {
     const row = this.#sql.exec<Row>("SELECT * FROM tags WHERE id = ?", id).toArray()[0];
     return row === undefined ? null : rowOf(row);
   }
 
   /** Both ends have been compared, and there is something to do. */
-  planned(id: number, digest: string, target: string, oldDigest: string | null): void {
+  planned(id: number, digest: string, target: string, oldDigest: string | null, derived: string | null = null): void {
     this.#sql.exec(
-      "UPDATE tags SET state = 'planned', digest = ?, target = ?, old_digest = ? WHERE id = ?",
+      "UPDATE tags SET state = 'planned', digest = ?, target = ?, old_digest = ?, derived = ? WHERE id = ?",
       digest,
       target,
       oldDigest,
+      derived,
       id,
     );
   }
@@ -93,15 +108,16 @@ export class TagLedger {
   end(
     id: number,
     state: TagState,
-    said: { digest?: string; target?: string; oldDigest?: string; error?: ErrorDetail } = {},
+    said: { digest?: string; derived?: string; target?: string; oldDigest?: string; error?: ErrorDetail } = {},
   ): boolean {
-    const { digest = null, target = null, oldDigest = null, error } = said;
+    const { digest = null, derived = null, target = null, oldDigest = null, error } = said;
     return this.#changed(
-      `UPDATE tags SET state = ?, digest = coalesce(?, digest), target = coalesce(?, target),
+      `UPDATE tags SET state = ?, digest = coalesce(?, digest), derived = coalesce(?, derived), target = coalesce(?, target),
               old_digest = coalesce(?, old_digest), error = ?
        WHERE id = ? AND state IN ('waiting', 'planned', 'obsolete') RETURNING id`,
       state,
       digest,
+      derived,
       target,
       oldDigest,
       error === undefined ? null : JSON.stringify(error),
@@ -166,12 +182,20 @@ export class TagLedger {
   }
 }
 
-function rowOf({ id, source, target, digest, old_digest, held, state }: Row): TagRow {
-  return { id, source, target, digest, oldDigest: old_digest, held: held === null ? null : held !== 0, state };
+function rowOf({ id, source, target, digest, derived, old_digest, held, state }: Row): TagRow {
+  return { id, source, target, digest, derived, oldDigest: old_digest, held: held === null ? null : held !== 0, state };
 }
 
-function viewOf({ source, target, digest, old_digest, state, error }: Row): TagView {
-  return { source: source === "" ? null : source, target, digest, oldDigest: old_digest, state, error: errorOf(error) };
+function viewOf({ source, target, digest, derived, old_digest, state, error }: Row): TagView {
+  return {
+    source: source === "" ? null : source,
+    target,
+    digest,
+    derivedDigest: derived,
+    oldDigest: old_digest,
+    state,
+    error: errorOf(error),
+  };
 }
 
 function errorOf(json: string | null): ErrorDetail | null {

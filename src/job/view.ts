@@ -2,8 +2,10 @@
 import { formatReference } from "../registry/reference.ts";
 import type { CopyView, TagTally } from "./contract.ts";
 import type { CopyRecord, LedgerSums } from "./ledger.ts";
+import type { TagRow } from "./tag-ledger.ts";
 
 /**
+ * @param main Of a copy of one name: what became of it.
  * @param requests The job's own requests so far, those of this run that are not in the ledger yet included.
  * @param warnings Each once, in the order they came.
  */
@@ -11,11 +13,12 @@ export function copyView(
   record: CopyRecord,
   sums: LedgerSums,
   tags: TagTally,
+  main: TagRow | null,
   requests: { source: number; target: number },
   warnings: string[],
 ): CopyView {
   const ended = record.doneMs !== null;
-  const hasRoot = record.state === "succeeded" && record.request.dryRun !== true && tags.skipped === 0;
+  const hasRoot = record.state === "succeeded" && record.request.dryRun !== true && main?.state !== "skipped";
   return {
     id: record.id,
     state: record.state,
@@ -24,7 +27,7 @@ export function copyView(
     source: { reference: formatReference(record.request.source), digest: record.root },
     target: {
       reference: formatReference(record.request.target),
-      digest: hasRoot ? record.root : null,
+      digest: hasRoot ? (main?.derived ?? record.root) : null,
     },
     tags,
     blobs: sums.blobs,

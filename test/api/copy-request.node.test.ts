@@ -110,10 +110,16 @@ describe("choices", () => {
     ["one name for all", { target_tag: "same" }, { target_tag: "have {tag} in it" }],
     ["a backup without a name", { existing: "backup" }, { backup_tag: "is missing" }],
     ["a backup's name without a backup", { backup_tag: "{tag}-old" }, { backup_tag: 'needs "existing": "backup"' }],
-    ["one name for all backups", { existing: "backup", backup_tag: "old" }, { backup_tag: "have {tag} in it" }],
+    [
+      "one name for all backups",
+      { source: "ghcr.io/acme/app", target: "registry.example.com/app", existing: "backup", backup_tag: "old" },
+      { backup_tag: "have {tag} in it" },
+    ],
     ["pruning without knowing the names", { prune: {}, target_tag: "{digest}" }, { prune: "digest" }],
-    ["platforms", { platforms: ["linux/amd64"], index: "sparse" }, { platforms: "not served", index: "not served" }],
-    ["attached things", { referrers: true, digest_tags: true }, { referrers: "not served", digest_tags: "not served" }],
+    ["a platform", { platforms: ["linux/amd64", "amd64"] }, { "platforms.1": "os/architecture" }],
+    ["an index without platforms", { index: "rewrite" }, { index: "needs platforms" }],
+    ["one image of two", { platforms: ["linux/amd64", "linux/arm64"], index: "single" }, { index: "one platform" }],
+    ["a platform in the name", { target_tag: "{tag}-{platform}" }, { target_tag: "exactly one" }],
   ])("%s: named with the fix", (_name, choices, expected) => {
     const errors = errorsOf({ ...NAMES, ...choices });
     expect(Object.keys(errors).toSorted()).toEqual(Object.keys(expected).toSorted());

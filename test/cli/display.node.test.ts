@@ -176,7 +176,7 @@ describe("a repository's copy", () => {
     seq: 1,
     at: AT,
     type: "tag",
-    data: { source, target: `m-${source}`, digest: DIGEST, oldDigest: null, state, error },
+    data: { source, target: `m-${source}`, digest: DIGEST, derivedDigest: null, oldDigest: null, state, error },
   });
   const tags: CopyEvent = { seq: 1, at: AT, type: "tags", data: { ...NONE, all: 5, unchanged: 2 } };
 

@@ -76,6 +76,7 @@ describe("many copies", () => {
       source: "v1",
       target: "v1",
       digest: null,
+      derivedDigest: null,
       oldDigest: null,
       state: "failed",
       error: {

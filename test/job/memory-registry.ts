@@ -3,6 +3,7 @@
  * writes down every operation. It moves no blobs, since a job moves none.
  */
 import type { BlobBody, Manifest, ManifestHead, ReferrerList, Registry, Upload } from "../../src/registry/contract.ts";
+import { fallbackEntryOf } from "../../src/copy/referrers.ts";
 import { digestOf } from "../../src/registry/digest.ts";
 import { CopyError } from "../../src/registry/errors.ts";
 
@@ -88,8 +89,10 @@ export class MemoryRegistry implements Registry {
     return this.deletes ? (this.tags.delete(tag) ? "deleted" : "gone") : "unsupported";
   }
 
-  listReferrers(): Promise<ReferrerList | null> {
-    return unused();
+  async listReferrers(_repository: string, digest: string): Promise<ReferrerList | null> {
+    await this.#ask(`REFERRERS ${digest}`);
+    const listed = [...this.manifests.values()].map(fallbackEntryOf).filter((each) => each?.subject === digest);
+    return { referrers: listed.flatMap((each) => (each === null ? [] : [each.entry])), from: "api", warnings: [] };
   }
   async headBlob(_repository: string, digest: string): Promise<number | null> {
     await this.#ask(`HEAD ${digest}`);

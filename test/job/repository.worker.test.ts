@@ -3,7 +3,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import type { CopyRequest } from "../../src/copy/request.ts";
-import type { BlobOffer } from "../../src/host/contract.ts";
+import type { BlobOffer, ReferrerAddition } from "../../src/host/contract.ts";
 import { EventLog } from "../../src/job/events.ts";
 import { Ledger } from "../../src/job/ledger.ts";
 import { CopyRun } from "../../src/job/run.ts";
@@ -36,6 +36,7 @@ class Bench {
   readonly source = new MemoryRegistry("src.example");
   readonly target = new MemoryRegistry("dst.example");
   readonly offers: BlobOffer[] = [];
+  readonly listed: ReferrerAddition[] = [];
   readonly ledger: Ledger;
   readonly sql: SqlStorage;
   fate: Fate = () => "copied";
@@ -59,6 +60,7 @@ class Bench {
       source: this.source,
       target: this.target,
       now: () => 1_000_000,
+      addReferrer: async (addition) => void this.listed.push(addition),
       sendOffers: async (offers) => {
         this.offers.push(...offers);
         queueMicrotask(() => this.#settle(run, offers));

@@ -2,7 +2,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { BlobOffer } from "../../src/host/contract.ts";
+import type { BlobOffer, ReferrerAddition } from "../../src/host/contract.ts";
 import { EventLog } from "../../src/job/events.ts";
 import { Ledger } from "../../src/job/ledger.ts";
 import { CopyRun } from "../../src/job/run.ts";
@@ -30,6 +30,7 @@ class Bench {
   readonly source = new MemoryRegistry("src.example");
   readonly target = new MemoryRegistry("dst.example");
   readonly offers: BlobOffer[] = [];
+  readonly listed: ReferrerAddition[] = [];
   readonly ledger: Ledger;
   readonly sql: SqlStorage;
   nowMs = 1_000_000;
@@ -51,6 +52,7 @@ class Bench {
       source: this.source,
       target: this.target,
       now: () => this.nowMs,
+      addReferrer: async (addition) => void this.listed.push(addition),
       sendOffers: async (offers) => void this.offers.push(...offers),
     });
   }
@@ -456,15 +458,16 @@ describe("ending", () => {
       expect(await failureOf(bench.run().toEnd())).toMatchObject({ message: "tags are immutable" });
     }));
 
-  test("a subject that the target does not list is told", () =>
+  test("a subject that the target does not list: the host is asked to list it", () =>
     inJob(undefined, async (bench) => {
-      bench.source.keep({ ...image("a"), subject: blob("5") }, MANIFEST, "v1");
+      const { digest } = bench.source.keep({ ...image("a"), subject: blob("5") }, MANIFEST, "v1");
       const run = bench.run();
       const end = run.toEnd();
       await calm();
       bench.settle(run, "a");
       await end;
-      const events = new EventLog(bench.sql, () => 0, false);
-      expect(events.warnings()).toEqual([expect.stringContaining("referrer")]);
+      expect(bench.listed).toMatchObject([
+        { repository: "mirror", subject: blob("5").digest, entry: { digest, mediaType: MANIFEST } },
+      ]);
     }));
 });

@@ -11,6 +11,11 @@ export interface CopyChoices {
   latestBy?: string;
   newerThan?: string;
   targetTag?: string;
+  platform?: string[];
+  index?: string;
+  referrers?: true;
+  artifactType?: string[];
+  digestTags?: true;
   existing?: string;
   backupTag?: string;
   prune?: string;
@@ -34,6 +39,21 @@ export function addChoices(command: Command): Command {
     .option("--newer-than <when>", "only images created after this: 30d, 12h, 2026-01-31")
     .option("--immutable <regex>", "tags that never change: not asked for if the target has them", collect)
     .option("--target-tag <template>", "name of each tag at the target, such as 'mirror-{tag}'")
+    .option(
+      "--platform <os/arch>",
+      "of an index, only this platform: linux/arm64, linux/arm/v7; may be repeated",
+      collect,
+    )
+    .addOption(
+      new Option("--index <form>", "what an index becomes with --platform (default: sparse)").choices([
+        "sparse",
+        "rewrite",
+        "single",
+      ]),
+    )
+    .option("--referrers", "copy what refers to the images too: signatures, SBOMs, attestations")
+    .option("--artifact-type <type>", "of what refers to them, only this type; may be repeated", collect)
+    .option("--digest-tags", "copy tags named after the images' digests too, such as cosign's")
     .addOption(
       new Option("--existing <policy>", "a tag the target has with another digest (default: overwrite)").choices([
         "overwrite",
@@ -73,9 +93,15 @@ export function bodyOf(source: string, target: string, choices: CopyChoices): Co
     ...(choices.pruneMax === undefined ? {} : { max: choices.pruneMax }),
     ...(choices.prune === undefined ? {} : { dry_run: choices.prune === "dry" }),
   };
+  const { artifactType: artifactTypes } = choices;
   return {
     source,
     target,
+    ...(choices.platform === undefined ? {} : { platforms: choices.platform }),
+    ...(choices.index === undefined ? {} : { index: choices.index }),
+    ...(artifactTypes === undefined ? {} : { referrers: { artifact_types: artifactTypes } }),
+    ...(artifactTypes === undefined && choices.referrers === true ? { referrers: true } : {}),
+    ...(choices.digestTags === true ? { digest_tags: true } : {}),
     ...(Object.keys(tags).length === 0 ? {} : { tags }),
     ...(choices.targetTag === undefined ? {} : { target_tag: choices.targetTag }),
     ...(choices.existing === undefined ? {} : { existing: choices.existing }),
