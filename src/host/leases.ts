@@ -74,6 +74,13 @@ export class Leases {
     return [...(this.#byHolder.get(holder) ?? [])].flatMap((id) => this.#byId.get(id) ?? []);
   }
 
+  /** Whether a holder has renewed nothing that it still has; "" is nobody. */
+  isForsaken(holder: string, now: number): boolean {
+    const isRenewed = ({ grantedAtMs, expiresAtMs }: Lease): boolean =>
+      expiresAtMs > now && expiresAtMs > grantedAtMs + LEASE_MS;
+    return holder !== "" && !this.ofHolder(holder).some(isRenewed);
+  }
+
   forgetHolder(holder: string): void {
     this.#byHolder.delete(holder);
   }

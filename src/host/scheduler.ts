@@ -102,6 +102,11 @@ export class HostScheduler {
 
   /** The caller's invocation has ended, however it ended: nothing it held is held any more. */
   leave(session: string, now: number): void {
+    this.#gone(session, now);
+    this.#dispatch(now);
+  }
+
+  #gone(session: string, now: number): void {
     for (const seat of this.#seats.left(session)) {
       this.#port.hand(seat, null);
     }
@@ -110,7 +115,6 @@ export class HostScheduler {
       this.#transfers.lost(lease, now);
     }
     this.#slots.leases.forgetHolder(session);
-    this.#dispatch(now);
   }
 
   /** A lane takes on nothing more, and goes on with what it has. */
@@ -123,7 +127,12 @@ export class HostScheduler {
 
   /** A lane is ready for one more transfer. */
   seat(session: string, seat: string, now: number): void {
-    this.#seats.add(session, seat, now);
+    if (this.#seats.knows(session)) {
+      this.#seats.add(session, seat, now);
+    } else {
+      // It was given up, and lives after all: it may join anew.
+      this.#port.hand(seat, null);
+    }
     this.#dispatch(now);
   }
 
@@ -210,7 +219,12 @@ export class HostScheduler {
 
   tick(now: number): void {
     for (const lease of this.#slots.leases.expired(now)) {
-      this.#transfers.lost(lease, now);
+      if (lease.use.type === "transfer" && this.#slots.leases.isForsaken(lease.holder, now)) {
+        // Nobody has heard of the lane for a whole lease. Its seats would swallow one transfer after the other.
+        this.#gone(lease.holder, now);
+      } else {
+        this.#transfers.lost(lease, now);
+      }
     }
     this.#transfers.tick(now);
     const retryAtMs = this.#slots.limits.givesUpUntil(now);

@@ -29,6 +29,10 @@ export class Seats {
     this.#orders.delete(lane);
   }
 
+  knows(session: string): boolean {
+    return this.#lanes.has(session);
+  }
+
   /** Answers the seats that nobody waits on any more. */
   left(session: string): string[] {
     this.#lanes.delete(session);

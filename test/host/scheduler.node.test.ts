@@ -547,3 +547,41 @@ describe("the same blob for several jobs", () => {
     expect(host.transfers.at(-1)?.offer).toMatchObject({ id: before?.offer.id, mayExist: true });
   });
 });
+
+describe("a lane that nobody has heard of for a whole lease", () => {
+  function twoBlobs(): RecordedHost {
+    const host = new RecordedHost({ reqConcurrent: 1 });
+    host.joinLane("silent", 2);
+    host.offer("a");
+    host.offer("b");
+    return host;
+  }
+
+  test("is given up with all its seats: the next blobs go to another", () => {
+    const host = twoBlobs();
+    host.pass(LEASE_MS);
+    expect(host.sentHome.filter((seat) => seat.startsWith("silent"))).toHaveLength(1);
+    host.joinLane("other", 2);
+    expect(host.handed.filter(({ seat, transfer }) => transfer !== null && seat.startsWith("silent"))).toHaveLength(1);
+    expect(host.handed.at(-1)?.seat).toMatch(/^other/);
+  });
+
+  test("is sent home when it lives after all and asks for more", () => {
+    const host = twoBlobs();
+    host.pass(LEASE_MS);
+    host.handed.length = 0;
+    host.seat("silent");
+    expect(host.handed).toMatchObject([{ transfer: null }]);
+  });
+
+  test("is not one that renews what it has", () => {
+    const host = twoBlobs();
+    const [transfer] = host.transfers;
+    for (let passedMs = 0; passedMs < 3 * LEASE_MS; passedMs += LEASE_MS / 3) {
+      host.pass(LEASE_MS / 3);
+      host.scheduler.renew("silent", [{ lease: transfer?.lease ?? "", bytes: 1 }], host.now);
+    }
+    expect(host.sentHome).toEqual([]);
+    expect(host.transfers).toHaveLength(1);
+  });
+});
