@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Policy } from "../../src/host/policy.ts";
+import { LEASE_MS } from "../../src/host/leases.ts";
 import { LANE_PATIENCE_MS } from "../../src/host/seats.ts";
 import { MAX_TELLS, TELL_AGAIN_MS } from "../../src/host/endings.ts";
 import { carryCalls, RecordedHost } from "./recorded-host.ts";
