@@ -24,12 +24,12 @@ const GREATEST_PATIENCE_WINDOWS = 96;
 const LEAST_PATIENCE_MS = 3_000;
 /** One window of proof for so many of patience. */
 const WINDOWS_PER_PROOF = 4;
-/** A level that was refused is tried again no sooner than this allows: so few of all requests are refused, at most. */
+/** A level that was refused is tried again only when each refusal has been made up for by so many successes. */
 const SUCCESSES_PER_REFUSAL = 20;
 /** What a host refused in an outage is not held against it for ever. */
 const GREATEST_DEBT = 1_000;
 /** And so many times as long after the last refusal as that has cost. */
-const TIMES_OF_OUTAGE = 25;
+const TIMES_OF_OUTAGE = 15;
 /** How long after a small request a slot is kept for the next, in milliseconds: a copy's small requests come in a row. */
 const SMALL_MEMORY_MS = 10_000;
 /** How long a request is taken to have lasted when nobody says: longer than most refusals need. */

@@ -7,7 +7,7 @@ import { startRegistry, type TestRegistry } from "../registry-server/server.ts";
 import { diskStore, memoryStore, type Store } from "../support/compare.ts";
 import { startDockerRegistry, type DockerRegistry } from "../support/docker-registry.ts";
 import { pushSample, type Sample } from "../support/sample-image.ts";
-import { excuseOf, type Death } from "./leftovers.ts";
+import { excuseOf, storyOf, type Death } from "./leftovers.ts";
 
 export type Berth = "north" | "south" | "debian";
 
@@ -64,13 +64,7 @@ export class Harbour implements AsyncDisposable {
       for (const upload of registry.openUploads()) {
         const excuse = excuseOf(upload, requests, deaths);
         if (excuse === null) {
-          const uses = requests.filter(({ path }) => path.includes(upload.id));
-          const story = uses.map(({ method, status, t, fault }) => {
-            return `${method} ${status} ${fault ?? ""} after ${Math.round(t - upload.openedMs)} ms`;
-          });
-          closable.push(
-            `${host}/${upload.repository} ${upload.id} at ${upload.offsetBytes} bytes: ${story.join(", ")}`,
-          );
+          closable.push(`${host}/${storyOf(upload, requests, deaths)}`);
         } else {
           excused[excuse] = (excused[excuse] ?? 0) + 1;
         }

@@ -13,6 +13,8 @@ function request(method: string, t: number, more: Partial<RecordedRequest> = {})
 
 const OPENED = request("POST", 995);
 const UNANSWERED = request("POST", 995, { fault: "late-error" });
+const CUT = request("POST", 995, { status: 0 });
+const DELAYED = request("POST", 995, { fault: "delay" });
 
 it.each<{ what: string; requests: RecordedRequest[]; deaths: number[]; excuse: string | null }>([
   { what: "one that was opened and left", requests: [OPENED], deaths: [], excuse: null },
@@ -36,6 +38,8 @@ it.each<{ what: string; requests: RecordedRequest[]; deaths: number[]; excuse: s
     excuse: "its lane was killed",
   },
   { what: "one nobody heard of", requests: [UNANSWERED], deaths: [], excuse: "its opening was not answered" },
+  { what: "one whose answer found nobody", requests: [CUT], deaths: [], excuse: "its opening was not answered" },
+  { what: "one whose answer came late", requests: [DELAYED], deaths: [], excuse: null },
   { what: "one that was used all the same", requests: [UNANSWERED, request("PUT", 1_100)], deaths: [], excuse: null },
 ])("$what: $excuse", ({ requests, deaths, excuse }) => {
   expect(

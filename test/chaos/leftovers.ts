@@ -20,16 +20,36 @@ export function excuseOf(
   requests: readonly RecordedRequest[],
   deaths: readonly Death[],
 ): "its opening was not answered" | "its lane was killed" | null {
-  const { id, repository, openedMs } = upload;
+  const { id, openedMs } = upload;
   const uses = requests.filter(({ path }) => path.includes(id));
-  const opening = requests.find(
-    ({ method, path, t, tookMs }) =>
-      method === "POST" && path.includes(`/${repository}/blobs/uploads/`) && t <= openedMs && openedMs <= t + tookMs,
-  );
-  if (uses.length === 0 && opening?.fault !== undefined) {
+  const isUnanswered = openingsOf(upload, requests).some(({ status, fault }) => status === 0 || fault === "late-error");
+  if (uses.length === 0 && isUnanswered) {
     return "its opening was not answered";
   }
   const lastUseMs = Math.max(openedMs, ...uses.map(({ t }) => t));
   const killed = deaths.some(({ atMs }) => lastUseMs <= atMs && atMs - openedMs <= WRITTEN_DOWN_MS);
   return killed ? "its lane was killed" : null;
+}
+
+/** What is known of such a session, for a person: how it was opened, used, and what died after that. */
+export function storyOf(upload: OpenUpload, requests: readonly RecordedRequest[], deaths: readonly Death[]): string {
+  const { id, repository, offsetBytes, openedMs } = upload;
+  const told = [...openingsOf(upload, requests), ...requests.filter(({ path }) => path.includes(id))].map(
+    ({ method, status, t, fault }) => `${method} ${status}${fault === undefined ? "" : ` (${fault})`} ${afterMs(t)}`,
+  );
+  const death = deaths.find(({ atMs }) => atMs >= openedMs);
+  const end = death === undefined ? "nothing died later" : `the next death ${afterMs(death.atMs)}`;
+  return `${repository} ${id} at ${offsetBytes} bytes: ${[...told, end].join(", ")}`;
+
+  function afterMs(t: number): string {
+    return `at ${Math.round(t - openedMs)} ms`;
+  }
+}
+
+/** The requests that may have opened it: those to its repository that were under way when it was opened. */
+function openingsOf({ repository, openedMs }: OpenUpload, requests: readonly RecordedRequest[]): RecordedRequest[] {
+  return requests.filter(
+    ({ method, path, t, tookMs }) =>
+      method === "POST" && path.endsWith(`/${repository}/blobs/uploads/`) && t <= openedMs && openedMs <= t + tookMs,
+  );
 }

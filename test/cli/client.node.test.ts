@@ -108,13 +108,17 @@ test("an answer that is no problem is told with its status", async () => {
 
 test("what is not this service is said not to be", async () => {
   const { client } = await serve(json(200, { hello: "world" }));
-  await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toThrow(/is not drayage/);
+  await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toThrow(
+    /is not drayage/,
+  );
 });
 
 test("a service that is not there is named with the reason", async () => {
   const { client } = await serve(json(200, {}));
   closeServer();
-  await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toThrow(/127\.0\.0\.1.*ECONNREFUSED/);
+  await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toThrow(
+    /127\.0\.0\.1.*ECONNREFUSED/,
+  );
 });
 
 test("an abort ends the waiting with its own reason", async () => {

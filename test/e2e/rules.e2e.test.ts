@@ -180,7 +180,8 @@ describeWithRegistry("a rule with pushes, under `drayage serve`", () => {
       expect(await atTarget(`mirror/app-${n}`, "v1")).toBe(digest);
     }
     answeredMs.sort((a, b) => a - b);
-    const [middle = 0, late = 0] = [answeredMs[EVENTS / 2], answeredMs[EVENTS * 0.99]];
+    const middle = answeredMs[EVENTS / 2] ?? 0;
+    const late = answeredMs[EVENTS * 0.99] ?? 0;
     const figures = { takenMs, endedMs: performance.now() - began, middle, late, runs, ...counts };
     console.log(`a thousand events for a hundred rules: ${JSON.stringify(figures, (_, value) => rounded(value))}`);
     expect([counts.started + counts.joined, counts.started]).toEqual([EVENTS, runs]);
