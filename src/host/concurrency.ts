@@ -29,7 +29,7 @@ const SUCCESSES_PER_REFUSAL = 20;
 /** What a host refused in an outage is not held against it for ever. */
 const GREATEST_DEBT = 1_000;
 /** And so many times as long after the last refusal as that has cost. */
-const TIMES_OF_OUTAGE = 15;
+const TIMES_OF_OUTAGE = 25;
 /** How long after a small request a slot is kept for the next, in milliseconds: a copy's small requests come in a row. */
 const SMALL_MEMORY_MS = 10_000;
 /** How long a request is taken to have lasted when nobody says: longer than most refusals need. */

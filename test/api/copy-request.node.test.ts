@@ -101,6 +101,11 @@ describe("choices", () => {
     expect(read({ ...NAMES, prune: {} }).prune).toEqual({ maxTags: 10, dryRun: true });
   });
 
+  test("the backup of a single image may have a name without its tag in it", () => {
+    const names = { source: "ghcr.io/acme/app:v1", target: "registry.example.com/app:v1" };
+    expect(read({ ...names, existing: "backup", backup_tag: "old" }).existing).toEqual({ kind: "backup", tag: "old" });
+  });
+
   test.each<[string, object, Record<string, string>]>([
     ["an expression", { tags: { include: ["v1", "("] } }, { "tags.include.1": "not a valid regular expression" }],
     ["a range", { tags: { semver: "newest" } }, { "tags.semver": "not a range" }],

@@ -78,3 +78,14 @@ test.each([
 ])("%s is refused", (_name, args) => {
   expect(() => bodyFrom(...args)).toThrow(/--(latest|existing|prune)/);
 });
+
+test.each<[string[], object]>([
+  [["--platform", "linux/amd64", "--platform", "linux/arm64"], { platforms: ["linux/amd64", "linux/arm64"] }],
+  [["--platform", "linux/amd64", "--index", "single"], { platforms: ["linux/amd64"], index: "single" }],
+  [["--referrers"], { referrers: true }],
+  [["--referrers", "--artifact-type", "a/b"], { referrers: { artifact_types: ["a/b"] } }],
+  [["--artifact-type", "a/b", "--artifact-type", "c/d"], { referrers: { artifact_types: ["a/b", "c/d"] } }],
+  [["--digest-tags"], { digest_tags: true }],
+])("platforms and attached things: %j", (args, fields) => {
+  expect(bodyFrom(...args)).toEqual({ source: "a", target: "b", ...fields });
+});

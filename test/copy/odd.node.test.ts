@@ -290,3 +290,9 @@ test("a manifest of nearly 4 MiB is read like any other", () => {
   const graph = parse({ config: config(), layers: [layer("a")], annotations }, MANIFEST);
   expect(named(graph.blobs)).toEqual(["c", "a"]);
 });
+
+test("an index whose list is null, as Go writes an empty one, is an empty index", () => {
+  for (const mediaType of [INDEX, ""]) {
+    expect(parse({ manifests: null }, mediaType)).toMatchObject({ kind: "index", children: [], blobs: [] });
+  }
+});
