@@ -1,9 +1,10 @@
 /** `drayage serve` that may be killed at any moment and is started again on the same state; questions to it wait meanwhile. */
-import { readFile, readdir, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
-import { Home, type Running } from "../e2e/command.ts";
+import { Home, until, type Running } from "../e2e/command.ts";
 import type { Distribution } from "../limits/distribution.ts";
+import { isAlive, runtimesIn } from "../limits/processes.ts";
 
 /** `serve`: the command is killed, and its runtime with it. `workerd`: the runtime alone. `deploy`: asked to end. */
 export const KILLS = ["serve", "workerd", "deploy"] as const;
@@ -55,7 +56,7 @@ export class ChaosService implements AsyncDisposable {
   /** Kills it, waits until it is dead, and starts it again. */
   async restart(kill: Kill): Promise<void> {
     if (kill === "workerd") {
-      process.kill(await this.#workerd(), "SIGKILL");
+      process.kill(this.#workerd(), "SIGKILL");
     } else {
       this.#running.signal(kill === "serve" ? "SIGKILL" : "SIGTERM");
     }
@@ -116,20 +117,19 @@ export class ChaosService implements AsyncDisposable {
   }
 
   /** Process id of the runtime: those before it are dead. */
-  async #workerd(): Promise<number> {
-    const pids = (await readdir(this.#distribution.processes)).map(Number);
-    const alive = pids.find(isAlive);
+  #workerd(): number {
+    const alive = runtimesIn(this.#distribution.processes).find(isAlive);
     if (alive === undefined) {
       throw new Error("no runtime is alive");
     }
-    return alive;
+    return alive.pid;
   }
 
   /** Two runtimes on one storage would destroy it; the killed one is gone within milliseconds. */
   async #runtimeGone(): Promise<void> {
-    while ((await readdir(this.#distribution.processes)).map(Number).some(isAlive)) {
-      await sleep(5);
-    }
+    await until("the end of the runtime", () =>
+      runtimesIn(this.#distribution.processes).some(isAlive) ? undefined : true,
+    );
   }
 }
 
@@ -140,15 +140,6 @@ function serve(home: Home): Running {
 const Hit = z.object({ hit: z.boolean() });
 
 class Refused extends Error {}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 export function sleep(ms: number): Promise<void> {
   return new Promise((wake) => setTimeout(wake, ms));

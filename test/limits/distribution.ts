@@ -6,6 +6,7 @@ import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, rm, writeFile } from "nod
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NAME_IN_SHELL } from "./processes.ts";
 import { build, type BuildOptions, type Plugin } from "esbuild";
 
 const WORKER = "src/index.ts";
@@ -29,7 +30,7 @@ export interface DistributionParts {
 export interface Distribution extends AsyncDisposable {
   /** The command's script, for `node`. */
   command: string;
-  /** One folder per process id of workerd that ran. */
+  /** One folder per process of workerd that ran (`processes.ts`). */
   processes: string;
 }
 
@@ -115,8 +116,9 @@ async function installRuntime(folder: string, processes: string): Promise<void> 
   await writeFile(
     script,
     `#!/bin/bash
-mkdir "${processes}/$$"
-exec "${binary}" "$@" > >(exec tee "${processes}/$$/out") 2> >(exec tee "${processes}/$$/err" >&2)
+${NAME_IN_SHELL}
+mkdir "${processes}/$runtime"
+exec "${binary}" "$@" > >(exec tee "${processes}/$runtime/out") 2> >(exec tee "${processes}/$runtime/err" >&2)
 `,
   );
   await chmod(script, 0o755);

@@ -2,9 +2,10 @@
  * Looks over the shoulder of every workerd that a distribution under test starts: what its Worker logged of limits, and
  * from /proc how much memory and CPU time it took. Says what broke a limit; failing a test is the test's decision.
  */
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CPU_MS_MAX, LOG_KEY, MEMORY_BYTES_MAX, type LimitLine, type Violation } from "./bounds.ts";
+import { isAlive, runtimesIn } from "./processes.ts";
 
 /** Linux tells a peak, so a look now and then misses only what a process did just before its end. */
 const LOOK_EVERY_MS = 40;
@@ -56,8 +57,8 @@ export class LimitWatch implements Disposable {
   take(): Violation[] {
     this.#look();
     const found: Violation[] = [];
-    for (const [pid, process] of this.#processes) {
-      for (const line of this.#newLines(pid, process)) {
+    for (const [name, process] of this.#processes) {
+      for (const line of this.#newLines(name, process)) {
         if (line[LOG_KEY] === "violation") {
           found.push({ limit: line.limit, detail: line.detail });
         } else {
@@ -78,14 +79,13 @@ export class LimitWatch implements Disposable {
 
   #look(): void {
     const atMs = Date.now();
-    for (const pid of readdirSync(this.#folder)) {
-      const process = this.#processes.get(pid) ?? { peakBytes: 0, toldOfMemory: false, cpu: [], readChars: 0 };
-      this.#processes.set(pid, process);
-      const peakBytes = peakOf(pid);
-      const usedMs = cpuOf(pid);
-      if (peakBytes !== null && usedMs !== null) {
-        process.peakBytes = Math.max(process.peakBytes, peakBytes);
-        process.cpu.push({ atMs, usedMs });
+    for (const runtime of runtimesIn(this.#folder)) {
+      const { name, pid, stat } = runtime;
+      const process = this.#processes.get(name) ?? { peakBytes: 0, toldOfMemory: false, cpu: [], readChars: 0 };
+      this.#processes.set(name, process);
+      if (isAlive(runtime)) {
+        process.peakBytes = Math.max(process.peakBytes, peakOf(pid));
+        process.cpu.push({ atMs, usedMs: cpuOf(stat) });
       }
     }
   }
@@ -104,8 +104,8 @@ export class LimitWatch implements Disposable {
   }
 
   /** Lines about limits that came since the last call; the last one may not be whole yet. */
-  #newLines(pid: string, process: Watched): LimitLine[] {
-    const path = join(this.#folder, pid, "out");
+  #newLines(name: string, process: Watched): LimitLine[] {
+    const path = join(this.#folder, name, "out");
     const text = existsSync(path) ? readFileSync(path, "utf8") : "";
     const end = text.lastIndexOf("\n") + 1;
     const lines = text.slice(process.readChars, end).split("\n");
@@ -114,17 +114,13 @@ export class LimitWatch implements Disposable {
   }
 }
 
-function peakOf(pid: string): number | null {
-  const kilobytes = /^VmHWM:\s+(\d+)/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1];
-  return kilobytes === undefined ? null : Number(kilobytes) * 1024;
+function peakOf(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+)/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
 }
 
-/** User and system time of a process. */
-function cpuOf(pid: string): number | null {
-  const stat = readOrEmpty(`/proc/${pid}/stat`);
-  // The name in brackets may hold anything; utime and stime are the 12th and 13th field after it (proc(5)).
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return stat === "" ? null : (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+/** User and system time of a process: the 12th and 13th field after its name (proc(5)). */
+function cpuOf(stat: readonly string[]): number {
+  return (Number(stat[11]) + Number(stat[12])) * TICK_MS;
 }
 
 /** A process may end between two looks at it. */
