@@ -6,6 +6,7 @@
  * treated as one, anything else is copied as it is.
  */
 import { isDigest } from "../registry/digest.ts";
+import { isNestedTooDeeply, MAX_NESTING } from "./nesting.ts";
 import { CopyError, type ErrorCode } from "../registry/errors.ts";
 
 /** What one manifest says of another object. */
@@ -108,6 +109,9 @@ export function parseManifest(input: Input): ManifestGraph {
 type Json = Record<string, unknown>;
 
 function parseObject(input: Input): Json {
+  if (isNestedTooDeeply(input.bytes)) {
+    throw manifestError(input, `is nested more than ${MAX_NESTING} levels deep`);
+  }
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(input.bytes));
