@@ -48,7 +48,7 @@ describe("a checkout", () => {
       "durable objects",
       /INDEX/,
     ],
-    ["no migration", /^.*tag = "v2".*$/m, "", "fail", "migrations", /makes the class Notifier/],
+    ["no migration", /\{ tag = "v2"[^}]*\},/, "", "fail", "migrations", /makes the class Notifier/],
     [
       "a class without SQLite",
       'tag = "v2", new_sqlite_classes',
