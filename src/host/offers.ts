@@ -21,6 +21,8 @@ export interface OfferState {
   phase: Phase;
   /** Tries that failed for a reason of their own. */
   attempts: number;
+  /** Tries that ended with their lane. */
+  cuts: number;
   /** Tries that the host answered with 429. */
   throttles: number;
   /** Tries in which its bytes were not those of its digest. */
@@ -63,7 +65,7 @@ export class Offers {
   };
 
   /** Undefined when it is known already. */
-  add(job: string, offer: BlobOffer, attempts = 0): OfferState | undefined {
+  add(job: string, offer: BlobOffer, { attempts, cuts } = { attempts: 0, cuts: 0 }): OfferState | undefined {
     if (this.#byId.has(offer.id)) {
       return undefined;
     }
@@ -73,6 +75,7 @@ export class Offers {
       offer,
       phase: same.length === 0 ? "waiting" : "parked",
       attempts,
+      cuts,
       throttles: 0,
       damages: 0,
       holding: false,

@@ -6,6 +6,7 @@ import type { BlobOffer, Handover, LoanRequest, Settlement, Transfer } from "./c
 import type { KeptHandover } from "./handovers.ts";
 import type { Lease } from "./leases.ts";
 import type { Outcome } from "../registry/gate.ts";
+import type { Tries } from "./tries.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 
 export interface SchedulerPort {
@@ -14,7 +15,7 @@ export interface SchedulerPort {
   random(): number;
 
   putOffers(job: string, offers: BlobOffer[]): void;
-  putAttempts(id: string, attempts: number): void;
+  putTries(id: string, tries: Pick<Tries, "attempts" | "cuts">): void;
   /** Null: there is none any more. */
   putHandover(offerId: string, kept: KeptHandover | null): void;
   deleteOffers(ids: string[]): void;

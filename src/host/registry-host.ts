@@ -339,7 +339,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       newId: () => crypto.randomUUID(),
       random: () => Math.random(),
       putOffers: (job, offers) => store.putOffers(job, offers),
-      putAttempts: (id, attempts) => store.putAttempts(id, attempts),
+      putTries: (id, tries) => store.putTries(id, tries),
       putHandover: (offerId, kept) => store.putHandover(offerId, kept),
       deleteOffers: (ids) => store.deleteOffers(ids),
       deleteOffersLater: (ids) => store.deleteOffersLater(ids),

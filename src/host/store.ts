@@ -7,6 +7,7 @@ import type { LimitsState } from "./limits.ts";
 import { oldestMinute, type Minute } from "./outcomes.ts";
 import type { Lesson } from "./upload-manners.ts";
 import type { KeptOffer } from "./transfers.ts";
+import type { Tries } from "./tries.ts";
 import { migrate } from "../storage/migrations.ts";
 
 /** Candidates for a mount: more would help little, since a mount that fails costs nothing but its answer. */
@@ -26,6 +27,7 @@ const STEPS = [
   `CREATE TABLE minutes (minute INTEGER PRIMARY KEY, counts TEXT NOT NULL);
    UPDATE learned SET value = json_set(value, '$.quota', json('null')) WHERE key = 'limits';`,
   `CREATE TABLE handovers (offer TEXT PRIMARY KEY, kept TEXT NOT NULL) WITHOUT ROWID;`,
+  `ALTER TABLE offers ADD COLUMN cuts INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 export class HostStore {
@@ -83,8 +85,8 @@ export class HostStore {
     }
   }
 
-  putAttempts(id: string, attempts: number): void {
-    this.#sql.exec("UPDATE offers SET attempts = ? WHERE id = ?", attempts, id);
+  putTries(id: string, { attempts, cuts }: Pick<Tries, "attempts" | "cuts">): void {
+    this.#sql.exec("UPDATE offers SET attempts = ?, cuts = ? WHERE id = ?", attempts, cuts, id);
   }
 
   deleteOffers(ids: string[]): void {
@@ -97,15 +99,16 @@ export class HostStore {
 
   offers(): KeptOffer[] {
     return this.#sql
-      .exec<{ job: string; offer: string; attempts: number; kept: string | null }>(
-        `SELECT job, offers.offer, attempts, kept
+      .exec<{ job: string; offer: string; attempts: number; cuts: number; kept: string | null }>(
+        `SELECT job, offers.offer, attempts, cuts, kept
          FROM offers LEFT JOIN handovers ON handovers.offer = offers.id ORDER BY offers.rowid`,
       )
       .toArray()
-      .map(({ job, offer, attempts, kept }) => ({
+      .map(({ job, offer, attempts, cuts, kept }) => ({
         job,
         offer: readOffer(offer),
         attempts,
+        cuts,
         ...(kept === null ? {} : { kept: readKept(kept) }),
       }));
   }

@@ -11,7 +11,7 @@ import { Offers, type OfferState } from "./offers.ts";
 import type { SchedulerPort } from "./port.ts";
 import { LANE_WIDTH, type Seats } from "./seats.ts";
 import type { Slots } from "./slots.ts";
-import { countFailure, gainedNothing, lanesLost } from "./tries.ts";
+import { countCut, countFailure, gainedNothing } from "./tries.ts";
 import { mayMount } from "../access/scopes.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import type { Outcome } from "../registry/gate.ts";
@@ -30,6 +30,7 @@ export interface KeptOffer {
   job: string;
   offer: BlobOffer;
   attempts: number;
+  cuts: number;
   kept?: KeptHandover;
 }
 
@@ -72,8 +73,8 @@ export class Transfers {
     // Of offers of one blob the one under way comes first: the others wait for its end.
     const isUnderWay = ({ offer }: KeptOffer): boolean => leased.has(offer.id);
     const inOrder = [...offers.filter(isUnderWay), ...offers.filter((each) => !isUnderWay(each))];
-    for (const { job, offer, attempts, kept } of inOrder) {
-      const state = this.#offers.add(job, offer, attempts);
+    for (const { job, offer, attempts, cuts, kept } of inOrder) {
+      const state = this.#offers.add(job, offer, { attempts, cuts });
       if (state !== undefined) {
         // It may have arrived, and only its end be unknown: look before it is sent again.
         state.mayExist = true;
@@ -195,8 +196,7 @@ export class Transfers {
     const state = this.#offers.get(offerId);
     if (state?.phase === "running") {
       this.#handovers.abandonEmpty(state);
-      // A blob that kills its lanes must not do so for ever.
-      this.#retry(state, lanesLost(this.#host), now);
+      this.#again(state, this.#handovers.hasGained(state) ? undefined : countCut(state, this.#host), now);
     }
   }
 
@@ -379,7 +379,7 @@ export class Transfers {
       offer: { ...offer, mayExist: state.mayExist },
       job,
       mountFrom: sourceHost === this.#host ? [offer.sourceRepository] : this.#candidates(offer),
-      attempt: state.attempts + 1,
+      attempt: state.attempts + state.cuts + 1,
       ...(handover === undefined ? {} : { handover }),
     });
     return true;
@@ -411,13 +411,17 @@ export class Transfers {
     }
   }
 
-  /** Once more, under its old age, or the end. What was said to have failed may be there all the same. */
-  #retry(state: OfferState, error: ErrorDetail, now: number, spent: Partial<Settlement> = {}): void {
-    state.mayExist = true;
+  #retry(state: OfferState, error: ErrorDetail, now: number, spent: Partial<Settlement>): void {
     // What moves on comes to its end, however often it breaks.
     const verdict = error.retryable && this.#handovers.hasGained(state) ? undefined : countFailure(state, error);
+    this.#again(state, verdict, now, spent);
+  }
+
+  /** Once more, under its old age, or the end. What was said to have failed may be there all the same. */
+  #again(state: OfferState, verdict: ErrorDetail | undefined, now: number, spent: Partial<Settlement> = {}): void {
+    state.mayExist = true;
     if (verdict === undefined) {
-      this.#port.putAttempts(state.offer.id, state.attempts);
+      this.#port.putTries(state.offer.id, state);
       this.#wait(state);
     } else {
       this.#settle(state, { ...spent, outcome: "failed", error: verdict }, now);

@@ -11,10 +11,18 @@ export const MAX_THROTTLES = 50;
  */
 export const MAX_READINGS = 3;
 
+/**
+ * Deploys, evictions and machines that go away come in bursts and say little of the blob they cut off; but one that kills
+ * its lanes must not do so for ever.
+ */
+export const MAX_CUTS = 20;
+
 /** What a blob has been through. */
 export interface Tries {
   /** Tries that failed for a reason of their own. */
   attempts: number;
+  /** Tries that ended with their lane. */
+  cuts: number;
   /** Tries that the host answered with 429. */
   throttles: number;
   /** Tries whose bytes did not have the digest. */
@@ -38,6 +46,12 @@ export function countFailure(tries: Tries, error: ErrorDetail): ErrorDetail | un
   return { ...error, message, retryable: error.retryable && !isDamaged };
 }
 
+/** Counts a try that ended with its lane; answers the error for the copy, or undefined when there is to be another try. */
+export function countCut(tries: Tries, host: string): ErrorDetail | undefined {
+  tries.cuts += 1;
+  return tries.cuts < MAX_CUTS ? undefined : lanesLost(host);
+}
+
 /** The error of a try in which a Worker's whole time was not enough for anything. */
 export function gainedNothing(host: string): ErrorDetail {
   return {
@@ -50,14 +64,13 @@ export function gainedNothing(host: string): ErrorDetail {
   };
 }
 
-/** The error of a try whose Worker came to its end. */
-export function lanesLost(host: string): ErrorDetail {
+function lanesLost(host: string): ErrorDetail {
   return {
     code: "internal",
     side: "service",
     host,
     operation: "copy blob",
     retryable: true,
-    message: `The transfer was cut off ${MAX_ATTEMPTS} times by the end of the Worker that ran it. Try the copy again.`,
+    message: `The transfer was cut off ${MAX_CUTS} times by the end of the Worker that ran it. Try the copy again.`,
   };
 }

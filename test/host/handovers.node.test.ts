@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Handover, Transfer } from "../../src/host/contract.ts";
 import { LEASE_MS } from "../../src/host/leases.ts";
-import { MAX_ATTEMPTS } from "../../src/host/tries.ts";
+import { MAX_CUTS } from "../../src/host/tries.ts";
 import type { ErrorDetail } from "../../src/registry/errors.ts";
 import { RecordedHost } from "./recorded-host.ts";
 
@@ -123,7 +123,7 @@ describe("an upload that nobody goes on with is deleted", () => {
 
 describe("a blob", () => {
   test("that gets further with every lane is tried as often as it takes", () => {
-    for (let lane = 1; lane <= 3 * MAX_ATTEMPTS; lane++) {
+    for (let lane = 1; lane <= 3 * MAX_CUTS; lane++) {
       const transfer = begin(`l${lane}`);
       expect(transfer.attempt).toBe(1);
       tell(`l${lane}`, transfer, at(lane * 10));
@@ -132,8 +132,8 @@ describe("a blob", () => {
     expect(host.settled).toEqual([]);
   });
 
-  test("that gets no further fails after its attempts", () => {
-    for (let lane = 1; lane <= MAX_ATTEMPTS; lane++) {
+  test("that gets no further fails after so many dead lanes", () => {
+    for (let lane = 1; lane <= MAX_CUTS; lane++) {
       const transfer = begin(`l${lane}`);
       tell(`l${lane}`, transfer, at(10));
       die(`l${lane}`);
@@ -141,7 +141,7 @@ describe("a blob", () => {
     // The first of them has gained something.
     const last = begin("last");
     die("last");
-    expect(last.attempt).toBe(MAX_ATTEMPTS);
+    expect(last.attempt).toBe(MAX_CUTS);
     expect(host.settled).toMatchObject([{ outcome: "failed" }]);
   });
 

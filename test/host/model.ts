@@ -120,7 +120,7 @@ export class Model {
       newId: () => `n${++this.#ids}`,
       random,
       putOffers: () => undefined,
-      putAttempts: () => undefined,
+      putTries: () => undefined,
       putHandover: () => undefined,
       abandon: () => undefined,
       deleteOffers: () => undefined,

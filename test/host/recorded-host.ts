@@ -203,13 +203,13 @@ export class RecordedHost {
       random: this.#options.random ?? (() => 0),
       putOffers: (job, offers) => {
         for (const offer of offers) {
-          this.offers.set(offer.id, { job, offer, attempts: 0 });
+          this.offers.set(offer.id, { job, offer, attempts: 0, cuts: 0 });
         }
       },
-      putAttempts: (id, attempts) => {
+      putTries: (id, { attempts, cuts }) => {
         const row = this.offers.get(id);
         if (row !== undefined) {
-          row.attempts = attempts;
+          Object.assign(row, { attempts, cuts });
         }
       },
       putHandover: (offerId, kept) => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Policy } from "../../src/host/policy.ts";
 import { LEASE_MS } from "../../src/host/leases.ts";
 import { LANE_PATIENCE_MS } from "../../src/host/seats.ts";
+import { MAX_CUTS } from "../../src/host/tries.ts";
 import { MAX_TELLS, TELL_AGAIN_MS } from "../../src/host/endings.ts";
 import { carryCalls, RecordedHost } from "./recorded-host.ts";
 
@@ -584,5 +585,34 @@ describe("a lane that nobody has heard of for a whole lease", () => {
     }
     expect(host.sentHome).toEqual([]);
     expect(host.transfers).toHaveLength(1);
+  });
+});
+
+describe("a blob whose lanes die under it", () => {
+  /** So many lanes in a row take it and die, with a restart of the host in between. */
+  function killLanes(host: RecordedHost, count: number): void {
+    for (let lane = 1; lane <= count; lane++) {
+      host.joinLane(`l${lane}`, 1);
+      host.scheduler.leave(`l${lane}`, host.now);
+      host.restart();
+    }
+  }
+
+  test("goes on for longer than one that fails: deploys and evictions say little of it", () => {
+    const host = new RecordedHost();
+    host.offer("a");
+    killLanes(host, MAX_CUTS - 1);
+    expect(host.settled).toEqual([]);
+    host.joinLane("last", 1);
+    const [transfer] = host.transfers.slice(-1);
+    expect(transfer).toMatchObject({ attempt: MAX_CUTS, offer: { mayExist: true } });
+  });
+
+  test("does not kill them for ever", () => {
+    const host = new RecordedHost();
+    host.offer("a");
+    killLanes(host, MAX_CUTS);
+    expect(host.settled[0]).toMatchObject({ outcome: "failed", error: { side: "service", code: "internal" } });
+    expect(host.settled[0]?.error?.message).toContain(`cut off ${MAX_CUTS} times`);
   });
 });
