@@ -6,8 +6,6 @@ const BLOB_READ = { method: "GET", path: /\/blobs\/sha256/ };
 const BLOB_WRITE = { method: ["PUT", "PATCH"], path: /\/blobs\/uploads\// };
 const UPLOAD_START = { method: "POST", path: /\/blobs\/uploads\// };
 const MANIFEST_READ = { method: ["GET", "HEAD"], path: /\/manifests\// };
-/** By tag nobody can know that the bytes are wrong. */
-const MANIFEST_BY_DIGEST = { method: "GET", path: /\/manifests\/sha256/ };
 const MANIFEST_WRITE = { method: "PUT", path: /\/manifests\// };
 const ANY = { path: /^\/v2\// };
 
@@ -19,7 +17,6 @@ const DRAWS: readonly Draw[] = [
   (random) => [BLOB_READ, { type: "reset", afterBytes: bytes(random) }],
   (random) => [BLOB_READ, { type: "truncate", afterBytes: bytes(random) }],
   (random) => [BLOB_READ, { type: "stall", afterBytes: bytes(random) }],
-  (random) => [BLOB_READ, { type: "corrupt", atByte: integer(random, 0, 900) }],
   () => [BLOB_READ, { type: "chunked" }],
   () => [BLOB_READ, { type: "no-ranges" }],
   () => [BLOB_READ, { type: "slow", bytesPerSecond: 400_000 }],
@@ -30,7 +27,6 @@ const DRAWS: readonly Draw[] = [
   (random) => [UPLOAD_START, { type: "late-error", status: serverError(random) }],
   (random) => [MANIFEST_WRITE, { type: "late-error", status: serverError(random) }],
   (random) => [MANIFEST_READ, { type: "reset", afterBytes: integer(random, 0, 300) }],
-  () => [MANIFEST_BY_DIGEST, { type: "wrong-body", body: "{}", contentType: "application/json" }],
   (random) => [ANY, { type: "status", status: serverError(random) }],
   (random) => [ANY, { type: "status", status: 429, headers: random() < 0.5 ? RETRY_SOON : {} }],
   () => [ANY, { type: "reset", afterBytes: 0 }],
@@ -45,6 +41,32 @@ export function drawFault(random: Random): FaultRule {
   }
   const [match, action] = draw(random);
   return { match, action, skip: integer(random, 0, 12), times: integer(random, 1, 2) };
+}
+
+/** Bytes that arrive wrong, always the same ones, are read three times in all; so often may be too often. */
+const MOST_DAMAGES = 2;
+
+/**
+ * Damages a manifest or blob on its way, so seldom that it comes through. By tag nobody can know that a manifest is wrong.
+ * @param digests What is read by digest. @param damaged What was drawn before, at the same registry; grows.
+ */
+export function drawDamage(
+  random: Random,
+  digests: { manifests: readonly string[]; blobs: readonly string[] },
+  damaged: Set<string>,
+): FaultRule | null {
+  const isBlob = random() < 0.6;
+  const list = isBlob ? digests.blobs : digests.manifests;
+  const digest = list[integer(random, 0, list.length - 1)];
+  if (digest === undefined || damaged.has(digest)) {
+    return null;
+  }
+  damaged.add(digest);
+  const action: FaultAction = isBlob
+    ? { type: "corrupt", atByte: integer(random, 0, 100) }
+    : { type: "wrong-body", body: "{}", contentType: "application/json" };
+  const path = `/${isBlob ? "blobs" : "manifests"}/${digest}`;
+  return { match: { method: "GET", path }, action, times: integer(random, 1, MOST_DAMAGES) };
 }
 
 /** Within a small layer as a rule, sometimes deep inside a large one. */

@@ -15,6 +15,9 @@ export class Harbour implements AsyncDisposable {
   readonly north: TestRegistry;
   readonly south: TestRegistry;
   readonly debian: DockerRegistry;
+  /** Digests whose bytes are damaged on their way from a registry now and then. */
+  readonly damagedOnce = { north: new Set<string>(), south: new Set<string>() };
+  readonly #rotten = new Set<string>();
 
   private constructor(north: TestRegistry, south: TestRegistry, debian: DockerRegistry) {
     this.north = north;
@@ -50,6 +53,16 @@ export class Harbour implements AsyncDisposable {
     }
   }
 
+  /** Changes a byte of every blob that a registry has of this sample, for good. */
+  rot(berth: Exclude<Berth, "debian">, { blobs }: Sample): void {
+    for (const [digest, bytes] of blobs) {
+      const rotten = Buffer.from(bytes);
+      rotten.writeUInt8(rotten.readUInt8(0) ^ 0xff, 0);
+      this[berth].storage.blobs.set(digest, { sizeBytes: rotten.length, pieces: [rotten] });
+      this.#rotten.add(`${this[berth].host} blob ${digest}`);
+    }
+  }
+
   /** Every upload session that the project's own registries still have. */
   get openUploads(): number {
     return this.own.reduce((sum, registry) => sum + registry.openUploads().length, 0);
@@ -73,7 +86,10 @@ export class Harbour implements AsyncDisposable {
     return { closable, excused };
   }
 
-  /** Everything any registry holds whose bytes are not those that its digest names, whether a tag leads there or not. */
+  /**
+   * Everything any registry holds whose bytes are not those that its digest names, whether a tag leads there or not; but
+   * what was let rot on purpose.
+   */
   async damaged(): Promise<string[]> {
     const damaged: string[] = [];
     for (const { host, storage } of this.own) {
@@ -94,7 +110,7 @@ export class Harbour implements AsyncDisposable {
         damaged.push(`${this.debian.host} sha256:${hex}`);
       }
     }
-    return damaged;
+    return damaged.filter((line) => !this.#rotten.has(line));
   }
 
   /** How often each fault has struck. */

@@ -46,7 +46,7 @@ it.each<{ what: string; requests: RecordedRequest[]; deaths: number[]; excuse: s
     excuseOf(
       UPLOAD,
       requests,
-      deaths.map((atMs) => ({ atMs })),
+      deaths.map((atMs) => ({ atMs, what: "kill lane" })),
     ),
   ).toBe(excuse);
 });

@@ -9,9 +9,14 @@ import type { OpenUpload } from "../registry-server/uploads.ts";
 /** A lane tells its host once a second how far it is; until it has told, only the lane itself knows of the session. */
 const WRITTEN_DOWN_MS = 2_500;
 
+/** Deaths so near to an opening may have to do with it. */
+const NEAR_MS = 10_000;
+
 /** Something was killed or thrown out of memory, at so many milliseconds on the clock of `performance.now()`. */
 export interface Death {
   atMs: number;
+  /** What it was, for a person. */
+  what: string;
 }
 
 /** Null: it could have been closed. Else why nobody could. */
@@ -37,9 +42,9 @@ export function storyOf(upload: OpenUpload, requests: readonly RecordedRequest[]
   const told = [...openingsOf(upload, requests), ...requests.filter(({ path }) => path.includes(id))].map(
     ({ method, status, t, fault }) => `${method} ${status}${fault === undefined ? "" : ` (${fault})`} ${afterMs(t)}`,
   );
-  const death = deaths.find(({ atMs }) => atMs >= openedMs);
-  const end = death === undefined ? "nothing died later" : `the next death ${afterMs(death.atMs)}`;
-  return `${repository} ${id} at ${offsetBytes} bytes: ${[...told, end].join(", ")}`;
+  const near = deaths.filter(({ atMs }) => Math.abs(atMs - openedMs) < NEAR_MS);
+  const died = near.map(({ atMs, what }) => `${what} ${afterMs(atMs)}`);
+  return `${repository} ${id} at ${offsetBytes} bytes: ${[...told, ...died].join(", ")}`;
 
   function afterMs(t: number): string {
     return `at ${Math.round(t - openedMs)} ms`;

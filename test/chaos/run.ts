@@ -82,7 +82,9 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
             pauseMaxMs,
             onBlow: (blow) => {
               blows[blow] = (blows[blow] ?? 0) + 1;
-              deaths.push({ atMs: performance.now() });
+              if (blow !== "forget") {
+                deaths.push({ atMs: performance.now(), what: blow });
+              }
             },
           },
           calm.signal,

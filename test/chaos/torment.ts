@@ -3,7 +3,13 @@ import { integer, type Random } from "../sim/random.ts";
 import { INDEX_NAME } from "../../src/ledger/contract.ts";
 import { KILLS, sleep, type ChaosService } from "./service.ts";
 
-export type Blow = `restart ${(typeof KILLS)[number]}` | "kill lane" | "evict job" | "evict host" | "evict index";
+export type Blow =
+  | `restart ${(typeof KILLS)[number]}`
+  | "kill lane"
+  | "evict job"
+  | "evict host"
+  | "evict index"
+  | "forget";
 
 export interface TormentOptions {
   service: ChaosService;
@@ -30,6 +36,11 @@ export async function torment(options: TormentOptions, signal: AbortSignal): Pro
       const kill = pick(KILLS) ?? "serve";
       onBlow(`restart ${kill}`);
       await service.restart(kill);
+    } else if (draw < 0.25) {
+      // As somebody does who has mended a registry. Chance resets would teach the service that it bears next to nothing.
+      const host = pick(hosts) ?? "";
+      await service.ask(`/v1/registries/${host}/learned`, { method: "DELETE" });
+      onBlow("forget");
     } else if (draw < 0.55) {
       if (await service.door(`kill-lane?pick=${random()}`)) {
         onBlow("kill lane");

@@ -4,7 +4,7 @@ import { ENDED_STATES } from "../../src/job/contract.ts";
 import { integer, type Random } from "../sim/random.ts";
 import { compareStores } from "../support/compare.ts";
 import type { Sample } from "../support/sample-image.ts";
-import { drawFault } from "./faults.ts";
+import { drawDamage, drawFault } from "./faults.ts";
 import type { Berth, Harbour } from "./harbour.ts";
 import { drawImage, drawUnsharedImage } from "./images.ts";
 import { sleep, type ChaosService, type Question } from "./service.ts";
@@ -36,6 +36,10 @@ export interface Ended {
 
 /** From asking to the end, kills and pauses included. */
 export const COPY_BOUND_MS = 180_000;
+
+/** Of copies: how many bring a fault to each registry, and one to the bytes of their own source. */
+const FAULT_SHARE = 0.36;
+const DAMAGE_SHARE = 0.2;
 
 const WAIT_SECONDS = 5;
 const FAILURES: Readonly<Record<Exclude<Fate, "succeed" | "cancel">, { code: RegExp; side: string }>> = {
@@ -90,17 +94,21 @@ export async function prepare(harbour: Harbour, voyage: Voyage, random: Random):
     await harbour.put(from.berth, from.repository, sample);
   }
   if (fate === "rotten" && from.berth !== "debian") {
-    const match = { path: new RegExp(`/${from.repository}/blobs/sha256`) };
-    harbour[from.berth].faults.add({ match, action: { type: "corrupt", atByte: 10 } });
+    harbour.rot(from.berth, sample);
   }
   if (fate === "denied" && to.berth !== "debian") {
     const match = { method: ["POST", "PUT", "PATCH"], path: new RegExp(`/${to.repository}/`) };
     harbour[to.berth].faults.add({ match, action: { type: "status", status: 403, code: "DENIED" } });
   }
   for (const registry of harbour.own) {
-    if (random() < 0.4) {
+    if (random() < FAULT_SHARE) {
       registry.faults.add(drawFault(random));
     }
+  }
+  if (random() < DAMAGE_SHARE && from.berth !== "debian") {
+    const digests = { manifests: sample.manifests.map(({ digest }) => digest), blobs: [...sample.blobs.keys()] };
+    const damage = drawDamage(random, digests, harbour.damagedOnce[from.berth]);
+    harbour[from.berth].faults.add(...(damage === null ? [] : [damage]));
   }
 }
 
