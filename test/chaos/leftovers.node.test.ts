@@ -37,6 +37,12 @@ it.each<{ what: string; requests: RecordedRequest[]; deaths: number[]; excuse: s
     deaths: [1_200],
     excuse: "its lane was killed",
   },
+  {
+    what: "one that the registry would not delete",
+    requests: [OPENED, request("PUT", 1_100), request("DELETE", 1_300, { status: 429 })],
+    deaths: [],
+    excuse: "its registry refused to delete it",
+  },
   { what: "one nobody heard of", requests: [UNANSWERED], deaths: [], excuse: "its opening was not answered" },
   { what: "one whose answer found nobody", requests: [CUT], deaths: [], excuse: "its opening was not answered" },
   { what: "one whose answer came late", requests: [DELAYED], deaths: [], excuse: null },

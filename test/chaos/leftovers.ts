@@ -7,7 +7,7 @@ import type { RecordedRequest } from "../registry-server/recorder.ts";
 import type { OpenUpload } from "../registry-server/uploads.ts";
 
 /** A lane tells its host once a second how far it is; until it has told, only the lane itself knows of the session. */
-const WRITTEN_DOWN_MS = 2_500;
+const WRITTEN_DOWN_MS = 3_500;
 
 /** Deaths so near to an opening may have to do with it. */
 const NEAR_MS = 10_000;
@@ -24,12 +24,16 @@ export function excuseOf(
   upload: OpenUpload,
   requests: readonly RecordedRequest[],
   deaths: readonly Death[],
-): "its opening was not answered" | "its lane was killed" | null {
+): "its opening was not answered" | "its registry refused to delete it" | "its lane was killed" | null {
   const { id, openedMs } = upload;
   const uses = requests.filter(({ path }) => path.includes(id));
   const isUnanswered = openingsOf(upload, requests).some(({ status, fault }) => status === 0 || fault === "late-error");
   if (uses.length === 0 && isUnanswered) {
     return "its opening was not answered";
+  }
+  const last = uses.at(-1);
+  if (last?.method === "DELETE" && (last.status === 0 || last.status >= 400)) {
+    return "its registry refused to delete it";
   }
   const lastUseMs = Math.max(openedMs, ...uses.map(({ t }) => t));
   const killed = deaths.some(({ atMs }) => lastUseMs <= atMs && atMs - openedMs <= WRITTEN_DOWN_MS);

@@ -53,8 +53,8 @@ export class ChaosService implements AsyncDisposable {
     return service;
   }
 
-  /** Kills it, waits until it is dead, and starts it again. */
-  async restart(kill: Kill): Promise<void> {
+  /** Kills it, waits until it is dead, and starts it again; `onDead` is called in between. */
+  async restart(kill: Kill, onDead: () => void): Promise<void> {
     if (kill === "workerd") {
       process.kill(this.#workerd(), "SIGKILL");
     } else {
@@ -62,6 +62,7 @@ export class ChaosService implements AsyncDisposable {
     }
     await this.#running.ended;
     await this.#runtimeGone();
+    onDead();
     this.#running = serve(this.#home);
     await this.#listening();
   }

@@ -19,7 +19,7 @@ export interface TormentOptions {
   jobs: () => readonly string[];
   /** Longest pause between two blows. */
   pauseMaxMs: number;
-  /** Told of each blow as it falls; those that hit nothing do not count. */
+  /** Told of each blow when it has fallen; those that hit nothing do not count. */
   onBlow: (blow: Blow) => void;
 }
 
@@ -34,8 +34,7 @@ export async function torment(options: TormentOptions, signal: AbortSignal): Pro
     const draw = random();
     if (draw < 0.15) {
       const kill = pick(KILLS) ?? "serve";
-      onBlow(`restart ${kill}`);
-      await service.restart(kill);
+      await service.restart(kill, () => onBlow(`restart ${kill}`));
     } else if (draw < 0.25) {
       // As somebody does who has mended a registry. Chance resets would teach the service that it bears next to nothing.
       const host = pick(hosts) ?? "";
