@@ -20,7 +20,7 @@ export function grantMicroseconds(waiting: number): number {
     newId: () => `id-${++ids}`,
     random: () => 0.5,
     putOffers: nothing,
-    putAttempts: nothing,
+    putTries: nothing,
     putHandover: nothing,
     abandon: nothing,
     deleteOffers: nothing,
