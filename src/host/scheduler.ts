@@ -25,7 +25,8 @@ import type { SchedulerPort } from "./port.ts";
 import { Seats } from "./seats.ts";
 import { Slots } from "./slots.ts";
 import { SmallRequests } from "./small-requests.ts";
-import { REASK_MS, Transfers, type KeptOffer } from "./transfers.ts";
+import { REASK_MS } from "./source-asks.ts";
+import { Transfers, type KeptOffer } from "./transfers.ts";
 import type { Outcome, RequestKind } from "../registry/gate.ts";
 
 export interface SchedulerSettings {

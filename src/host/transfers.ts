@@ -1,29 +1,19 @@
 /**
- * The blobs that go into this host, from offer to settlement: which wait, which ask their source for the other slot,
- * which a lane has. See scheduler.ts for the rule that keeps both ends free of deadlock and starvation.
+ * The blobs that go into this host, from offer to settlement: which wait, which ask their source for the other slot
+ * (source-asks.ts), which a lane has. See scheduler.ts for the rule that keeps both ends free of deadlock and starvation.
  */
 import type { BlobOffer, Handover, LoanAnswer, Settlement, TransferReport } from "./contract.ts";
 import { Endings, type End } from "./endings.ts";
 import { Handovers, type KeptHandover } from "./handovers.ts";
-import { LEASE_MS, type Lease } from "./leases.ts";
-import { offerOfLoan } from "./loans.ts";
+import type { Lease } from "./leases.ts";
 import { Offers, type OfferState } from "./offers.ts";
 import type { SchedulerPort } from "./port.ts";
 import { LANE_WIDTH, type Seats } from "./seats.ts";
 import type { Slots } from "./slots.ts";
+import { SourceAsks, UNUSED } from "./source-asks.ts";
 import { countCut, countFailure, gainedNothing } from "./tries.ts";
 import { mayMount } from "../access/scopes.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
-import type { Outcome } from "../registry/gate.ts";
-
-/** A source that was asked so long ago may have been restarted and have forgotten: ask again. */
-export const REASK_MS = 15_000;
-/** A source's object that could not be reached is asked again after this. */
-const ASK_RETRY_MS = 2_000;
-/** How often borrowed slots are kept alive; a third of their lease, so that two calls may be lost. */
-const KEEP_MS = LEASE_MS / 3;
-
-const UNUSED: Outcome = { class: "unused" };
 
 /** An offer as it was written down. */
 export interface KeptOffer {
@@ -44,26 +34,31 @@ export interface TransfersOptions {
 
 export class Transfers {
   #host: string;
-  #maxWaitMs: number;
   #slots: Slots;
   #seats: Seats;
   #port: SchedulerPort;
   #offers = new Offers();
   #handovers: Handovers;
+  #asks: SourceAsks;
   readonly endings: Endings;
-  /** Makes the names of loans unlike those of this object's lives before a restart. */
-  #life: string;
-  #keptAtMs = 0;
 
   constructor({ host, maxWaitMs, slots, seats, port }: TransfersOptions) {
     this.#host = host;
-    this.#maxWaitMs = maxWaitMs;
     this.#slots = slots;
     this.#seats = seats;
     this.#port = port;
     this.#handovers = new Handovers(port);
     this.endings = new Endings(this.#offers, slots, port);
-    this.#life = port.newId();
+    this.#asks = new SourceAsks({
+      host,
+      maxWaitMs,
+      offers: this.#offers,
+      slots,
+      seats,
+      port,
+      take: (state, now) => this.#take(state, now),
+      refused: (state, error, now) => this.#settle(state, { outcome: "failed", error }, now),
+    });
   }
 
   restore(offers: KeptOffer[]): void {
@@ -123,11 +118,10 @@ export class Transfers {
   withdraw(job: string): void {
     const states = this.#offers.ofJob(job);
     for (const state of states) {
-      const { id, sourceHost } = state.offer;
+      const { id } = state.offer;
       this.#slots.stopWaiting(id);
       if (state.phase === "asking" || state.phase === "queued") {
-        this.#slots.reserved.delete(id);
-        this.#port.giveBack(sourceHost, this.#loanIdOf(state), UNUSED);
+        this.#asks.takeBack(state);
       }
       if (state.phase === "running") {
         this.#leaveToLane(state);
@@ -209,82 +203,28 @@ export class Transfers {
     if (state.offer.sourceHost === this.#host) {
       this.#take(state, now);
     } else {
-      this.#offers.move(state, "asking");
-      this.#slots.reserved.add(id);
-      this.#ask(state, now);
+      this.#asks.begin(state, now);
     }
     return true;
   }
 
   /** The source's answer to `borrow`; undefined: it could not be reached. */
   borrowed(loanId: string, answer: LoanAnswer | undefined, now: number): void {
-    const state = this.#offerOfLoan(loanId);
-    if (state === undefined || (state.phase !== "asking" && state.phase !== "queued")) {
-      return;
-    }
-    const { id, sourceHost } = state.offer;
-    if (answer === undefined) {
-      this.#slots.reserved.delete(id);
-      this.#offers.move(state, "queued");
-      state.askedAtMs = now - REASK_MS + ASK_RETRY_MS;
-    } else if ("lease" in answer) {
-      if (!this.#take(state, now)) {
-        this.#port.giveBack(sourceHost, loanId, UNUSED);
-      }
-    } else if ("refused" in answer) {
-      this.#slots.reserved.delete(id);
-      this.#settle(state, { outcome: "failed", error: answer.refused }, now);
-    } else {
-      const heldBack = answer.heldBack === true;
-      if (state.phase === "asking") {
-        this.#offers.move(state, "queued");
-        state.holding = !heldBack && this.#mayHold(state, now);
-      } else if (heldBack) {
-        state.holding = false;
-      }
-      this.#offers.setHeldBack(state, heldBack);
-      if (!state.holding) {
-        this.#slots.reserved.delete(id);
-      }
-    }
+    this.#asks.borrowed(loanId, answer, now);
   }
 
   /** The source has a slot for this offer now. False: pass it on. */
   lent(loanId: string, now: number): boolean {
-    const state = this.#offerOfLoan(loanId);
-    if (state?.phase === "asking" || state?.phase === "queued") {
-      if (!this.#slots.admitsBlob(now) || this.#seats.free <= this.#slots.reserved.size) {
-        // What is here goes before what is only being asked for. Two offers that wait for each other's slots would
-        // otherwise pass them back and forth.
-        this.#yieldReservation(loanId);
-      }
-      return this.#take(state, now);
-    }
-    // Told twice: it has been taken already.
-    return state?.phase === "running";
+    return this.#asks.lent(loanId, now);
   }
 
   /** Takes the slot that a younger offer keeps here while it waits at its source. */
   endHoldsYoungerThan(other: { since: number; id: string }): void {
-    for (const holder of this.#holders()) {
-      if (older(other, holder.offer)) {
-        this.#endHold(holder);
-      }
-    }
+    this.#asks.endHoldsYoungerThan(other);
   }
 
   tick(now: number): void {
-    for (const state of [...this.#offers.inPhase("queued"), ...this.#offers.inPhase("asking")]) {
-      if (state.askedAtMs + REASK_MS <= now) {
-        this.#ask(state, now);
-      }
-    }
-    if (this.#keptAtMs + KEEP_MS <= now) {
-      this.#keptAtMs = now;
-      for (const [sourceHost, loanIds] of this.#slots.leases.borrowed()) {
-        this.#port.keep(sourceHost, loanIds);
-      }
-    }
+    this.#asks.tick(now);
     this.endings.tick(now);
   }
 
@@ -336,21 +276,6 @@ export class Transfers {
     return this.#offers.count("queued") - this.#offers.heldBack;
   }
 
-  #ask(state: OfferState, now: number): void {
-    state.askedAtMs = now;
-    const { sizeBytes, since, sourceHost, background } = state.offer;
-    this.#port.borrow(sourceHost, {
-      id: this.#loanIdOf(state),
-      borrower: this.#host,
-      job: state.job,
-      bytes: sizeBytes,
-      jobBytesLeft: this.#offers.jobBytesLeft(state.job),
-      since,
-      ...(background === true ? { background } : {}),
-      starving: this.#starving(state, now),
-    });
-  }
-
   /** Gives an offer that has a slot at its source one here, and a lane; false when there is no room. */
   #take(state: OfferState, now: number): boolean {
     const { offer, job } = state;
@@ -364,7 +289,7 @@ export class Transfers {
       return false;
     }
     const { id: offerId, sourceHost, sizeBytes, since } = offer;
-    const loanId = sourceHost === this.#host ? null : this.#loanIdOf(state);
+    const loanId = sourceHost === this.#host ? null : this.#asks.loanIdOf(state);
     const use = { type: "transfer", job, offerId, sourceHost, loanId } as const;
     const lease = this.#slots.grant(
       { id: offerId, kind: "blob", bytes: sizeBytes, job, since },
@@ -452,57 +377,4 @@ export class Transfers {
       }
     }
   }
-
-  #starving(state: OfferState, now: number): boolean {
-    return now - state.offer.since > this.#maxWaitMs;
-  }
-
-  /** Only the oldest starving offer keeps its slot while it waits at its source. */
-  #mayHold(state: OfferState, now: number): boolean {
-    if (!this.#starving(state, now)) {
-      return false;
-    }
-    const [holder] = this.#holders();
-    if (holder === undefined) {
-      return true;
-    }
-    if (!older(state.offer, holder.offer)) {
-      return false;
-    }
-    this.#endHold(holder);
-    return true;
-  }
-
-  #loanIdOf(state: OfferState): string {
-    return `${state.offer.id}#${this.#life}.${state.round}`;
-  }
-
-  /** Undefined when the loan is not the offer's present one. */
-  #offerOfLoan(loanId: string): OfferState | undefined {
-    const state = this.#offers.get(offerOfLoan(loanId));
-    return state !== undefined && this.#loanIdOf(state) === loanId ? state : undefined;
-  }
-
-  #holders(): OfferState[] {
-    return [...this.#slots.reserved].flatMap((id) => this.#offers.get(id) ?? []).filter((state) => state.holding);
-  }
-
-  #yieldReservation(loanId: string): void {
-    for (const id of this.#slots.reserved) {
-      const state = this.#offers.get(id);
-      if (state?.phase === "asking" && this.#loanIdOf(state) !== loanId) {
-        this.#slots.reserved.delete(id);
-        return;
-      }
-    }
-  }
-
-  #endHold(state: OfferState): void {
-    state.holding = false;
-    this.#slots.reserved.delete(state.offer.id);
-  }
-}
-
-function older(a: { since: number; id: string }, b: { since: number; id: string }): boolean {
-  return a.since < b.since || (a.since === b.since && a.id < b.id);
 }
