@@ -4,43 +4,31 @@
  * known, so that its blobs are on their way before anything is listed here.
  */
 import { digestTagGroups, isDigestTag } from "../copy/digest-tags.ts";
-import type { CopyPlan } from "../copy/plan.ts";
 import { type ReferrerFilter, ReferrerWalk, wantedReferrers } from "../copy/referrers.ts";
-import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
-import type { Referrer, ReferrerList, Registry } from "../registry/contract.ts";
+import { isRepositoryCopy } from "../copy/request.ts";
+import type { Referrer, ReferrerList } from "../registry/contract.ts";
 import { fallbackTagOf } from "../registry/fallback-tag.ts";
 import { isIndex } from "../registry/media-types.ts";
 import { listAllTags } from "../registry/tags.ts";
-import type { EventLog } from "./events.ts";
-import type { Ledger, TargetRepository } from "./ledger.ts";
+import type { TargetRepository } from "./ledger.ts";
 import type { Planner } from "./planner.ts";
 import { atOnce, Pool } from "./pool.ts";
 import type { TagLedger } from "./tag-ledger.ts";
+import type { PoolParts } from "./step.ts";
 
 /** Roots looked into at once, and lists asked for at once for each: the clients bound their connections themselves. */
 const ROOTS_AT_ONCE = 6;
 const LISTS_AT_ONCE = 6;
 
-export interface AttacherParts {
-  request: CopyRequest;
-  source: Registry;
-  target: Registry;
-  ledger: Ledger;
+export interface AttacherParts extends PoolParts {
   tags: TagLedger;
-  events: EventLog;
-  plan: CopyPlan;
   planner: Planner;
   /** What is known of the target's repository. Null: nothing so far. */
   repository: () => TargetRepository | null;
-  /** Before the writes of a step: books the clients' counts and warnings; throws when the run has been stopped. */
-  beginStep: () => void;
   /** There are new names in the ledger. */
   onNames: () => void;
   onPlan: () => void;
   onRootFailed: (key: string, error: unknown) => void;
-  onError: (error: unknown) => void;
-  /** Nothing is under way here any more. */
-  onIdle: () => void;
 }
 
 /** What refers to a manifest at the source, and which of it the target lists too. */

@@ -3,31 +3,23 @@
  * root of the plan.
  */
 import { checkTargetDigest, sourceMissing, tagExists, targetName } from "../copy/opening.ts";
-import type { CopyPlan } from "../copy/plan.ts";
-import { type CopyRequest, isRepositoryCopy, platformOf } from "../copy/request.ts";
+import { isRepositoryCopy, platformOf } from "../copy/request.ts";
 import { fillTemplate } from "../copy/templates.ts";
-import type { Manifest, ManifestHead, Registry } from "../registry/contract.ts";
+import type { Manifest, ManifestHead } from "../registry/contract.ts";
 import { isDigest } from "../registry/digest.ts";
 import { DOCKER_HUB } from "../registry/reference.ts";
 import type { Attacher } from "./attacher.ts";
 import { Chooser, type Chosen, type Here } from "./choosing.ts";
-import type { EventLog } from "./events.ts";
-import type { Ledger, TargetRepository } from "./ledger.ts";
+import type { TargetRepository } from "./ledger.ts";
 import { manifestEvent, type Planner } from "./planner.ts";
 import { MAIN_TAG_ID, type TagLedger, type TagRow } from "./tag-ledger.ts";
+import type { StepParts } from "./step.ts";
 
-export interface OpenerParts {
-  request: CopyRequest;
-  source: Registry;
-  target: Registry;
-  ledger: Ledger;
+export interface OpenerParts extends StepParts {
   tags: TagLedger;
-  events: EventLog;
-  plan: CopyPlan;
   planner: Planner;
   attacher: Attacher;
   now: () => number;
-  beginStep: () => void;
   /** What is known of the target's repository. Null: nothing so far. */
   repository: () => TargetRepository | null;
   /** It has been looked at. */

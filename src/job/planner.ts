@@ -4,40 +4,28 @@
  */
 import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, type ManifestGraph, parseManifest } from "../copy/graph.ts";
 import { childSizeMismatch } from "../copy/opening.ts";
-import type { CopyPlan } from "../copy/plan.ts";
 import { planPlatforms } from "../copy/platform-plan.ts";
-import type { CopyRequest } from "../copy/request.ts";
-import type { Manifest, Registry } from "../registry/contract.ts";
+import type { Manifest } from "../registry/contract.ts";
 import { type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
-import type { EventLog, NewEvent } from "./events.ts";
+import type { NewEvent } from "./events.ts";
 import { unexplained } from "./failures.ts";
-import type { Ledger, ManifestState } from "./ledger.ts";
+import type { ManifestState } from "./ledger.ts";
 import type { WaitingBlob } from "./offers.ts";
 import { Pool } from "./pool.ts";
+import type { PoolParts } from "./step.ts";
 
 /** Manifests read at once: an object may have six connections waiting for answers. */
 const READS_AT_ONCE = 6;
 
-export interface PlannerParts {
-  request: CopyRequest;
-  source: Registry;
-  target: Registry;
-  ledger: Ledger;
-  events: EventLog;
-  plan: CopyPlan;
+export interface PlannerParts extends PoolParts {
   now: () => number;
   /** Hands blobs to the target's host. */
   offer: (blobs: WaitingBlob[]) => void;
-  /** Before the writes of a step: books the clients' counts and warnings; throws when the run has been stopped. */
-  beginStep: () => void;
   /** Something was added to the plan, or has been found at the target. */
   onPlan: () => void;
   /** A manifest cannot be brought to the target; and with it no root that needs it. */
   onManifestFailed: (digest: string, error: unknown) => void;
   onBlobFailed: (digest: string, error: ErrorDetail) => void;
-  onError: (error: unknown) => void;
-  /** Nothing is under way here any more. */
-  onIdle: () => void;
 }
 
 export class Planner {

@@ -2,48 +2,35 @@
  * Pushes manifests to the target once all they refer to is there: children by digest, each root last and by its name.
  * Bytes go out exactly as they were read.
  */
-import type { CopyPlan, Push } from "../copy/plan.ts";
+import type { Push } from "../copy/plan.ts";
 import { fallbackEntryOf } from "../copy/referrers.ts";
-import type { CopyRequest } from "../copy/request.ts";
 import { isDigestTag } from "../copy/digest-tags.ts";
 import { fillTemplate } from "../copy/templates.ts";
 import type { ReferrerAddition } from "../host/contract.ts";
 import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
-import type { Manifest, Registry } from "../registry/contract.ts";
-import type { EventLog } from "./events.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Manifest } from "../registry/contract.ts";
 import { manifestEvent, type Planner } from "./planner.ts";
 import { Pool } from "./pool.ts";
 import type { TagLedger, TagRow } from "./tag-ledger.ts";
+import type { PoolParts } from "./step.ts";
 
 /** Manifests pushed at once: an object may have six connections waiting for answers. */
 const PUSHES_AT_ONCE = 6;
 
-export interface PublisherParts {
-  request: CopyRequest;
-  source: Registry;
-  target: Registry;
-  ledger: Ledger;
+export interface PublisherParts extends PoolParts {
   tags: TagLedger;
-  events: EventLog;
-  plan: CopyPlan;
   planner: Planner;
   now: () => number;
   /** Has the target's host list a referrer where the registry does not; safe to repeat. */
   addReferrer: (addition: ReferrerAddition) => Promise<void>;
   /** Called synchronously before a root is pushed; throws when the copy no longer runs. The answer is called after it. */
   commit: () => () => void;
-  /** Before the writes of a step: books the clients' counts and warnings; throws when the run has been stopped. */
-  beginStep: () => void;
   /** A root is at the target under its name. */
   onRoot: (row: TagRow) => void;
   /** A manifest has been pushed. */
   onPublished: () => void;
   onRootFailed: (key: string, error: unknown) => void;
   onManifestFailed: (digest: string, error: unknown) => void;
-  onError: (error: unknown) => void;
-  /** Nothing is under way here any more. */
-  onIdle: () => void;
 }
 
 export class Publisher {

@@ -1,9 +1,9 @@
 /** Commands that ask a running service a question or two: where it is, what is printed of its answer, what went wrong. */
 import { ServiceClient, ServiceError } from "../client.ts";
-import { problemText } from "../display/problem-text.ts";
-import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf, problemOfFailure } from "../failure.ts";
+import { EXIT_DONE } from "../failure.ts";
 import type { CommandIo } from "./io.ts";
 import { serverAddress } from "./service.ts";
+import { tellFailure } from "./tell-failure.ts";
 
 export interface AskingOptions {
   server?: string;
@@ -36,16 +36,7 @@ export async function asking(
     io.stderr.write(options.json === true ? "" : remark);
     return EXIT_DONE;
   } catch (error) {
-    const problem = error instanceof ServiceError ? error.problem : problemOfFailure(error);
-    if (options.json === true) {
-      io.stdout.write(`${JSON.stringify(problem)}\n`);
-    } else {
-      io.stderr.write(`drayage: ${error instanceof ServiceError ? problemText(problem) : problem.detail}\n`);
-    }
-    if (error instanceof ServiceError) {
-      return exitStatusOf(problem);
-    }
-    return error instanceof UsageError ? EXIT_WRONG_USE : EXIT_FAILED;
+    return tellFailure(error, options, io);
   }
 }
 

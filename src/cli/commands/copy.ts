@@ -2,14 +2,15 @@
 import type { CopyView, TagView } from "../../job/contract.ts";
 import { CopyError } from "../../registry/errors.ts";
 import { parseName, type Reference } from "../../registry/reference.ts";
-import { ServiceClient, ServiceError, type CopyBody } from "../client.ts";
+import { ServiceClient, type CopyBody } from "../client.ts";
 import { noDisplay, plainDisplay, terminalDisplay, type Display } from "../display/display.ts";
-import { failureText, problemText } from "../display/problem-text.ts";
-import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf, problemOfFailure } from "../failure.ts";
+import { failureText } from "../display/problem-text.ts";
+import { EXIT_DONE, EXIT_FAILED, UsageError } from "../failure.ts";
 import { bodyOf, type CopyChoices } from "./copy-options.ts";
-import { Interrupted, Interruption } from "./interruption.ts";
+import { Interruption } from "./interruption.ts";
 import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
 import { openService, type Service, type ServiceOptions } from "./service.ts";
+import { tellFailure } from "./tell-failure.ts";
 
 export interface CopyOptions extends ServiceOptions, CopyChoices {
   json?: true;
@@ -118,24 +119,4 @@ async function displayFor(options: CopyOptions, io: CommandIo): Promise<Display>
     return terminalDisplay(io.stderr, io.env);
   }
   return plainDisplay(io.stderr);
-}
-
-export function tellFailure(error: unknown, options: { json?: true }, io: CommandIo): number {
-  if (error instanceof Interrupted) {
-    io.stderr.write(options.json === true ? "" : "Interrupted.\n");
-    if (options.json === true) {
-      io.stdout.write(`${JSON.stringify(problemOfFailure(error))}\n`);
-    }
-    return SIGNAL_STATUS[error.signal];
-  }
-  const problem = error instanceof ServiceError ? error.problem : problemOfFailure(error);
-  if (options.json === true) {
-    io.stdout.write(`${JSON.stringify(problem)}\n`);
-  } else {
-    io.stderr.write(`drayage: ${error instanceof ServiceError ? problemText(problem) : problem.detail}\n`);
-  }
-  if (error instanceof ServiceError) {
-    return exitStatusOf(problem);
-  }
-  return error instanceof UsageError ? EXIT_WRONG_USE : EXIT_FAILED;
 }

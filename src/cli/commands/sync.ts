@@ -12,7 +12,8 @@ import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf } from
 import type { PlannedCopy, SyncFormat } from "../sync-file/contract.ts";
 import { isRepository } from "../sync-file/names.ts";
 import { readSyncFile, WrongFile, type SyncReading } from "../sync-file/read.ts";
-import { diedInMidCopy, tellFailure } from "./copy.ts";
+import { diedInMidCopy } from "./copy.ts";
+import { tellFailure } from "./tell-failure.ts";
 import { Interruption } from "./interruption.ts";
 import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
 import { openService, type Service, type ServiceOptions } from "./service.ts";
