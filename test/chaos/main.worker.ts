@@ -1,6 +1,6 @@
 /**
  * How the chaos run frames the project's own Worker: watched for the limits of production, with doors for the run that
- * torments it. They end a lane in mid-stream, and throw an object out of memory.
+ * strikes it. They end a lane in mid-stream, and throw an object out of memory.
  */
 import type worker from "../../src/index.ts";
 import type { DurableObject } from "cloudflare:workers";

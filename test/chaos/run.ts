@@ -6,14 +6,14 @@ import * as z from "zod";
 import { makeDistribution } from "../limits/distribution.ts";
 import { LimitWatch } from "../limits/watch.ts";
 import { seeded } from "../sim/random.ts";
-import { Harbour } from "./harbour.ts";
+import { Registries } from "./registries.ts";
 import type { Death } from "./leftovers.ts";
 import { messagesOf } from "./messages.ts";
 import type { Report } from "./report.ts";
 import { ChaosService, sleep } from "./service.ts";
 import { shortenedLimits } from "./shortened.ts";
-import { torment, type Blow } from "./torment.ts";
-import { drawVoyage, prepare, sail, type Ended } from "./voyage.ts";
+import { deal, type Blow } from "./blows.ts";
+import { drawCopy, prepare, carryOut, type Ended } from "./copy.ts";
 
 export interface ChaosOptions {
   copies: number;
@@ -50,7 +50,7 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
     plugins: [shortenedLimits()],
   });
   using watch = new LimitWatch(distribution.processes);
-  await using harbour = await Harbour.open();
+  await using registries = await Registries.open();
   await using service = await ChaosService.start(distribution);
 
   const random = seeded(seed);
@@ -61,23 +61,23 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
   let started = 0;
   const worker = async (): Promise<void> => {
     while (started < copies) {
-      const voyage = drawVoyage(random, seed, started++);
-      await prepare(harbour, voyage, random);
-      const end = await sail(service, harbour, seed, voyage, (id) => underWay.add(id));
+      const planned = drawCopy(random, seed, started++);
+      await prepare(registries, planned, random);
+      const end = await carryOut(service, registries, seed, planned, (id) => underWay.add(id));
       underWay.delete(end.id);
       ended.push(end);
       options.onEnded?.(end);
     }
   };
   const calm = new AbortController();
-  const tormenting =
+  const blowsUnderWay =
     pauseMaxMs === 0
       ? Promise.resolve()
-      : torment(
+      : deal(
           {
             service,
             random: seeded(seed + 1),
-            hosts: harbour.hosts,
+            hosts: registries.hosts,
             jobs: () => [...underWay],
             pauseMaxMs,
             onBlow: (blow) => {
@@ -91,28 +91,28 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
         );
   await Promise.all(Array.from({ length: width }, worker));
   calm.abort();
-  await tormenting;
-  for (const registry of harbour.own) {
+  await blowsUnderWay;
+  for (const registry of registries.own) {
     registry.faults.clear();
   }
-  const slotsLeaked = await quiet(service, harbour, deaths);
-  const left = harbour.leftovers(deaths);
+  const slotsLeaked = await quiet(service, registries, deaths);
+  const left = registries.leftovers(deaths);
   const violations = watch.take();
   return {
     seed,
     copies,
     ends: countBy(ended, ({ state }) => state),
-    misses: ended.flatMap(({ voyage, id, problems }) =>
-      problems.map((problem) => `copy ${voyage.index} (${voyage.fate}, ${id}): ${problem}`),
+    misses: ended.flatMap(({ planned, id, problems }) =>
+      problems.map((problem) => `copy ${planned.index} (${planned.fate}, ${id}): ${problem}`),
     ),
     longestMs: Math.round(Math.max(0, ...ended.map(({ tookMs }) => tookMs))),
     blows,
-    faults: harbour.faultsStruck(),
+    faults: registries.faultsStruck(),
     messages: await messagesOf(distribution.processes),
     uploadsLeft: left.closable,
     uploadsLost: left.excused,
     slotsLeaked,
-    damaged: await harbour.damaged(),
+    damaged: await registries.damaged(),
     limits: violations.map(({ limit, detail }) => `${limit}: ${detail}`),
     peakBytes: watch.peakBytes,
     cpuMs: watch.cpuMs,
@@ -121,11 +121,11 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
 }
 
 /** Waits until nothing waits or runs at any registry; else what still does. */
-async function quiet(service: ChaosService, harbour: Harbour, deaths: readonly Death[]): Promise<string[]> {
+async function quiet(service: ChaosService, registries: Registries, deaths: readonly Death[]): Promise<string[]> {
   const deadline = performance.now() + QUIET_BOUND_MS;
   for (;;) {
     const busy: string[] = [];
-    for (const host of harbour.hosts) {
+    for (const host of registries.hosts) {
       const { waiting, active, lanes } = Snapshot.parse(await service.ask(`/v1/registries/${host}`));
       if (
         [...Object.values(waiting), ...Object.values(active), lanes.joined, lanes.ordered].some((count) => count > 0)
@@ -133,7 +133,7 @@ async function quiet(service: ChaosService, harbour: Harbour, deaths: readonly D
         busy.push(`${host}: ${JSON.stringify({ waiting, active, lanes })}`);
       }
     }
-    if ((busy.length === 0 && harbour.leftovers(deaths).closable.length === 0) || performance.now() > deadline) {
+    if ((busy.length === 0 && registries.leftovers(deaths).closable.length === 0) || performance.now() > deadline) {
       return busy;
     }
     await sleep(POLL_MS);

@@ -1,4 +1,4 @@
-/** Rules in the real index, with a stand-in for what starts copies: a harbour where one sees who writes where, and when. */
+/** Rules in the real index, with a stand-in for what starts copies: it shows who writes where, and when. */
 import {
   createScheduledController,
   evictDurableObject,
@@ -20,7 +20,7 @@ import type { RulePlan } from "../../src/sync/contract.ts";
 type Index = ReturnType<typeof env.INDEX.getByName>;
 
 /** Sources have digests that count up; a copy reads its source when it starts, and writes its target when it lands. */
-class Harbour {
+class Writers {
   readonly source = new Map<string, number>();
   readonly target = new Map<string, number>();
   readonly running = new Map<string, { target: string; digest: number }>();
@@ -100,11 +100,11 @@ function digestOf(number: number): string {
   return `sha256:${number.toString(16).padStart(64, "0")}`;
 }
 
-async function open(name: string): Promise<{ index: Index; harbour: Harbour }> {
+async function open(name: string): Promise<{ index: Index; writers: Writers }> {
   const index = env.INDEX.getByName(`rules-${name}`);
-  const harbour = new Harbour();
-  await harbour.open(index);
-  return { index, harbour };
+  const writers = new Writers();
+  await writers.open(index);
+  return { index, writers };
 }
 
 /** What goes on beside a call has come to its end. */
@@ -162,26 +162,26 @@ const TO = "target.example/team/app:1";
 
 describe("pushes", () => {
   test("a thousand at once for one tag end in two copies, with the newest at the target", async () => {
-    const { index, harbour } = await open("burst");
+    const { index, writers } = await open("burst");
     await rule(index, "one");
     const wishes = Array.from({ length: 1000 }, (_, at) => wish("one", FROM, TO, { hint: digestOf(at + 1) }));
-    harbour.source.set(FROM, 1);
+    writers.source.set(FROM, 1);
     const first = await index.wish(wishes.slice(0, 500));
     await settled(index);
-    harbour.source.set(FROM, 1000);
+    writers.source.set(FROM, 1000);
     const second = await index.wish(wishes.slice(500));
     expect([...first, ...second].map(({ kind }) => kind).filter((kind) => kind === "started")).toHaveLength(2);
-    await harbour.landAll(index);
-    expect(harbour.started).toHaveLength(2);
-    expect(harbour.target.get(TO)).toBe(1000);
-    expect(harbour.faults).toEqual([]);
+    await writers.landAll(index);
+    expect(writers.started).toHaveLength(2);
+    expect(writers.target.get(TO)).toBe(1000);
+    expect(writers.faults).toEqual([]);
     const runs = await runsOf(index, "one");
     expect(runs.reduce((sum, run) => sum + run.events, 0)).toBe(1000);
     expect(runs.map(({ state }) => state)).toEqual(["succeeded", "succeeded"]);
   });
 
   test("a thousand for a hundred rules, in between each other: none is lost, none has two copies at once", async () => {
-    const { index, harbour } = await open("hundred");
+    const { index, writers } = await open("hundred");
     for (let at = 0; at < 100; at += 1) {
       await rule(index, `rule-${at}`);
     }
@@ -190,60 +190,60 @@ describe("pushes", () => {
       const delivered = Array.from({ length: 5 }, (_, at) => {
         const name = `app-${(event + at) % 100}`;
         const from = `source.example/${name}:1`;
-        harbour.source.set(from, event + at + 1);
+        writers.source.set(from, event + at + 1);
         const more = { hint: digestOf(event + at + 1) };
         return wish(`rule-${(event + at) % 100}`, from, `target.example/${name}:1`, more);
       });
       expect((await index.wish(delivered)).map(({ kind }) => kind)).not.toContain("ignored");
       // Some land meanwhile, by a sequence that is the same in every run.
       random = (random * 48_271) % 2_147_483_647;
-      const [oldest] = harbour.running.keys();
+      const [oldest] = writers.running.keys();
       if (random % 3 > 0 && oldest !== undefined) {
-        await harbour.land(index, oldest);
+        await writers.land(index, oldest);
       }
     }
     await makeDue(index);
-    await harbour.landAll(index);
-    expect(harbour.faults).toEqual([]);
+    await writers.landAll(index);
+    expect(writers.faults).toEqual([]);
     for (let at = 0; at < 100; at += 1) {
-      expect(harbour.target.get(`target.example/app-${at}:1`)).toBe(901 + at);
+      expect(writers.target.get(`target.example/app-${at}:1`)).toBe(901 + at);
     }
     const { copies } = await index.list({ limit: 1 });
     expect(copies[0]?.state).toBe("succeeded");
   });
 
   test("the same delivery again joins its copy, while it waits, runs, and when it has succeeded", async () => {
-    const { index, harbour } = await open("repeated");
+    const { index, writers } = await open("repeated");
     await rule(index, "one");
     const delivery = wish("one", FROM, TO, { deliveryKey: "d1" });
     const [started] = await index.wish([delivery]);
     expect(started?.kind).toBe("started");
     const [again] = await index.wish([delivery]);
     expect(again).toEqual({ ...started, kind: "joined" });
-    await harbour.landAll(index);
+    await writers.landAll(index);
     expect(await index.wish([delivery])).toEqual([again]);
-    expect(harbour.started).toHaveLength(1);
+    expect(writers.started).toHaveLength(1);
   });
 
   test("a delivery whose copy failed is tried again", async () => {
-    const { index, harbour } = await open("failed");
+    const { index, writers } = await open("failed");
     await rule(index, "one");
     const delivery = wish("one", FROM, TO, { deliveryKey: "d1" });
     await index.wish([delivery]);
     await settled(index);
-    const [id = ""] = harbour.started;
-    harbour.running.delete(id);
+    const [id = ""] = writers.started;
+    writers.running.delete(id);
     await index.changed(id, "failed");
     expect((await index.wish([delivery]))[0]?.kind).toBe("started");
   });
 
   test("another delivery of the digest that the last copy brought joins it; of another digest, or of none, it does not", async () => {
-    const { index, harbour } = await open("digest");
+    const { index, writers } = await open("digest");
     await rule(index, "one");
-    harbour.source.set(FROM, 7);
+    writers.source.set(FROM, 7);
     await index.wish([wish("one", FROM, TO, { hint: digestOf(6) })]);
     await settled(index);
-    await harbour.landAll(index);
+    await writers.landAll(index);
     // It was told of 6 and has found 7.
     const kinds = (await index.wish([wish("one", FROM, TO, { hint: digestOf(7) })])).map(({ kind }) => kind);
     expect(kinds).toEqual(["joined"]);
@@ -251,36 +251,36 @@ describe("pushes", () => {
   });
 
   test("wait for somebody's own copy to the same tag", async () => {
-    const { index, harbour } = await open("own");
+    const { index, writers } = await open("own");
     await rule(index, "one");
     await index.register({ id: "own", source: FROM, target: TO, fingerprint: "", hosts: [], by: ROOT });
     await index.wish([wish("one", FROM, TO), wish("one", `${FROM}2`, `${TO}2`)]);
     await settled(index);
-    expect([...harbour.running.values()].map(({ target }) => target)).toEqual([`${TO}2`]);
+    expect([...writers.running.values()].map(({ target }) => target)).toEqual([`${TO}2`]);
     await index.changed("own", "succeeded");
     await settled(index);
-    expect(harbour.running.size).toBe(1);
+    expect(writers.running.size).toBe(1);
     await makeDue(index);
-    expect(harbour.running.size).toBe(2);
+    expect(writers.running.size).toBe(2);
   });
 
   test("wait while the whole repository is written, and it waits for them", async () => {
-    const { index, harbour } = await open("wide");
+    const { index, writers } = await open("wide");
     await rule(index, "one");
     const whole = wish("one", "source.example/team/app", "target.example/team/app", { trigger: "manual" });
     await index.wish([wish("one", FROM, TO), whole, wish("one", `${FROM}2`, `${TO}2`)]);
     await settled(index);
-    expect(harbour.running.size).toBe(1);
-    await harbour.land(index, harbour.started[0] ?? "");
+    expect(writers.running.size).toBe(1);
+    await writers.land(index, writers.started[0] ?? "");
     await settled(index);
-    expect([...harbour.running.values()].map(({ target }) => target)).toEqual(["target.example/team/app"]);
-    await harbour.land(index, harbour.started[1] ?? "");
+    expect([...writers.running.values()].map(({ target }) => target)).toEqual(["target.example/team/app"]);
+    await writers.land(index, writers.started[1] ?? "");
     await settled(index);
-    expect([...harbour.running.values()].map(({ target }) => target)).toEqual([`${TO}2`]);
+    expect([...writers.running.values()].map(({ target }) => target)).toEqual([`${TO}2`]);
   });
 
   test("start as many as there are places for their priority, the rest as those end, interactive ones first", async () => {
-    const { index, harbour } = await open("places");
+    const { index, writers } = await open("places");
     await rule(index, "one");
     await rule(index, "urgent", { priority: "interactive" });
     await rule(index, "idle", { priority: "background" });
@@ -289,7 +289,7 @@ describe("pushes", () => {
         wish(name, `source.example/${name}:${at}`, `target.example/${name}:${at}`),
       );
     const running = () => {
-      const targets = [...harbour.running.values()].map(({ target }) => target);
+      const targets = [...writers.running.values()].map(({ target }) => target);
       return ["idle", "one", "urgent"].map((name) => targets.filter((each) => each.includes(`/${name}:`)).length);
     };
     await index.wish(many("idle", 12));
@@ -298,29 +298,29 @@ describe("pushes", () => {
     await index.wish([...many("one", 25), ...many("urgent", 10)]);
     await settled(index);
     expect(running()).toEqual([LOCAL_PLACES.background, 0, 10]);
-    for (const id of harbour.started.slice(0, LOCAL_PLACES.background)) {
-      await harbour.land(index, id);
+    for (const id of writers.started.slice(0, LOCAL_PLACES.background)) {
+      await writers.land(index, id);
     }
     await settled(index);
     expect(running()).toEqual([0, LOCAL_PLACES.normal - 10, 10]);
-    await harbour.landAll(index);
-    expect(harbour.started).toHaveLength(47);
-    expect(harbour.faults).toEqual([]);
+    await writers.landAll(index);
+    expect(writers.started).toHaveLength(47);
+    expect(writers.faults).toEqual([]);
   });
 
   test("what the index had begun when it was evicted is started with the same id", async () => {
-    const { index, harbour } = await open("evicted");
+    const { index, writers } = await open("evicted");
     await rule(index, "one");
-    harbour.broken = true;
+    writers.broken = true;
     const [answer] = await index.wish([wish("one", FROM, TO)]);
     await settled(index);
     await evictDurableObject(index);
-    harbour.broken = false;
-    await harbour.open(index);
+    writers.broken = false;
+    await writers.open(index);
     await runInDurableObject(index, (_, { storage }) => storage.sql.exec("UPDATE runs SET due_at_ms = 0"));
     expect(await runDurableObjectAlarm(index)).toBe(true);
     await settled(index);
-    expect(answer).toMatchObject({ kind: "started", copy: harbour.started[0] });
+    expect(answer).toMatchObject({ kind: "started", copy: writers.started[0] });
   });
 });
 
@@ -341,7 +341,7 @@ describe("whoever wrote the rule", () => {
   };
 
   test("must still be good, and may do no more than its scopes and limits say", async () => {
-    const { index, harbour } = await open("owner");
+    const { index, writers } = await open("owner");
     await index.makeKey(KEY);
     const by = { ...ROOT, id: KEY.id, kind: "key" as const, scopes: KEY.scopes };
     await rule(index, "one", {}, { by });
@@ -349,9 +349,9 @@ describe("whoever wrote the rule", () => {
     const answers = await index.wish([outside, wish("one", FROM, TO), wish("one", `${FROM}2`, `${TO}2`)]);
     expect(answers.map(({ kind }) => kind)).toEqual(["ignored", "started", "started"]);
     await settled(index);
-    expect(harbour.running.size).toBe(1);
+    expect(writers.running.size).toBe(1);
     await index.revokeKey(KEY.id);
-    await harbour.landAll(index);
+    await writers.landAll(index);
     const [last] = await runsOf(index, "one");
     expect(last).toMatchObject({ state: "failed", result: { reason: expect.stringContaining("no access any more") } });
     expect((await index.wish([wish("one", FROM, TO)]))[0]).toMatchObject({ kind: "ignored" });
@@ -380,14 +380,14 @@ describe("schedules", () => {
   }
 
   test("start the repository when they are due; what was missed comes once; the alarm is set for the next", async () => {
-    const { index, harbour } = await open("schedule");
+    const { index, writers } = await open("schedule");
     await rule(index, "one", nightly, { push: null });
     await makeRulesDue(index);
-    expect([...harbour.running.values()].map(({ target }) => target)).toEqual(["target.example/team/app"]);
+    expect([...writers.running.values()].map(({ target }) => target)).toEqual(["target.example/team/app"]);
     const next = (await index.findRule("one"))?.next;
     expect(next?.startMs).toBeGreaterThan(Date.now());
-    await harbour.landAll(index);
-    expect(harbour.started).toHaveLength(1);
+    await writers.landAll(index);
+    expect(writers.started).toHaveLength(1);
     await runInDurableObject(index, async (_, { storage }) => {
       // An earlier one stays, and is set anew when it rings.
       expect((await storage.getAlarm()) ?? Infinity).toBeLessThanOrEqual(next?.startMs ?? 0);
@@ -395,11 +395,11 @@ describe("schedules", () => {
   });
 
   test("are skipped while the last run runs, and say so", async () => {
-    const { index, harbour } = await open("skipped");
+    const { index, writers } = await open("skipped");
     await rule(index, "one", nightly, { push: null });
     await makeRulesDue(index);
     await makeRulesDue(index);
-    expect(harbour.started).toHaveLength(1);
+    expect(writers.started).toHaveLength(1);
     const runs = await runsOf(index, "one");
     expect(runs.map(({ state }) => state)).toEqual(["skipped", "running"]);
     expect(runs[0]).toMatchObject({ copy: null, result: { reason: "The last run had not ended." } });
@@ -407,8 +407,8 @@ describe("schedules", () => {
 
   test("are looked at by the cron trigger as well", async () => {
     const index = env.INDEX.getByName(INDEX_NAME);
-    const harbour = new Harbour();
-    await harbour.open(index);
+    const writers = new Writers();
+    await writers.open(index);
     await rule(index, "one", nightly, { push: null });
     await runInDurableObject(index, async (_, { storage }) => {
       storage.sql.exec("UPDATE rules SET start_at_ms = 1000");
@@ -416,32 +416,32 @@ describe("schedules", () => {
     });
     await worker.scheduled(createScheduledController(), env);
     await settled(index);
-    expect(harbour.started).toHaveLength(1);
+    expect(writers.started).toHaveLength(1);
     await runInDurableObject(index, async (_, { storage }) => {
       expect(await storage.getAlarm()).not.toBeNull();
     });
   });
 
   test("of a rule that is switched off do not come; its other triggers neither, until it is told to run", async () => {
-    const { index, harbour } = await open("off");
+    const { index, writers } = await open("off");
     await rule(index, "one", nightly, { enabled: false });
     expect((await index.findRule("one"))?.next).toBeNull();
     const answers = await index.wish([wish("one", FROM, TO), wish("one", FROM, TO, { trigger: "manual" })]);
     expect(answers.map(({ kind }) => kind)).toEqual(["ignored", "started"]);
     await settled(index);
-    expect(harbour.running.size).toBe(1);
+    expect(writers.running.size).toBe(1);
   });
 });
 
 describe("runs", () => {
   test("are kept with what became of them, the newest two hundred, and go with their rule", async () => {
-    const { index, harbour } = await open("kept");
+    const { index, writers } = await open("kept");
     await rule(index, "one");
-    harbour.source.set(FROM, 3);
+    writers.source.set(FROM, 3);
     await index.wish(Array.from({ length: 206 }, (_, at) => wish("one", FROM, `${TO}-${at}`)));
-    await harbour.landAll(index);
+    await writers.landAll(index);
     await index.wish([wish("one", FROM, TO), wish("one", FROM, `${TO}-last`)]);
-    await harbour.landAll(index);
+    await writers.landAll(index);
     const first = await index.listRuns("one", { limit: 100 });
     expect(first?.runs[0]).toMatchObject({ state: "succeeded", digest: digestOf(3), result: { bytesCopied: 1 } });
     const second = await index.listRuns("one", { limit: 100, cursor: first?.next ?? 0 });

@@ -11,7 +11,7 @@ export type Blow =
   | "evict index"
   | "forget";
 
-export interface TormentOptions {
+export interface BlowsOptions {
   service: ChaosService;
   random: Random;
   hosts: readonly string[];
@@ -26,7 +26,7 @@ export interface TormentOptions {
 const LEAST_PAUSE_MS = 50;
 
 /** Ends soon after `signal`, with the service running. */
-export async function torment(options: TormentOptions, signal: AbortSignal): Promise<void> {
+export async function deal(options: BlowsOptions, signal: AbortSignal): Promise<void> {
   const { service, random, hosts, jobs, pauseMaxMs, onBlow } = options;
   const pick = <T>(list: readonly T[]): T | undefined => list[integer(random, 0, list.length - 1)];
   while (!signal.aborted) {

@@ -5,7 +5,7 @@ import { integer, type Random } from "../sim/random.ts";
 import { compareStores } from "../support/compare.ts";
 import type { Sample } from "../support/sample-image.ts";
 import { drawDamage, drawFault } from "./faults.ts";
-import type { Berth, Harbour } from "./harbour.ts";
+import type { RegistryName, Registries } from "./registries.ts";
 import { drawImage, drawUnsharedImage } from "./images.ts";
 import { sleep, type ChaosService, type Question } from "./service.ts";
 
@@ -15,17 +15,17 @@ import { sleep, type ChaosService, type Question } from "./service.ts";
  */
 export type Fate = "succeed" | "missing" | "denied" | "rotten" | "cancel";
 
-export interface Voyage {
+export interface ChaosCopy {
   index: number;
   fate: Fate;
-  from: { berth: Berth; repository: string };
-  to: { berth: Berth; repository: string };
+  from: { name: RegistryName; repository: string };
+  to: { name: RegistryName; repository: string };
   sample: Sample;
   cancelAfterMs: number;
 }
 
 export interface Ended {
-  voyage: Voyage;
+  planned: ChaosCopy;
   /** As the service calls it; `stuck`: it did not end within its bound. */
   state: string;
   id: string;
@@ -47,7 +47,7 @@ const FAILURES: Readonly<Record<Exclude<Fate, "succeed" | "cancel">, { code: Reg
   denied: { code: /^denied$/, side: "target" },
   rotten: { code: /^digest_mismatch$/, side: "source" },
 };
-const ROUTES: readonly [Berth, Berth][] = [
+const ROUTES: readonly [RegistryName, RegistryName][] = [
   ["north", "south"],
   ["south", "north"],
   ["north", "debian"],
@@ -66,7 +66,7 @@ const Copy = z.looseObject({
 type Copy = z.infer<typeof Copy>;
 
 /** What copy number `index` is to do. Failing and cancelled ones go between the registries that can be told to break. */
-export function drawVoyage(random: Random, seed: number, index: number): Voyage {
+export function drawCopy(random: Random, seed: number, index: number): ChaosCopy {
   const tag = `t${index}`;
   const draw = random();
   const fate =
@@ -77,9 +77,9 @@ export function drawVoyage(random: Random, seed: number, index: number): Voyage 
   return {
     index,
     fate,
-    from: { berth: from, repository: fate === "rotten" ? `rotten/${tag}` : `fleet/app${index % 7}` },
+    from: { name: from, repository: fate === "rotten" ? `rotten/${tag}` : `fleet/app${index % 7}` },
     to: {
-      berth: to,
+      name: to,
       repository: fate === "denied" ? `locked/${tag}` : `mirror/app${integer(random, 0, TARGET_REPOSITORIES - 1)}`,
     },
     sample: fate === "rotten" || fate === "denied" ? drawUnsharedImage(seed, tag) : image,
@@ -88,42 +88,42 @@ export function drawVoyage(random: Random, seed: number, index: number): Voyage 
 }
 
 /** Sees to it that the copy's end is as it is to be, and draws a fault or two for whoever meets them first. */
-export async function prepare(harbour: Harbour, voyage: Voyage, random: Random): Promise<void> {
-  const { fate, from, to, sample } = voyage;
+export async function prepare(registries: Registries, planned: ChaosCopy, random: Random): Promise<void> {
+  const { fate, from, to, sample } = planned;
   if (fate !== "missing") {
-    await harbour.put(from.berth, from.repository, sample);
+    await registries.put(from.name, from.repository, sample);
   }
-  if (fate === "rotten" && from.berth !== "debian") {
-    harbour.rot(from.berth, sample);
+  if (fate === "rotten" && from.name !== "debian") {
+    registries.rot(from.name, sample);
   }
-  if (fate === "denied" && to.berth !== "debian") {
+  if (fate === "denied" && to.name !== "debian") {
     const match = { method: ["POST", "PUT", "PATCH"], path: new RegExp(`/${to.repository}/`) };
-    harbour[to.berth].faults.add({ match, action: { type: "status", status: 403, code: "DENIED" } });
+    registries[to.name].faults.add({ match, action: { type: "status", status: 403, code: "DENIED" } });
   }
-  for (const registry of harbour.own) {
+  for (const registry of registries.own) {
     if (random() < FAULT_SHARE) {
       registry.faults.add(drawFault(random));
     }
   }
-  if (random() < DAMAGE_SHARE && from.berth !== "debian") {
+  if (random() < DAMAGE_SHARE && from.name !== "debian") {
     const digests = { manifests: sample.manifests.map(({ digest }) => digest), blobs: [...sample.blobs.keys()] };
-    const damage = drawDamage(random, digests, harbour.damagedOnce[from.berth]);
-    harbour[from.berth].faults.add(...(damage === null ? [] : [damage]));
+    const damage = drawDamage(random, digests, registries.damagedOnce[from.name]);
+    registries[from.name].faults.add(...(damage === null ? [] : [damage]));
   }
 }
 
 /** Asks for the copy and stays with it to its end; `onAccepted` hears its id. */
-export async function sail(
+export async function carryOut(
   service: ChaosService,
-  harbour: Harbour,
+  registries: Registries,
   seed: number,
-  voyage: Voyage,
+  planned: ChaosCopy,
   onAccepted: (id: string) => void,
 ): Promise<Ended> {
-  const { index, fate, from, to, sample } = voyage;
+  const { index, fate, from, to, sample } = planned;
   const body = JSON.stringify({
-    source: `${harbour.host(from.berth)}/${from.repository}:${sample.tag}`,
-    target: `${harbour.host(to.berth)}/${to.repository}:${sample.tag}`,
+    source: `${registries.host(from.name)}/${from.repository}:${sample.tag}`,
+    target: `${registries.host(to.name)}/${to.repository}:${sample.tag}`,
   });
   const beganMs = performance.now();
   const headers = { "idempotency-key": `chaos-${seed}-${index}` };
@@ -131,7 +131,7 @@ export async function sail(
   const id = copy?.id ?? "";
   onAccepted(id);
   if (fate === "cancel" && copy !== null) {
-    await sleep(voyage.cancelAfterMs);
+    await sleep(planned.cancelAfterMs);
     await service.ask(`/v1/copies/${id}`, { method: "DELETE" });
   }
   while (copy !== null && !isEnded(copy) && performance.now() - beganMs < COPY_BOUND_MS) {
@@ -140,9 +140,9 @@ export async function sail(
   const tookMs = performance.now() - beganMs;
   if (copy === null || !isEnded(copy)) {
     const problem = `has not ended within ${COPY_BOUND_MS / 1000} s: ${copy?.state ?? `no answer; ${service.lastRefusal}`}`;
-    return { voyage, state: "stuck", id, tookMs, problems: [problem] };
+    return { planned, state: "stuck", id, tookMs, problems: [problem] };
   }
-  return { voyage, state: copy.state, id, tookMs, problems: await judge(harbour, voyage, copy) };
+  return { planned, state: copy.state, id, tookMs, problems: await judge(registries, planned, copy) };
 }
 
 async function asked(service: ChaosService, path: string, init: Question): Promise<Copy | null> {
@@ -154,11 +154,11 @@ function isEnded({ state }: Copy): boolean {
   return ENDED_STATES.some((ended) => ended === state);
 }
 
-async function judge(harbour: Harbour, voyage: Voyage, copy: Copy): Promise<string[]> {
-  const { fate, from, to, sample } = voyage;
-  const target = harbour.store(to.berth, to.repository);
+async function judge(registries: Registries, planned: ChaosCopy, copy: Copy): Promise<string[]> {
+  const { fate, from, to, sample } = planned;
+  const target = registries.store(to.name, to.repository);
   if (copy.state === "succeeded" && (fate === "succeed" || fate === "cancel")) {
-    return (await compareStores(harbour.store(from.berth, from.repository), target, [sample.tag])).problems;
+    return (await compareStores(registries.store(from.name, from.repository), target, [sample.tag])).problems;
   }
   const problems: string[] = [];
   if (fate === "succeed") {

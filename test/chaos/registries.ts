@@ -9,9 +9,9 @@ import { startDockerRegistry, type DockerRegistry } from "../support/docker-regi
 import { pushSample, type Sample } from "../support/sample-image.ts";
 import { excuseOf, storyOf, type Death } from "./leftovers.ts";
 
-export type Berth = "north" | "south" | "debian";
+export type RegistryName = "north" | "south" | "debian";
 
-export class Harbour implements AsyncDisposable {
+export class Registries implements AsyncDisposable {
   readonly north: TestRegistry;
   readonly south: TestRegistry;
   readonly debian: DockerRegistry;
@@ -25,8 +25,8 @@ export class Harbour implements AsyncDisposable {
     this.debian = debian;
   }
 
-  static async open(): Promise<Harbour> {
-    return new Harbour(...(await Promise.all([startRegistry(), startRegistry(), startDockerRegistry()])));
+  static async open(): Promise<Registries> {
+    return new Registries(...(await Promise.all([startRegistry(), startRegistry(), startDockerRegistry()])));
   }
 
   get hosts(): string[] {
@@ -37,29 +37,29 @@ export class Harbour implements AsyncDisposable {
     return [this.north, this.south];
   }
 
-  host(berth: Berth): string {
-    return this[berth].host;
+  host(name: RegistryName): string {
+    return this[name].host;
   }
 
-  store(berth: Berth, repository: string): Store {
-    return berth === "debian" ? diskStore(this.debian.root, repository) : memoryStore(this[berth], repository);
+  store(name: RegistryName, repository: string): Store {
+    return name === "debian" ? diskStore(this.debian.root, repository) : memoryStore(this[name], repository);
   }
 
-  async put(berth: Berth, repository: string, sample: Sample): Promise<void> {
-    if (berth === "debian") {
+  async put(name: RegistryName, repository: string, sample: Sample): Promise<void> {
+    if (name === "debian") {
       await pushSample(this.debian.host, repository, sample);
     } else {
-      store(this[berth], repository, sample);
+      store(this[name], repository, sample);
     }
   }
 
   /** Changes a byte of every blob that a registry has of this sample, for good. */
-  rot(berth: Exclude<Berth, "debian">, { blobs }: Sample): void {
+  rot(name: Exclude<RegistryName, "debian">, { blobs }: Sample): void {
     for (const [digest, bytes] of blobs) {
       const rotten = Buffer.from(bytes);
       rotten.writeUInt8(rotten.readUInt8(0) ^ 0xff, 0);
-      this[berth].storage.blobs.set(digest, { sizeBytes: rotten.length, pieces: [rotten] });
-      this.#rotten.add(`${this[berth].host} blob ${digest}`);
+      this[name].storage.blobs.set(digest, { sizeBytes: rotten.length, pieces: [rotten] });
+      this.#rotten.add(`${this[name].host} blob ${digest}`);
     }
   }
 
