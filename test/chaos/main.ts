@@ -35,10 +35,10 @@ const report = await runChaos({
   width: Number(width),
   pauseMaxMs: Number(pause),
   keep: keep === true,
-  onEnded: ({ copy, state, problems }) => {
+  onEnded: ({ planned, state, problems }) => {
     ended += 1;
     for (const problem of problems) {
-      console.log(`copy ${copy.index} (${copy.fate}) ${state}: ${problem}`);
+      console.log(`copy ${planned.index} (${planned.fate}) ${state}: ${problem}`);
     }
     if (ended % 50 === 0) {
       console.log(`${ended} of ${copies} ended`);
