@@ -1,3 +1,4 @@
+import type { QueueProbe } from "./doctor/queue.ts";
 import type { WorkOrder } from "./host/contract.ts";
 import type { CopyJob } from "./job/copy-job.ts";
 import type { CopyIndex } from "./ledger/copy-index.ts";
@@ -12,7 +13,7 @@ export interface Env {
   INDEX: DurableObjectNamespace<CopyIndex>;
   /** Who is told of the ends of copies, until they have heard. */
   NOTIFIER: DurableObjectNamespace<Notifier>;
-  LANES: Queue<WorkOrder>;
+  LANES: Queue<WorkOrder | QueueProbe>;
   /** Optional: a data point for each copy that has ended. */
   ANALYTICS?: AnalyticsEngineDataset;
   /** Host settings: an object, or the same as JSON text. */

@@ -1,5 +1,6 @@
 /** The Worker: its handlers, and the classes of its Durable Objects. */
 import { handleFetch } from "./api/router.ts";
+import type { QueueProbe } from "./doctor/queue.ts";
 import type { Env } from "./env.ts";
 import type { WorkOrder } from "./host/contract.ts";
 import { handleQueue } from "./lane/consumer.ts";
@@ -15,4 +16,4 @@ export default {
   queue: handleQueue,
   /** The index rings by itself; this is for when its alarm was lost. */
   scheduled: (_controller, env) => env.INDEX.getByName(INDEX_NAME).tick(),
-} satisfies ExportedHandler<Env, WorkOrder>;
+} satisfies ExportedHandler<Env, WorkOrder | QueueProbe>;

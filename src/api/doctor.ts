@@ -3,6 +3,7 @@ import * as z from "zod";
 import { clientReach, hostSettings, notificationTargets } from "../config.ts";
 import { registryHost } from "../config/host-name.ts";
 import { fail, FINDING_STATES, ok, warn, type Finding, type Report } from "../doctor/contract.ts";
+import { queueFinding, roundTripMs } from "../doctor/queue.ts";
 import { settingsFindings } from "../doctor/settings.ts";
 import type { Env } from "../env.ts";
 import { INDEX_NAME } from "../ledger/contract.ts";
@@ -52,8 +53,8 @@ export const DOCTOR: readonly Operation[] = [
     action: "registries",
     summary: "Look for what is missing",
     description:
-      "Bindings, settings, whether secrets can be read (never what is in them), objects, and with `registry` one request " +
-      "to its `/v2/`. It concerns the whole service, so it takes scopes without bounds.",
+      "Bindings, settings, whether secrets can be read (never what is in them), objects, how long a message takes through " +
+      "the queue (up to 15 seconds, then nobody reads it), and with `registry` one request to its `/v2/`. It concerns the whole service, so it takes scopes without bounds.",
     parameters: { query: Query },
     answers: { 200: { description: "What was found, good or bad.", schema: ReportSchema } },
     handle: look,
@@ -71,7 +72,7 @@ async function look({ request, env, principal }: AdmittedCall): Promise<Response
   }
   const asked = await Promise.all([
     objects(env),
-    lanes(env),
+    queue(env),
     dead(env),
     ...(host === null ? [] : [reached(env, host)]),
   ]);
@@ -95,26 +96,40 @@ async function objects(env: Env): Promise<Finding[]> {
   }
 }
 
-/** A queue that nobody reads shows in work orders that no lane takes up. */
-async function lanes(env: Env): Promise<Finding[]> {
+/** Whether a message comes through the queue, and beside it work orders that no lane takes up. */
+async function queue(env: Env): Promise<Finding[]> {
+  const index = env.INDEX.getByName(INDEX_NAME);
   try {
-    const hosts = await env.INDEX.getByName(INDEX_NAME).hosts();
+    const hosts = await index.hosts();
     const asked = hosts.slice(0, HOSTS_LOOKED_AT).map(({ host }) => env.REGISTRIES.getByName(host).snapshot());
-    const snapshots = await Promise.all(asked);
+    const [snapshots, tookMs] = await Promise.all([
+      Promise.all(asked),
+      roundTripMs(crypto.randomUUID(), {
+        open: (id) => index.openProbe(id),
+        send: (message) => env.LANES.send(message),
+        cameAtMs: (id) => index.probeCameAtMs(id),
+        now: Date.now,
+        pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      }),
+    ]);
     const stuck = snapshots.filter(
       (host) => host.waiting.blob > 0 && host.lanes.ordered > 0 && host.lanes.joined === 0,
     );
-    return stuck.length === 0
-      ? [ok("queue", "No work order waits for a lane.")]
-      : stuck.map(({ host }) =>
-          warn(
-            "queue",
-            `Blobs wait for ${host}, and no lane has come yet.`,
-            "If it stays like this, look whether the Worker is the consumer of its queue: `wrangler queues info drayage-lanes`.",
-          ),
-        );
+    return [
+      queueFinding(
+        tookMs,
+        snapshots.some(({ lanes }) => lanes.joined > 0),
+      ),
+      ...stuck.map(({ host }) =>
+        warn(
+          "queue",
+          `Blobs wait for ${host}, and no lane has come yet.`,
+          "If it stays like this, look at the queue's backlog: `wrangler queues info drayage-lanes`.",
+        ),
+      ),
+    ];
   } catch (error) {
-    return [fail("queue", errorDetailOf(error).message, "Mend the settings first.")];
+    return [fail("queue", errorDetailOf(error).message, "Mend the binding LANES, and what else is found; deploy.")];
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * The queue consumer: every message is a work order for one lane. Checks the order, builds the lane's means, and
+ * The queue consumer: every message is a work order for one lane, or a question whether anybody reads
+ * the queue. Checks the order, builds the lane's means, and
  * acknowledges when the lane has ended. Ties the parts together; moves no byte itself.
  */
 import * as z from "zod";
@@ -10,6 +11,7 @@ import type { Transfer, WorkOrder } from "../host/contract.ts";
 import { createRegistry } from "../registry/client.ts";
 import { ConnectionBudget } from "../registry/connection-budget.ts";
 import type { HostSettings, Registry } from "../registry/contract.ts";
+import { INDEX_NAME } from "../ledger/contract.ts";
 import { errorDetailOf } from "../registry/errors.ts";
 import { HeldGate } from "./held-gate.ts";
 import { HostLine, type Join } from "./host-line.ts";
@@ -22,6 +24,8 @@ const UNKNOWN_VERSION_DELAY_SECONDS = 30;
 const FAILED_LANE_DELAY_SECONDS = 5;
 
 const ORDER = z.object({ v: z.literal(1), host: z.string().min(1), lane: z.string().min(1) });
+/** Somebody wants to know whether the queue is read (`doctor/queue.ts`). */
+const PROBE = z.object({ v: z.literal(1), probe: z.uuid() });
 const VERSIONED = z.object({ v: z.number().int().min(2) });
 
 /** Repositories that took an upload of this isolate's; forgotten with it, or when there are too many to keep. */
@@ -52,6 +56,12 @@ export async function handleQueue(
 async function handleMessage(message: Message, env: Env, budget: ConnectionBudget, times: LaneTimes): Promise<void> {
   const order = ORDER.safeParse(message.body);
   if (!order.success) {
+    const probe = PROBE.safeParse(message.body);
+    if (probe.success) {
+      await answerProbe(probe.data.probe, env);
+      message.ack();
+      return;
+    }
     const isNewer = VERSIONED.safeParse(message.body).success;
     writeLine({ msg: "work order refused", id: message.id, newer: isNewer, complaint: z.prettifyError(order.error) });
     if (isNewer) {
@@ -76,6 +86,18 @@ async function handleMessage(message: Message, env: Env, budget: ConnectionBudge
       error: errorDetailOf(thrown, "run lane").message,
     });
     message.retry({ delaySeconds: FAILED_LANE_DELAY_SECONDS });
+  }
+}
+
+/** Whoever asked waits for seconds only, so it is tried once. */
+async function answerProbe(id: string, env: Env): Promise<void> {
+  try {
+    await env.INDEX.getByName(INDEX_NAME).probeCame(id);
+  } catch (thrown) {
+    writeLine(
+      { msg: "probe of the queue not answered", error: errorDetailOf(thrown, "answer probe").message },
+      "error",
+    );
   }
 }
 

@@ -106,6 +106,12 @@ export interface CopyIndexRpc {
   /** From CopyJob: its state has changed. `copy`: as it is at its end, for the record. */
   changed(id: string, state: CopyState, copy?: CopyView): Promise<void>;
   metrics(): Promise<IndexMetrics>;
+  /** Notes that a message with this id goes through the queue. */
+  openProbe(id: string): Promise<void>;
+  /** From the queue's consumer: the message with this id is there. */
+  probeCame(id: string): Promise<void>;
+  /** When it was there, in milliseconds since the epoch; null: not yet. */
+  probeCameAtMs(id: string): Promise<number | null>;
   /** Every registry host that a registered copy has named, most recently used first. */
   hosts(): Promise<HostEntry[]>;
   /** Newest first. `cursor` is what a page before has answered as `next`: the id of its last copy. */

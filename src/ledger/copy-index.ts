@@ -22,6 +22,7 @@ import { dataPointOf } from "./data-point.ts";
 import { Keys } from "./keys.ts";
 import { limitReached } from "./limits.ts";
 import { CopyList } from "./list.ts";
+import { Probes } from "./probes.ts";
 import { Records } from "./records.ts";
 import type { HookEntry, RuleEntry, RulePutAnswer, RulePut, RulesRpc, Wish, WishAnswer } from "./rule-contract.ts";
 import { RuleDesk } from "./rule-desk.ts";
@@ -44,6 +45,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
   readonly #list: CopyList;
   readonly #records: Records;
   readonly #keys: Keys;
+  readonly #probes: Probes;
   readonly #rules: Rules;
   readonly #desk: RuleDesk;
 
@@ -53,6 +55,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     this.#list = new CopyList(ctx.storage.sql);
     this.#records = new Records(ctx.storage.sql);
     this.#keys = new Keys(ctx.storage.sql);
+    this.#probes = new Probes(ctx.storage.sql);
     this.#rules = new Rules(ctx.storage.sql, this.#keys);
     this.#desk = new RuleDesk({
       storage: ctx.storage,
@@ -104,6 +107,18 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
 
   async metrics(): Promise<IndexMetrics> {
     return this.#records.metrics();
+  }
+
+  async openProbe(id: string): Promise<void> {
+    this.#probes.open(id, Date.now());
+  }
+
+  async probeCame(id: string): Promise<void> {
+    this.#probes.came(id, Date.now());
+  }
+
+  async probeCameAtMs(id: string): Promise<number | null> {
+    return this.#probes.cameAtMs(id);
   }
 
   async hosts(): Promise<HostEntry[]> {

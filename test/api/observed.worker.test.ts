@@ -108,6 +108,21 @@ describe("GET /v1/doctor", () => {
     expect(found.every(({ state, fix }) => (state === "ok") === (fix === null))).toBe(true);
   });
 
+  test("sends a message through the queue, and says how long it took", async () => {
+    expect(await findings()).toContainEqual({
+      name: "queue",
+      state: "ok",
+      message: expect.stringMatching(/^A message went through the queue to its consumer in \d+ ms\.$/),
+      fix: null,
+    });
+  });
+
+  test("fails a queue that takes nothing", async () => {
+    const LANES = { send: () => Promise.reject(new Error("Queue send failed: no such queue")) };
+    const found = (await findings({ LANES })).find(({ name }) => name === "queue");
+    expect(found).toMatchObject({ state: "fail", message: expect.stringContaining("no such queue") });
+  });
+
   const marker = "mark-secret-value";
 
   test.each<[string, object, string, RegExp]>([

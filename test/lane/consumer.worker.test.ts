@@ -2,6 +2,7 @@ import { createExecutionContext, createMessageBatch, getQueueResult } from "clou
 import { env } from "cloudflare:workers";
 import { describe, expect, inject, it } from "vitest";
 import { handleQueue } from "../../src/lane/consumer.ts";
+import { INDEX_NAME } from "../../src/ledger/contract.ts";
 import { digestOf } from "../../src/registry/digest.ts";
 
 describe("a work order", () => {
@@ -46,6 +47,27 @@ describe("a work order", () => {
     expect(result.explicitAcks).toEqual(["message"]);
     // The order that the host itself has sent may have been quicker.
     await expect.poll(() => statusOf(target, "lane/target", digest)).toBe(200);
+  });
+});
+
+describe("a question whether the queue is read", () => {
+  const index = env.INDEX.getByName(INDEX_NAME);
+
+  it("is answered at the index, once", async () => {
+    const id = crypto.randomUUID();
+    await index.openProbe(id);
+    expect(await index.probeCameAtMs(id)).toBeNull();
+    expect((await consume({ v: 1, probe: id })).explicitAcks).toEqual(["message"]);
+    const cameAtMs = await index.probeCameAtMs(id);
+    expect(cameAtMs).toEqual(expect.any(Number));
+    await consume({ v: 1, probe: id });
+    expect(await index.probeCameAtMs(id)).toBe(cameAtMs);
+  });
+
+  it("that nobody has asked leaves nothing behind", async () => {
+    const id = crypto.randomUUID();
+    expect((await consume({ v: 1, probe: id })).explicitAcks).toEqual(["message"]);
+    expect(await index.probeCameAtMs(id)).toBeNull();
   });
 });
 
