@@ -31,7 +31,9 @@ export async function startUpload(
   if (!isDigest(digest)) {
     throw answerError(client, "start upload", "invalid_request", "cannot be sent a blob without a valid digest");
   }
-  const mounted = mountFrom === undefined ? null : await mount(client, repository, digest, mountFrom, signal);
+  // Distribution 2 says 201 to a mount by another algorithm, and cannot read the blob afterwards.
+  const isMountable = mountFrom !== undefined && algorithmOf(digest) === "sha256";
+  const mounted = isMountable ? await mount(client, repository, digest, mountFrom, signal) : null;
   if (mounted !== null) {
     return mounted;
   }

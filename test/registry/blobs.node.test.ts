@@ -153,6 +153,13 @@ describe("an upload", () => {
     expect(bench.registry.usage.requests).toBe(2);
   });
 
+  it("is never spared by a mount where the digest is no sha256", async () => {
+    const digest = `sha512:${"0".repeat(128)}`;
+    const opened = await target(store.host).registry.startUpload("new/512", { digest, mountFrom: "a/b", signal: never });
+    expect(opened.mounted).toBe(false);
+    expect(store.requests.at(-1)?.query).toEqual({ "digest-algorithm": "sha512" });
+  });
+
   it.each([400, 401, 403, 404, 405])("is opened plainly when a mount is answered with %i", async (status) => {
     await using registry = await serve((seen, response) =>
       seen.url.includes("mount=") ? json(response, status, {}) : response.writeHead(202, { location: "/u" }).end(),
