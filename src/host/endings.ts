@@ -18,6 +18,8 @@ export class Endings {
   #offers: Offers;
   #slots: Slots;
   #port: SchedulerPort;
+  /** No job is to be told again before this, milliseconds since the epoch. */
+  #dueAtMs = Infinity;
 
   constructor(offers: Offers, slots: Slots, port: SchedulerPort) {
     this.#offers = offers;
@@ -46,14 +48,25 @@ export class Endings {
     if (settlement !== undefined) {
       state.tells += 1;
       state.toldAtMs = now;
+      this.#dueAtMs = Math.min(this.#dueAtMs, tellAgainAtMs(state));
       this.#port.settle(job, settlement);
     }
   }
 
+  /** When {@link tick} may have a job to tell again; undefined: it has not. */
+  get dueAtMs(): number | undefined {
+    return this.unacknowledged === 0 ? undefined : this.#dueAtMs;
+  }
+
   tick(now: number): void {
+    if (now < this.#dueAtMs) {
+      return;
+    }
+    this.#dueAtMs = Infinity;
     const forgotten: string[] = [];
     for (const state of this.#offers.inPhase("settled")) {
-      if (state.toldAtMs + TELL_AGAIN_MS * 2 ** (state.tells - 1) > now) {
+      if (tellAgainAtMs(state) > now) {
+        this.#dueAtMs = Math.min(this.#dueAtMs, tellAgainAtMs(state));
         continue;
       }
       if (state.tells < MAX_TELLS) {
@@ -80,4 +93,8 @@ export class Endings {
   get unacknowledged(): number {
     return this.#offers.count("settled");
   }
+}
+
+function tellAgainAtMs({ toldAtMs, tells }: OfferState): number {
+  return toldAtMs + TELL_AGAIN_MS * 2 ** (tells - 1);
 }

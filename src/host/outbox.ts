@@ -3,6 +3,7 @@
  * one receiver together. A stub that threw is broken, so the next call makes a new one.
  */
 import type { LoanAnswer, LoanRequest, Settlement } from "./contract.ts";
+import { isGroupId } from "../copy/copy-id.ts";
 import { writeLine } from "../log.ts";
 import type { Env } from "../env.ts";
 import type { CopyJob } from "../job/copy-job.ts";
@@ -116,7 +117,9 @@ export class Outbox {
       this.#settle(job);
     }
     for (const [job, messages] of drain(this.#warnings)) {
-      this.#tell(job, (stub) => stub.warned(messages));
+      // A group reads manifests for its copies, and is nobody's job.
+      const told = isGroupId(job) ? this.#env.GROUPS.getByName(job) : this.#env.JOBS.getByName(job);
+      this.#waitUntil(told.warned(messages).catch((error: unknown) => this.#log(`call to job ${job} failed`, error)));
     }
     for (const [job, progress] of drain(this.#progress)) {
       this.#tell(job, (stub) => stub.progressed(progress));
@@ -197,19 +200,34 @@ export class Outbox {
     }
   }
 
+  /**
+   * The first call after a restart of the other object always fails, so each is made once more, through a new stub: at
+   * once, so that what is given back later cannot overtake what was asked for. Each may be made twice.
+   */
   #call(
     host: string,
     call: (registry: DurableObjectStub<RegistryHost>) => Promise<unknown>,
     failed?: () => void,
   ): void {
-    const registry = this.#registries.get(host) ?? this.#env.REGISTRIES.getByName(host);
-    this.#registries.set(host, registry);
+    const attempt = async (): Promise<unknown> => {
+      const registry = this.#registries.get(host) ?? this.#env.REGISTRIES.getByName(host);
+      this.#registries.set(host, registry);
+      try {
+        return await call(registry);
+      } catch (error) {
+        if (this.#registries.get(host) === registry) {
+          this.#registries.delete(host);
+        }
+        throw error;
+      }
+    };
     this.#waitUntil(
-      call(registry).catch((error: unknown) => {
-        this.#registries.delete(host);
-        this.#log(`call to ${host} failed`, error);
-        failed?.();
-      }),
+      attempt()
+        .catch(attempt)
+        .catch((error: unknown) => {
+          this.#log(`call to ${host} failed`, error);
+          failed?.();
+        }),
     );
   }
 

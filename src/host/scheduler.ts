@@ -240,7 +240,7 @@ export class HostScheduler {
 
   /** When `tick` has something to do, milliseconds since the epoch; undefined: nothing is going on. */
   nextTickAtMs(now: number): number | undefined {
-    const due: number[] = [];
+    const due = this.#transfers.dueAtMs.map((atMs) => Math.max(now, atMs));
     const opensAtMs = this.#slots.limits.opensAtMs(now);
     if (this.#slots.queue.size > 0 && opensAtMs > now) {
       due.push(this.#slots.limits.givesUpUntil(now) === undefined ? opensAtMs : now);

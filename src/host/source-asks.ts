@@ -43,6 +43,8 @@ export class SourceAsks {
   /** Makes the names of loans unlike those of this object's lives before a restart. */
   #life: string;
   #keptAtMs = 0;
+  /** When a source that could not be reached is to be asked again, milliseconds since the epoch; Infinity: none is. */
+  #retryAtMs = Infinity;
 
   constructor(options: SourceAsksOptions) {
     this.#options = options;
@@ -81,6 +83,7 @@ export class SourceAsks {
       this.#slots.reserved.delete(id);
       this.#offers.move(state, "queued");
       state.askedAtMs = now - REASK_MS + ASK_RETRY_MS;
+      this.#retryAtMs = Math.min(this.#retryAtMs, now + ASK_RETRY_MS);
     } else if ("lease" in answer) {
       if (!this.#options.take(state, now)) {
         this.#port.giveBack(sourceHost, loanId, UNUSED);
@@ -127,8 +130,16 @@ export class SourceAsks {
     }
   }
 
+  /** When {@link tick} has a source to ask again that could not be reached; undefined: it has not. */
+  get retryAtMs(): number | undefined {
+    return this.#retryAtMs === Infinity ? undefined : this.#retryAtMs;
+  }
+
   /** Asks again where an answer may be lost, and keeps alive what is borrowed. */
   tick(now: number): void {
+    if (this.#retryAtMs <= now) {
+      this.#retryAtMs = Infinity;
+    }
     for (const state of [...this.#offers.inPhase("queued"), ...this.#offers.inPhase("asking")]) {
       if (state.askedAtMs + REASK_MS <= now) {
         this.#ask(state, now);

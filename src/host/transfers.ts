@@ -228,6 +228,11 @@ export class Transfers {
     this.endings.tick(now);
   }
 
+  /** Times at which {@link tick} has something to do before the watchdog's next round. */
+  get dueAtMs(): number[] {
+    return [this.#asks.retryAtMs ?? [], this.endings.dueAtMs ?? []].flat();
+  }
+
   failWaiting(error: ErrorDetail, now: number): void {
     for (const state of this.#offers.inPhase("waiting")) {
       this.#slots.stopWaiting(state.offer.id);
