@@ -15,6 +15,8 @@ export interface LimitsState {
   backoff: BackoffState;
   concurrency: ConcurrencyState;
   quota: SeenQuota | null;
+  /** When the configured rate lets the next request go, milliseconds since the epoch; missing where an older version wrote. */
+  rateOpensAtMs?: number;
 }
 
 export interface LimitsSettings {
@@ -57,12 +59,17 @@ export class Limits {
     this.#concurrency = newConcurrency(settings, state?.concurrency);
     this.#backoff = new Backoff(state?.backoff);
     this.#quota = state?.quota ?? null;
-    this.#rate = new Rate(settings.reqPerSec);
+    this.#rate = new Rate(settings.reqPerSec, state?.rateOpensAtMs);
     this.#log = new OutcomeLog(minutes);
   }
 
   snapshot(): LimitsState {
-    return { backoff: this.#backoff.snapshot(), concurrency: this.#concurrency.snapshot(), quota: this.#quota };
+    return {
+      backoff: this.#backoff.snapshot(),
+      concurrency: this.#concurrency.snapshot(),
+      quota: this.#quota,
+      rateOpensAtMs: this.#rate.opensAtMs(),
+    };
   }
 
   /** Forgets what the host has taught, as if it were met for the first time. The counts are history and stay. */
@@ -96,6 +103,11 @@ export class Limits {
 
   lastHour(now: number): Counts {
     return this.#log.lastHour(now);
+  }
+
+  /** Whether anything was granted or booked since the counts were last taken to be written down. */
+  get hasNews(): boolean {
+    return this.#log.hasChanged;
   }
 
   /** The counts that are to be written down. */

@@ -49,6 +49,11 @@ export class OutcomeLog {
     return { grants, outcomes };
   }
 
+  /** Whether {@link takeChanged} would answer any. */
+  get hasChanged(): boolean {
+    return this.#changed.size > 0;
+  }
+
   /** The minutes that have changed since this was last asked, to be kept in place of what was kept of them. */
   takeChanged(): Minute[] {
     const changed = [...this.#changed].flatMap((minute) => this.#minutes.get(minute) ?? []);

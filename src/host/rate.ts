@@ -11,7 +11,7 @@ export class Rate {
    */
   constructor(perSecond: number, opensAtMs = 0) {
     this.#intervalMs = perSecond > 0 ? 1000 / perSecond : 0;
-    this.#opensAtMs = opensAtMs;
+    this.#opensAtMs = perSecond > 0 ? opensAtMs : 0;
   }
 
   /** When the next reservation could go, in milliseconds since the epoch; in the past: at once. */

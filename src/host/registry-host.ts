@@ -30,6 +30,7 @@ import { FallbackTags } from "./fallback-tags.ts";
 import { Arrivals } from "./arrivals.ts";
 import { keychainOf } from "./keychain.ts";
 import { GREATEST_LOCAL_LIMIT } from "./concurrency.ts";
+import { LateRows } from "./late-rows.ts";
 import { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { OWN_REQUESTS, OwnGate } from "./own-gate.ts";
@@ -43,9 +44,6 @@ import { UploadManners } from "./upload-manners.ts";
 
 /** The watchdog's round while anything is going on: it re-sends what was lost and writes down what was learned. */
 const ALARM_MS = 20_000;
-
-/** Rows that nobody misses when they are lost are written together after so long: each write of its own costs a commit. */
-const WRITE_LATER_MS = 250;
 
 /**
  * Connections of this object for its own requests: all its events share six. The others are the token endpoint's and the
@@ -73,7 +71,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #sessions = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timerAtMs = Infinity;
-  #writing = false;
+  #lateRows: LateRows;
   readonly #arrivals = new Arrivals(() => this.#step(() => undefined));
   #alarmAtMs = 0;
 
@@ -89,6 +87,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     this.#outbox = this.#newOutbox();
     const settings = { host: this.#host, maxWaitMs: maxWaitMs ?? MAX_WAIT_MS, policy: POLICIES[policy] };
     this.#scheduler = new HostScheduler(settings, this.#limits, this.#newPort());
+    this.#lateRows = new LateRows(this.#store, this.#limits, () => this.#scheduler.busy);
     this.#scheduler.restore(this.#store.offers(), this.#store.leases(now), now);
     this.#arm(now);
   }
@@ -169,9 +168,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     this.#alarmAtMs = 0;
     this.#step((now) => {
       this.#scheduler.tick(now);
-      this.#store.putLimits(this.#limits.snapshot());
-      this.#store.putMinutes(this.#limits.takeChangedMinutes(), now);
-      this.#store.writeLater();
+      this.#lateRows.write(now);
       this.#store.trimKnown();
       this.#store.trimHandovers(now);
     });
@@ -185,20 +182,9 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     // What came before goes before.
     this.#arrivals.take(now);
     const result = step(now);
+    this.#lateRows.afterStep(now);
     this.#arm(now);
-    this.#writeSoon();
     return result;
-  }
-
-  /** Writes what the store keeps for later, in one go. */
-  #writeSoon(): void {
-    if (!this.#writing && this.#store.hasLater) {
-      this.#writing = true;
-      setTimeout(() => {
-        this.#writing = false;
-        this.#store.writeLater();
-      }, WRITE_LATER_MS);
-    }
   }
 
   /** A timer for what is due soon, an alarm for what must survive this object; neither when nothing is going on. */
@@ -324,10 +310,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
         this.#step((now) => this.#scheduler.borrowed(id, loan, now)),
       lentAnswered: (loanId: string, taken: boolean) =>
         this.#step((now) => this.#scheduler.lentAnswered(loanId, taken, now)),
-      acknowledged: (ids: string[]) => {
-        this.#scheduler.acknowledged(ids);
-        this.#writeSoon();
-      },
+      acknowledged: (ids: string[]) => this.#step(() => this.#scheduler.acknowledged(ids)),
     };
     return new Outbox(this.env, this.#host, answers, (promise) => this.ctx.waitUntil(promise));
   }

@@ -34,4 +34,10 @@ describe("requests per second", () => {
     before.reserve(0);
     expect(new Rate(1, before.opensAtMs()).reserve(0)).toBe(2000);
   });
+
+  test("holds nobody back once the limit is lifted", () => {
+    const before = new Rate(0.001);
+    before.reserve(0);
+    expect(new Rate(0, before.opensAtMs()).opensAtMs()).toBe(0);
+  });
 });
