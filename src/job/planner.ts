@@ -17,6 +17,9 @@ import type { PoolParts } from "./step.ts";
 /** Manifests read at once: an object may have six connections waiting for answers. */
 const READS_AT_ONCE = 6;
 
+/** Types of an index's entry that say manifest, or nothing: asked for as a manifest first. Others are hardly ever one. */
+const MAY_BE_MANIFEST = /^$|manifest|index|^application\/(?:json|octet-stream)$|^text\/plain$/;
+
 export interface PlannerParts extends PoolParts {
   now: () => number;
   /** Hands blobs to the target's host. */
@@ -80,6 +83,11 @@ export class Planner {
       ledger.manifestPresent(descriptor);
       events.append(manifestEvent(descriptor.digest, descriptor.sizeBytes, "present"));
     }
+  }
+
+  /** What of that which a manifest refers to is copied with it. */
+  contentOf(manifest: Manifest): Pick<ManifestGraph, "children" | "blobs"> {
+    return this.#parse(manifest);
   }
 
   /** The manifests that are copied with one, by what it says. */
@@ -190,6 +198,12 @@ export class Planner {
     if (this.recall(digest, mayBeThere)) {
       return;
     }
+    if (await this.#isBlob(descriptor)) {
+      if (plan.has(digest)) {
+        this.#takeAsBlob(descriptor);
+      }
+      return;
+    }
     // Where the tag is new the children are hardly ever there: not worth a request each.
     if (mayBeThere) {
       const head = await target.headManifest(request.target.repository, digest);
@@ -216,15 +230,28 @@ export class Planner {
     this.take({ ...manifest, mediaType: descriptor.mediaType || manifest.mediaType }, "read", mayBeThere);
   }
 
-  /** Null: an index may name things of any type, and what is no manifest is kept as a blob (image-spec, "Image index"). */
+  /** An index may name things of any type, and what is no manifest is kept as a blob (image-spec, "Image index"). */
+  async #isBlob({ digest, mediaType }: Descriptor): Promise<boolean> {
+    const { request, source } = this.#parts;
+    return !MAY_BE_MANIFEST.test(mediaType) && (await source.headBlob(request.source.repository, digest)) !== null;
+  }
+
+  /** Null: it is a blob, though its type did not say so. */
   async #fetch(descriptor: Descriptor): Promise<Manifest | null> {
     const { request, source } = this.#parts;
     try {
       return await source.getManifest(request.source.repository, descriptor.digest);
     } catch (error) {
-      const isManifest = [...INDEX_TYPES, ...MANIFEST_TYPES].includes(descriptor.mediaType);
-      // Some registries answer with the blob itself, or that this is no manifest.
-      if (isManifest || !["not_found", "unsupported", "manifest_invalid"].includes(errorDetailOf(error).code)) {
+      if ([...INDEX_TYPES, ...MANIFEST_TYPES].includes(descriptor.mediaType)) {
+        throw error;
+      }
+      const { code } = errorDetailOf(error);
+      // Some registries answer with the blob itself, or that this is no manifest; distribution breaks down over it.
+      const isRefusal = ["not_found", "unsupported", "manifest_invalid"].includes(code);
+      const { repository } = request.source;
+      const isBlob =
+        isRefusal || (code === "unavailable" && (await source.headBlob(repository, descriptor.digest)) !== null);
+      if (!isBlob) {
         throw error;
       }
       return null;

@@ -278,9 +278,25 @@ describe("an index", () => {
       expect(bench.ledger.sums().manifests).toEqual({ all: 3, copied: 2, present: 1 });
     }));
 
-  test("an entry of an unknown type that is no manifest is copied as a blob", () =>
+  test.each<
+    [name: string, entry: { mediaType?: string }, isThere: boolean, refusal: "unavailable" | null, asked: string[]]
+  >([
+    ["found among the blobs", {}, true, null, ["HEAD"]],
+    ["found nowhere by a look", {}, false, null, ["HEAD", "GET"]],
+    ["whose type says nothing", { mediaType: "" }, true, null, ["GET"]],
+    ["over which the registry breaks down", { mediaType: "" }, true, "unavailable", ["GET", "HEAD"]],
+  ])("an entry of an index that is no manifest, %s, is copied as a blob", (_name, more, isThere, refusal, asked) =>
     inJob(undefined, async (bench) => {
-      bench.source.keep({ manifests: [blob("d")] }, INDEX, "v1");
+      const root = bench.source.keep({ manifests: [{ ...blob("d"), ...more }] }, INDEX, "v1");
+      const { digest } = blob("d");
+      if (isThere) {
+        bench.source.blobs.add(digest);
+      }
+      bench.source.before = (operation) => {
+        if (operation === `GET ${digest}` && refusal !== null) {
+          throw bench.source.error(refusal, "500");
+        }
+      };
       const run = bench.run();
       const end = run.toEnd();
       await calm();
@@ -288,7 +304,10 @@ describe("an index", () => {
       bench.settle(run, "d");
       await end;
       expect(bench.target.log.slice(2)).toEqual(["PUT v1"]);
-    }));
+      const log = ["HEAD v1", `GET ${root.digest}`, ...asked.map((method) => `${method} ${digest}`)];
+      expect(bench.source.log).toEqual(log);
+    }),
+  );
 
   test.each([
     ["a child that is missing at the source", { ...blob("d"), mediaType: MANIFEST }, "not_found"],

@@ -233,7 +233,7 @@ function ociManifest(config: object, layers: object[]): Record<string, unknown> 
 }
 
 /** Collects the blobs and manifests of one sample. */
-class Builder {
+export class Builder {
   readonly seed: string;
   readonly #tag: string;
   readonly #layerBytes: number[];
@@ -247,16 +247,21 @@ class Builder {
     this.#layerBytes = layerBytes;
   }
 
-  blob(bytes: Buffer, mediaType: string): SampleDescriptor {
-    const digest = digestOf(bytes);
+  /** @param hashed How its digest is made. */
+  blob(bytes: Buffer, mediaType: string, hashed = digestOf): SampleDescriptor {
+    const digest = hashed(bytes);
     this.#blobs.set(digest, bytes);
     return { mediaType, digest, size: bytes.length };
   }
 
   manifest(content: Record<string, unknown> & { mediaType: string }): SampleDescriptor {
+    return this.document(content, content.mediaType);
+  }
+
+  /** A manifest of which only its registry says what type it has, unless its content does. */
+  document(content: object, mediaType: string, hashed = digestOf): SampleDescriptor {
     const bytes = Buffer.from(JSON.stringify(content, null, 2));
-    const { mediaType } = content;
-    const digest = digestOf(bytes);
+    const digest = hashed(bytes);
     // The one added last is what the tag stands for, so a repeated one moves to the end.
     const before = this.#manifests.findIndex((manifest) => manifest.digest === digest);
     if (before >= 0) {
