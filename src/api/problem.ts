@@ -42,6 +42,7 @@ const KIND_OF_ERROR: Record<ErrorCode, ProblemKind> = {
   size_mismatch: "registry",
   manifest_invalid: "registry",
   manifest_too_large: "registry",
+  content_missing: "registry",
   unsupported: "registry",
   upload_rejected: "registry",
   upload_lost: "registry",

@@ -43,6 +43,7 @@ const ErrorSchema = z
       "size_mismatch",
       "manifest_invalid",
       "manifest_too_large",
+      "content_missing",
       "unsupported",
       "upload_rejected",
       "upload_lost",

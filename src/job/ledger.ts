@@ -328,6 +328,11 @@ export class Ledger {
     this.#sql.exec("UPDATE blobs SET place = place + 1 WHERE state = 'waiting' AND place = ?", place);
   }
 
+  /** A blob that had come to the target is not there: it is to be sent once more. */
+  reopenBlob(digest: string): void {
+    this.#sql.exec("UPDATE blobs SET state = 'waiting' WHERE digest = ? AND state <> 'failed'", digest);
+  }
+
   waitingBlobs(): { digest: string; sizeBytes: number; sinceMs: number }[] {
     return this.#sql
       .exec<{ digest: string; size_bytes: number; since_ms: number }>(

@@ -16,6 +16,7 @@ import { endedError, tagsFailed } from "./failures.ts";
 import type { Ledger, TargetRepository } from "./ledger.ts";
 import { listTagsToCopy } from "./listing.ts";
 import { Offers } from "./offers.ts";
+import { Mender } from "./mender.ts";
 import { Opener } from "./opener.ts";
 import { Planner } from "./planner.ts";
 import { prune } from "./prune.ts";
@@ -44,6 +45,7 @@ export class CopyRun {
   readonly #offers: Offers;
   readonly #planner: Planner;
   readonly #attacher: Attacher;
+  readonly #mender: Mender;
   readonly #publisher: Publisher;
   readonly #roots: Roots;
   readonly #finished = Promise.withResolvers<void>();
@@ -78,9 +80,17 @@ export class CopyRun {
       onBlobFailed: (digest, error) => this.blobFailed(digest, error),
     });
     this.#planner = planner;
+    this.#mender = new Mender({
+      ...shared,
+      contentOf: (manifest) => planner.contentOf(manifest),
+      manifest: (digest) => this.#publisher.manifest(digest),
+      offer: (blobs) => this.#offers.add(blobs),
+      pause: (ms) => new Promise((wake) => setTimeout(wake, ms)),
+    });
     this.#publisher = new Publisher({
       ...shared,
       planner,
+      mender: this.#mender,
       commit: () => this.#commit(),
       onRoot: (row) => this.#roots.ended(row),
       onPublished: () => this.#pump(),
@@ -130,6 +140,7 @@ export class CopyRun {
     for (const digest of digests) {
       this.#progressAtMs.delete(digest);
       this.#planner.blobArrived(digest);
+      this.#mender.arrived(digest);
     }
     this.#pump();
   }
@@ -137,6 +148,7 @@ export class CopyRun {
   /** A blob that cannot be brought to the target, and with it no root that needs it. */
   blobFailed(digest: string, error: ErrorDetail): void {
     this.#progressAtMs.delete(digest);
+    this.#mender.failed(digest, new CopyError(error));
     this.#roots.fail(this.#plan.rootsOfBlob(digest), new CopyError(error));
     this.#pump();
   }
@@ -171,6 +183,7 @@ export class CopyRun {
     this.#planner.stop();
     this.#attacher.stop();
     this.#publisher.stop();
+    this.#mender.stop(reason);
     this.#finished.reject(reason);
   }
 

@@ -48,12 +48,21 @@ export class BlobReader {
    * @throws CopyError of the source: it has to have ranges.
    */
   static async from(tools: ReaderTools, sizeBytes: number, firstByte: number): Promise<BlobReader> {
-    const body = await openFrom(tools, sizeBytes, firstByte);
-    if (body === null) {
-      const problem = `sends no part of a blob, so that its upload cannot go on at byte ${firstByte}`;
-      throw failure(tools.place, "unsupported", true, problem);
+    const problem = `sends no part of a blob, so that its upload cannot go on at byte ${firstByte}`;
+    try {
+      const body = await openFrom(tools, sizeBytes, firstByte);
+      if (body !== null) {
+        return new BlobReader(tools, body, sizeBytes, firstByte);
+      }
+    } catch (thrown) {
+      tools.signal.throwIfAborted();
+      const { detail } = brokenStream(tools.place, thrown);
+      if (firstByte === 0 || detail.retryable) {
+        throw thrown;
+      }
+      throw failure(tools.place, "unsupported", true, `${problem}: ${detail.message}`);
     }
-    return new BlobReader(tools, body, sizeBytes, firstByte);
+    throw failure(tools.place, "unsupported", true, problem);
   }
 
   get receivedBytes(): number {
@@ -169,7 +178,11 @@ export class BlobReader {
       } catch (thrown) {
         signal.throwIfAborted();
         const again = brokenStream(place, thrown);
-        if (!again.detail.retryable || again === cause) {
+        if (!again.detail.retryable) {
+          // Whatever it has against ranges (416, 501, one that nobody asked for …): another try asks for the whole.
+          throw cause;
+        }
+        if (again === cause) {
           throw again;
         }
         cause = again;

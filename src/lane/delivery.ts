@@ -5,6 +5,7 @@
 import type { BlobBody } from "../registry/contract.ts";
 import type { ErrorCode } from "../registry/errors.ts";
 import { BlobReader } from "./blob-reader.ts";
+import { Moved } from "../registry/transport.ts";
 import { reportable } from "./failures.ts";
 import { plausibleOffset } from "./offset.ts";
 import { streamPieces, streamPiped, type Course, type Ends } from "./stream.ts";
@@ -14,6 +15,8 @@ import { pause } from "./time.ts";
 const RESUMABLE: ReadonlySet<ErrorCode> = new Set(["connection", "unavailable"]);
 /** Less than this is sent once more rather than asked for. */
 const WORTHWHILE_BYTES = 512 * 1024;
+/** A registry that sends the bytes of one blob elsewhere more often than this does so for ever. */
+const MAX_MOVES = 3;
 /** A request that we broke off ourselves is still being taken in at the other end for a moment. */
 const SETTLE_MS = 200;
 
@@ -75,6 +78,9 @@ export async function askOffset({ ends, session, tellsOffset }: Delivery): Promi
 async function goBack(delivery: Delivery, thrown: unknown, startByte: number, isOurBreak: boolean): Promise<boolean> {
   const { ends, session, trail, meter } = delivery;
   const { side, code } = reportable(thrown);
+  if (thrown instanceof Moved) {
+    return follow(delivery, thrown.url);
+  }
   const isResumable = (side === "target" && RESUMABLE.has(code)) || isOurBreak;
   if (!isResumable || session.upload.completed || session.sentBytes - startByte < WORTHWHILE_BYTES) {
     return false;
@@ -91,6 +97,18 @@ async function goBack(delivery: Delivery, thrown: unknown, startByte: number, is
   session.isResumed = true;
   meter.bytes = session.storedBytes;
   delivery.stored();
+  return true;
+}
+
+/** Sends what the redirected request was to bring once more, to where the registry wants it. False: it goes on and on. */
+function follow({ session, trail, meter }: Delivery, { href }: URL): boolean {
+  session.moves += 1;
+  if (session.moves > MAX_MOVES || trail.rewind(session.storedBytes) === null) {
+    return false;
+  }
+  session.upload = { ...session.upload, location: href };
+  session.sentBytes = session.storedBytes;
+  meter.bytes = session.storedBytes;
   return true;
 }
 

@@ -148,6 +148,6 @@ export class Opening {
     const { sizeBytes } = transfer.offer;
     const { minChunkBytes, maxChunkBytes = 0 } = upload;
     const plan = planUpload(shape, sizeBytes, { minChunkBytes, maxChunkBytes }, transfer.attempt);
-    return { upload, sizeBytes, plan, firstByte: 0, storedBytes: 0, sentBytes: 0, isResumed: false };
+    return { upload, sizeBytes, plan, firstByte: 0, storedBytes: 0, sentBytes: 0, moves: 0, isResumed: false };
   }
 }

@@ -24,6 +24,8 @@ export interface Session {
   storedBytes: number;
   /** Where the next byte to send stands in the blob: the registry cannot have more. */
   sentBytes: number;
+  /** How often a redirect has sent its bytes elsewhere. */
+  moves: number;
   /** It was gone on with after a break: a refusal says nothing of the form in which the host takes blobs. */
   isResumed: boolean;
   /** An answer after a chunk that did not tell what had been sent. */

@@ -11,8 +11,10 @@ import { wordsOf, type RegistryWords } from "./words.ts";
 /** Far more than any reason takes; what is beyond it is not read. */
 const MAX_ERROR_BODY_BYTES = 64 * 1024;
 
-/** 520 to 524: Cloudflare in front of a registry that did not answer it. */
-const RETRIED: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524]);
+/** The client's statuses that pass: what came too slowly, too early (RFC 8470), too often. */
+const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
+/** The server's that do not: what it cannot do, has no room for, runs in circles over, or wants a login to a network for. */
+const LASTING: ReadonlySet<number> = new Set([501, 505, 506, 507, 508, 510, 511]);
 
 /** Codes of the distribution-spec (and of docker's registry before it) that say more than the status. */
 const CODES: Readonly<Record<string, ErrorCode>> = {
@@ -21,7 +23,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   BLOB_UPLOAD_UNKNOWN: "upload_lost",
   DENIED: "denied",
   DIGEST_INVALID: "digest_mismatch",
-  MANIFEST_BLOB_UNKNOWN: "manifest_invalid",
+  MANIFEST_BLOB_UNKNOWN: "content_missing",
   MANIFEST_INVALID: "manifest_invalid",
   MANIFEST_UNKNOWN: "not_found",
   MANIFEST_UNVERIFIED: "manifest_invalid",
@@ -31,6 +33,9 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   TAG_INVALID: "invalid_request",
   UNSUPPORTED: "unsupported",
 };
+
+/** What another try may find changed, though not the same request at once. */
+const LATER: ReadonlySet<ErrorCode> = new Set(["upload_lost", "content_missing"]);
 
 export interface AnswerContext {
   side: ErrorDetail["side"];
@@ -54,7 +59,7 @@ export interface AnswerContext {
 
 /** Whether the same request may succeed later. */
 export function isRetried(status: number): boolean {
-  return RETRIED.has(status);
+  return PASSING.has(status) || (status >= 500 && !LASTING.has(status));
 }
 
 /** What the answer means to the host's limits. */
@@ -128,7 +133,7 @@ export async function refusalOf(response: Response, context: AnswerContext): Pro
     operation: context.operation,
     status,
     // A success that the operation does not know (Quay's health page in place of a 202) comes from something in between.
-    retryable: isRetried(status) || isSecondaryLimit(response) || code === "upload_lost" || status < 300,
+    retryable: isRetried(status) || isSecondaryLimit(response) || LATER.has(code) || status < 300,
     ...(retryAfterMs === null ? {} : { retryAt: context.nowMs + retryAfterMs }),
     message: `${context.host} answered ${status} to "${context.operation}" of ${context.about}${said}${advice}`,
   });
@@ -191,7 +196,7 @@ function codeOf(response: Response, words: RegistryWords, context: AnswerContext
   if (status === 429 || isSecondaryLimit(response)) {
     return "rate_limited";
   }
-  if (status === 408 || (status >= 500 && status !== 501)) {
+  if (status === 408 || status === 425 || (status >= 500 && status !== 501)) {
     return "unavailable";
   }
   if (status === 401) {
@@ -202,12 +207,17 @@ function codeOf(response: Response, words: RegistryWords, context: AnswerContext
   }
   const named = CODES[words.code];
   if (named !== undefined) {
-    return named;
+    return named === "not_found" ? nearest(context) : named;
   }
   if (status === 404) {
     return context.missing;
   }
   return status === 405 || status === 501 ? "unsupported" : context.otherwise;
+}
+
+/** Whatever is unknown to who takes a manifest belongs to that manifest. */
+function nearest({ missing }: AnswerContext): ErrorCode {
+  return missing === "content_missing" ? missing : "not_found";
 }
 
 /** What a person can do about it, as an end of the sentence. */

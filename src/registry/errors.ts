@@ -34,6 +34,8 @@ export type ErrorCode =
   | "size_mismatch"
   | "manifest_invalid"
   | "manifest_too_large"
+  /** What a manifest refers to is not there, says the registry that was to take it. */
+  | "content_missing"
   | "unsupported"
   | "upload_rejected"
   | "upload_lost"

@@ -37,8 +37,8 @@ export async function headManifest(
       kind: "head",
       bytes: 0,
       method: "HEAD",
-      // 400, 403, 405: some registries answer no HEAD, or none of this kind; the GET then says what is the matter.
-      accept: [200, 400, 403, 404, 405],
+      // Some registries answer no HEAD, or none of this kind; the GET then says what is the matter.
+      accept: [200, 400, 403, 404, 405, 406, 501],
     },
     ({ response }) => {
       discard(response);
@@ -127,6 +127,8 @@ export async function putManifest(
       // The spec knows 201 only; Quay has answered 202 and some proxies 200 for what they did store.
       accept: [200, 201, 202],
       otherwise: "manifest_invalid",
+      // A registry whose parts lag behind one another, or that has lost what it said to have.
+      missing: "content_missing",
     },
     ({ response }) => {
       discard(response);
@@ -156,20 +158,8 @@ async function wasWritten(
   reference: string,
   { digest }: Manifest,
 ): Promise<{ subject: null } | null> {
-  return client.requester.perform(
-    {
-      ...callFor(client, "look up manifest", repository, reference),
-      kind: "head",
-      bytes: 0,
-      method: "HEAD",
-      accept: [200],
-      maxAttempts: 1,
-    },
-    ({ response }) => {
-      discard(response);
-      return response.headers.get("docker-content-digest") === digest ? { subject: null } : null;
-    },
-  );
+  const there = await headManifest(client, repository, reference);
+  return there?.digest === digest ? { subject: null } : null;
 }
 
 function callFor(client: HostClient, operation: string, repository: string, reference: string) {

@@ -112,8 +112,7 @@ export class Requester {
         const error = this.#asError(thrown, call);
         slot.release(outcomeAfter(error, course, now()));
         isUnclear ||= UNCLEAR.has(error.detail.code);
-        // A lost session stays lost: only who opens another one can try again.
-        const isOver = !error.detail.retryable || error.detail.code === "upload_lost";
+        const isOver = !error.detail.retryable || OTHERS_TO_MEND.has(error.detail.code);
         if (isOver || attempt >= maxAttempts) {
           // An inquiry that fails itself says nothing; the first error does.
           const done = isUnclear ? await wasDone?.().catch(() => null) : null;
@@ -340,8 +339,17 @@ function isChallenge(response: Response): boolean {
   return response.status === 403 && /insufficient_scope/.test(response.headers.get("www-authenticate") ?? "");
 }
 
-/** The request may have been carried out: its answer was lost on the way, or was made up by something in between. */
-const UNCLEAR: ReadonlySet<ErrorCode> = new Set(["connection", "stalled", "unavailable"]);
+/**
+ * A lost session stays lost, and what is missing does not come by asking: only who opens another session, or brings what is
+ * missing, can try again.
+ */
+const OTHERS_TO_MEND: ReadonlySet<ErrorCode> = new Set(["upload_lost", "content_missing"]);
+
+/**
+ * The request may have been carried out: its answer was lost on the way, or was made up by something in between, or says
+ * another digest than there can be.
+ */
+const UNCLEAR: ReadonlySet<ErrorCode> = new Set(["connection", "stalled", "unavailable", "digest_mismatch"]);
 
 /** Statuses of a store that another address would not change: no such range, too many requests. */
 const NOT_OF_ADDRESS: ReadonlySet<number> = new Set([416, 429]);

@@ -6,7 +6,7 @@
 import { shownHost } from "./address.ts";
 import { discard } from "./body.ts";
 import type { HostSettings, Usage } from "./contract.ts";
-import { CopyError, type ErrorCode } from "./errors.ts";
+import { CopyError, type ErrorCode, type ErrorDetail } from "./errors.ts";
 import { reachProblem } from "./reach.ts";
 import { warningTexts } from "./warnings.ts";
 import { createWire, type WireOptions, type WireRequest } from "./wire.ts";
@@ -15,6 +15,8 @@ import { createWire, type WireOptions, type WireRequest } from "./wire.ts";
 const MAX_REDIRECTS = 10;
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** RFC 9110, section 15.4: these alone have a request made again as it was. */
+const KEEPS_METHOD: ReadonlySet<number> = new Set([307, 308]);
 
 /** A registry that warns differently every time must not fill the memory. */
 const MAX_WARNINGS = 50;
@@ -28,6 +30,16 @@ export interface TransportRequest extends Omit<WireRequest, "redirect"> {
   authorization: string | null;
 }
 
+/** A stream was to be sent, and the registry wants it elsewhere: its bytes have to be sent once more. */
+export class Moved extends CopyError {
+  readonly url: URL;
+
+  constructor(detail: ErrorDetail, url: URL) {
+    super(detail);
+    this.url = url;
+  }
+}
+
 export interface Transport {
   readonly usage: Usage;
   /** `/v2/[prefix/]<repository>/<path>` at the registry. */
@@ -36,7 +48,10 @@ export interface Transport {
   resolve(location: string, from: URL, operation: string): URL;
   /** Whether the address is at the registry's own host, where credentials may be sent. */
   isOwn(url: URL): boolean;
-  /** Sends a request; GET and HEAD follow redirects. */
+  /**
+   * Sends a request and follows redirects: all of GET and HEAD, those of others that keep the method (307, 308).
+   * @throws Moved where a stream was to be sent: whoever has its bytes must send them there.
+   */
   send(request: TransportRequest): Promise<{ response: Response; url: URL }>;
 }
 
@@ -105,18 +120,26 @@ export function createTransport(options: TransportOptions): Transport {
           return { response, url };
         }
         discard(response);
-        if (request.method !== "GET" && request.method !== "HEAD") {
+        const isRead = request.method === "GET" || request.method === "HEAD";
+        if (!isRead && !KEEPS_METHOD.has(response.status)) {
           throw refuse(
             request.operation,
             "unsupported",
-            `answered ${request.method} with a redirect to ${shownOrigin(parse(location, url, request.operation))}; ` +
-              "set hostname and tls of this host so that it is reached there directly",
+            `answered ${request.method} with ${response.status} to ${shownOrigin(parse(location, url, request.operation))}, ` +
+              "which makes a GET of it; set hostname and tls of this host so that it is reached there directly",
           );
         }
         if (redirect === MAX_REDIRECTS) {
           throw refuse(request.operation, "unsupported", `redirected more than ${MAX_REDIRECTS} times`);
         }
         url = check(parse(location, url, request.operation), request.operation, "a redirect");
+        if (request.body instanceof ReadableStream) {
+          const problem = `moved ${request.method} to ${shownOrigin(url)}`;
+          throw new Moved(
+            { ...refuse(request.operation, "unsupported", problem).detail, status: response.status },
+            url,
+          );
+        }
       }
     },
   };

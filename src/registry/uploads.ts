@@ -236,7 +236,8 @@ function openedBy(client: HostClient, repository: string, operation: string, ans
   const location = response.headers.get("location");
   if (location === null) {
     const problem = `answered ${response.status} without the Location of the upload`;
-    throw answerError(client, operation, "upload_rejected", problem, { status: response.status });
+    // No registry does that for long: something in between has lost it.
+    throw answerError(client, operation, "upload_rejected", problem, { status: response.status, retryable: true });
   }
   return {
     repository,
@@ -279,7 +280,10 @@ function bytesIn(response: Response, name: string): number {
   return /^\d{1,15}$/.test(text) ? Number(text) : 0;
 }
 
-/** The session's own query stays as it is, character by character. */
+/** The session's own query stays as it is, character by character. A redirect has repeated ours with it. */
 function withDigest(location: string, digest: string): string {
+  if (new URL(location).searchParams.get("digest") === digest) {
+    return location;
+  }
   return `${location}${location.includes("?") ? "&" : "?"}digest=${encodeURIComponent(digest)}`;
 }

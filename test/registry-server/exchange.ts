@@ -130,8 +130,17 @@ export class Exchange {
     if (fault.type === "hold") {
       await fault.until;
     }
+    if (fault.type === "redirect") {
+      const { pathname, search } = this.url;
+      const home = fault.host === undefined ? "" : `http://${fault.host}`;
+      const location = `${home}${pathname}${search === "" ? "?" : `${search}&`}moved=1`;
+      return emptyReply(fault.status, { location });
+    }
     if (fault.type === "no-ranges") {
       delete this.request.headers.range;
+    }
+    if (fault.type === "shift-range") {
+      this.request.headers.range = shifted(this.header("range") ?? "", fault.byBytes);
     }
     return null;
   }
@@ -143,6 +152,10 @@ export class Exchange {
       return;
     }
     const { fault } = this;
+    if (fault?.type === "late-reset") {
+      this.cut();
+      return;
+    }
     const reply = changed(plain, fault);
     this.record.status = reply.status;
     const declared = reply.sizeBytes + (fault?.type === "content-length" ? fault.off : 0);
@@ -229,12 +242,26 @@ function changed(reply: Reply, fault: FaultAction | null): Reply {
   if (fault?.type === "wrong-digest") {
     return { ...reply, headers: { ...reply.headers, "docker-content-digest": WRONG_DIGEST } };
   }
+  if (fault?.type === "location") {
+    const { location = "", ...headers } = reply.headers;
+    const changedTo = fault.to(location);
+    return { ...reply, headers: { ...headers, ...(changedTo !== null && { location: changedTo }) } };
+  }
+  if (fault?.type === "shift-range" && !fault.told) {
+    const range = reply.headers["content-range"] ?? "";
+    return { ...reply, headers: { ...reply.headers, "content-range": shifted(range, -fault.byBytes) } };
+  }
   if (fault?.type === "headers") {
     const dropped = new Set(fault.drop?.map((name) => name.toLowerCase()));
     const kept = Object.entries(reply.headers).filter(([name]) => !dropped.has(name.toLowerCase()));
     return { ...reply, headers: { ...Object.fromEntries(kept), ...fault.set } };
   }
   return reply;
+}
+
+/** A Range or Content-Range with another first byte. */
+function shifted(range: string, byBytes: number): string {
+  return range.replace(/[0-9]+/, (first) => String(Number(first) + byBytes));
 }
 
 function faultReply(status: number, code: string, headers: Record<string, string>, body?: string): Reply {

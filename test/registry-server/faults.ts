@@ -6,6 +6,8 @@ export type FaultAction =
   | { type: "status"; status: number; code?: string; headers?: Record<string, string>; body?: string }
   /** Does what was asked and says that it failed. */
   | { type: "late-error"; status: number; headers?: Record<string, string> }
+  /** Does what was asked and cuts the connection (RST) in place of an answer. */
+  | { type: "late-reset" }
   /** Answers 200 with another body. */
   | { type: "wrong-body"; body: string; contentType?: string }
   /** Cuts the connection (RST) after so many body bytes of the answer; 0: instead of an answer. */
@@ -27,6 +29,12 @@ export type FaultAction =
   | { type: "delay"; ms: number }
   /** Handles the request only once `until` resolves: for tests that decide the moment themselves. */
   | { type: "hold"; until: Promise<unknown> }
+  /** Sends the client to the same path, with something more in its query, at this host or another. */
+  | { type: "redirect"; status: number; host?: string }
+  /** Changes the answer's Location, to none if need be. */
+  | { type: "location"; to: (location: string) => string | null }
+  /** Answers a Range that begins so many bytes later; `told`: and says so. */
+  | { type: "shift-range"; byBytes: number; told: boolean }
   /** Changes the answer's headers. */
   | { type: "headers"; set?: Record<string, string>; drop?: string[] }
   /** Says a Content-Length that is off by so much; the body stays, and the connection ends after it. */

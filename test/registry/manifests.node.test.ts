@@ -221,7 +221,6 @@ describe("writing a manifest", () => {
 
   it.each<[number, string, string]>([
     [400, "MANIFEST_INVALID", "manifest_invalid"],
-    [404, "MANIFEST_BLOB_UNKNOWN", "manifest_invalid"],
     [400, "", "manifest_invalid"],
     [400, "TAG_INVALID", "invalid_request"],
     [403, "DENIED", "denied"],
@@ -235,6 +234,34 @@ describe("writing a manifest", () => {
     expect(detail).toMatchObject({ code: expected, status, retryable: false });
     expect(detail.message).toContain("because");
     expect(registry.seen).toHaveLength(1);
+  });
+
+  it.each<[number, string]>([
+    [400, "MANIFEST_BLOB_UNKNOWN"],
+    [404, "MANIFEST_BLOB_UNKNOWN"],
+    [404, "BLOB_UNKNOWN"],
+    [400, "MANIFEST_UNKNOWN"],
+    [404, "NAME_UNKNOWN"],
+    [404, ""],
+  ])("leaves it to whoever knows the content when %i %s says that some is missing", async (status, code) => {
+    await using registry = await serve((_seen, response) =>
+      json(response, status, { errors: [{ code, message: "because" }] }),
+    );
+    const detail = await refusal(clientOf(registry.host).registry.putManifest("a", "v1", manifest));
+    expect(detail).toMatchObject({ code: "content_missing", status, retryable: true });
+    expect(registry.seen).toHaveLength(1);
+  });
+
+  it.each(["HEAD", "GET"])("believes the %s more than the digest that the answer to the PUT names", async (asked) => {
+    await using registry = await serve((seen, response) => {
+      const digest = seen.method === "PUT" ? `sha256:${"0".repeat(64)}` : DIGEST;
+      const named = seen.method === asked || seen.method === "PUT" ? { "docker-content-digest": digest } : {};
+      response.writeHead(seen.method === "PUT" ? 201 : 200, { "content-type": OCI_INDEX, ...named });
+      response.end(seen.method === "GET" ? BYTES : undefined);
+    });
+    const { registry: client } = clientOf(registry.host, { client: { side: "target" } });
+    expect(await client.putManifest("a", "v1", manifest)).toEqual({ subject: null });
+    expect(registry.seen.filter(({ method }) => method === "PUT")).toHaveLength(1);
   });
 });
 

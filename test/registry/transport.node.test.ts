@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { Moved } from "../../src/registry/transport.ts";
 import { startRegistry } from "../registry-server/server.ts";
 import { clientOf, json, never, refusal, serve, streamOf } from "./support.ts";
 import type { Fetch } from "../../src/registry/wire.ts";
@@ -81,13 +82,56 @@ describe("redirects", () => {
     expect(urls).toEqual([`https://registry.example.com/v2/a/blobs/${DIGEST}`]);
   });
 
-  it("of an upload are an error that says where to", async () => {
-    await using registry = await serve((_seen, response) =>
-      response.writeHead(308, { location: "https://real.example.com/v2/?x=1" }).end(),
-    );
-    const detail = await refusal(clientOf(registry.host).registry.startUpload("a", { digest: DIGEST, signal: never }));
-    expect(detail.message).toContain("redirect to https://real.example.com;");
-    expect(registry.seen).toHaveLength(1);
+  it.each([301, 302, 303])(
+    "of an upload that would make a GET of it (%i) are an error that says where to",
+    async (status) => {
+      await using registry = await serve((_seen, response) =>
+        response.writeHead(status, { location: "https://real.example.com/v2/?x=1" }).end(),
+      );
+      const detail = await refusal(
+        clientOf(registry.host).registry.startUpload("a", { digest: DIGEST, signal: never }),
+      );
+      expect(detail.message).toContain(`with ${status} to https://real.example.com,`);
+      expect(registry.seen).toHaveLength(1);
+    },
+  );
+
+  it.each([307, 308])(
+    "of an upload that keep its method (%i) are followed, without the credentials",
+    async (status) => {
+      await using real = await serve((_seen, response) =>
+        response.writeHead(202, { location: "/v2/a/up/1?s=2" }).end(),
+      );
+      await using registry = await serve((seen, response) => {
+        if (seen.headers.authorization === undefined) {
+          json(response, 401, {}, { "www-authenticate": "Basic" });
+        } else {
+          response.writeHead(status, { location: `http://${real.host}${seen.url}` }).end();
+        }
+      });
+      const credential = { kind: "basic", username: "me", password: SECRET } as const;
+      const { registry: client } = clientOf(registry.host, { credential });
+      const opened = await client.startUpload("a", { digest: DIGEST, signal: never });
+      expect(opened).toMatchObject({ mounted: false, upload: { location: `http://${real.host}/v2/a/up/1?s=2` } });
+      expect(real.seen.map(({ method, headers }) => [method, headers.authorization])).toEqual([["POST", undefined]]);
+    },
+  );
+
+  it("of a stream are left to whoever has its bytes", async () => {
+    await using registry = await serve((seen, response) => {
+      seen.method === "POST"
+        ? response.writeHead(202, { location: "/up?s=1" }).end()
+        : response.writeHead(307, { location: "/moved?s=1" }).end();
+    });
+    const { registry: client } = clientOf(registry.host);
+    const opened = await client.startUpload("a", { digest: DIGEST, signal: never });
+    const upload = opened.mounted ? undefined : opened.upload;
+    const body = streamOf("blob");
+    const thrown: unknown = await (
+      upload && client.putBlob(upload, { digest: DIGEST, sizeBytes: 4, body, signal: never })
+    )?.catch((error: unknown) => error);
+    expect(thrown).toBeInstanceOf(Moved);
+    expect(thrown instanceof Moved ? thrown.url.href : "").toBe(`http://${registry.host}/moved?s=1`);
   });
 });
 
