@@ -1,6 +1,7 @@
 import type { QueueProbe } from "./doctor/queue.ts";
 import type { WorkOrder } from "./host/contract.ts";
 import type { CopyJob } from "./job/copy-job.ts";
+import type { CopyGroup } from "./job/group/copy-group.ts";
 import type { CopyIndex } from "./ledger/copy-index.ts";
 import type { Notifier } from "./notify/notifier.ts";
 import type { RegistryHost } from "./host/registry-host.ts";
@@ -8,6 +9,8 @@ import type { RegistryHost } from "./host/registry-host.ts";
 /** The Worker's bindings, as wrangler.toml and the `drayage` command set them. Settings are read through `config.ts` only. */
 export interface Env {
   JOBS: DurableObjectNamespace<CopyJob>;
+  /** Copies of one source to several targets. */
+  GROUPS: DurableObjectNamespace<CopyGroup>;
   /** One RegistryHost per registry host, by the host's name. */
   REGISTRIES: DurableObjectNamespace<RegistryHost>;
   INDEX: DurableObjectNamespace<CopyIndex>;

@@ -7,6 +7,7 @@ import { handleQueue } from "./lane/consumer.ts";
 import { INDEX_NAME } from "./ledger/contract.ts";
 
 export { CopyIndex } from "./ledger/copy-index.ts";
+export { CopyGroup } from "./job/group/copy-group.ts";
 export { CopyJob } from "./job/copy-job.ts";
 export { Notifier } from "./notify/notifier.ts";
 export { RegistryHost } from "./host/registry-host.ts";

@@ -115,12 +115,15 @@ const AskedSchema = z
   .nullable()
   .describe("Who asked for the copy, and by what; null: nobody knows.") satisfies z.ZodType<Asked | null>;
 
+const GroupOf = z.string().nullable().describe("Id of the group that it is one of; null: it was asked for alone.");
+
 export const CopySchema = z
   .object({
     id: z.string().meta({ examples: ["cp_01jd7m3k8a0v5q2r9s4t6u1b3c"] }),
     state: CopyStateName,
     dryRun: z.boolean().describe("Nothing is written: all counts say what a copy would do."),
     asked: AskedSchema,
+    group: GroupOf,
     source: z.object({
       reference: z.string(),
       digest: z
@@ -147,6 +150,7 @@ export const CopyListSchema = z
         id: z.string(),
         state: CopyStateName,
         asked: AskedSchema,
+        group: GroupOf,
         source: z.object({ reference: z.string(), digest: z.string().nullable() }),
         target: z.object({ reference: z.string(), digest: z.string().nullable() }),
         bytes: TallySchema.nullable(),

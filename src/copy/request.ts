@@ -12,6 +12,8 @@ export interface CopyRequest {
   /** With neither tag nor digest: the repository, with the tags that `tags` selects. */
   source: Reference;
   target: Reference;
+  /** Id of the group of copies with one source that it is one of; missing: it was asked for alone. */
+  group?: string;
   /** Nobody waits for it: it leaves the reserve of a host's quota to others. */
   background?: boolean;
   /** Which tags of a repository; missing: all. */

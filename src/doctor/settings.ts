@@ -12,6 +12,7 @@ const BINDINGS: Readonly<Record<string, string>> = {
   REGISTRIES: "durable_objects.bindings",
   INDEX: "durable_objects.bindings",
   NOTIFIER: "durable_objects.bindings",
+  GROUPS: "durable_objects.bindings",
   LANES: "queues.producers",
 };
 

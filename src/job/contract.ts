@@ -76,6 +76,8 @@ export interface CopyView {
   dryRun: boolean;
   /** Who has asked for it, and by what; null: nobody knows. */
   asked: Asked | null;
+  /** Id of the group that it is one of; null: it was asked for alone. */
+  group: string | null;
   source: { reference: string; digest: string | null };
   target: { reference: string; digest: string | null };
   tags: TagTally;

@@ -1,5 +1,5 @@
 /**
- * The events of one copy: kept in the `events` table (created in ledger.ts), and handed to watchers as Server-Sent
+ * The events of one copy, or of a group of copies: kept in the `events` table (created in ledger.ts), and handed to watchers as Server-Sent
  * Events. A watcher is a cursor into the table, so that nothing is buffered for one who reads slowly.
  *
  * One message: `id` is the event's `seq` (none for `progress`), `event` its type, `data` the whole CopyEvent as JSON.
@@ -22,9 +22,17 @@ const HEARTBEAT = ": still here\n\n";
 
 const encoder = new TextEncoder();
 
-type Unstamped<E> = E extends CopyEvent ? Omit<E, "seq" | "at"> : never;
+interface AnyEvent {
+  seq: number;
+  at: string;
+  type: string;
+  data: unknown;
+}
+
 /** An event that is kept, before it gets its number and time. */
-export type NewEvent = Exclude<Unstamped<CopyEvent>, { type: "progress" }>;
+export type NewEvent<E extends AnyEvent = CopyEvent> = E extends AnyEvent
+  ? Exclude<Omit<E, "seq" | "at">, { type: "progress" }>
+  : never;
 
 interface Watcher {
   cursor: number;
@@ -44,7 +52,7 @@ interface EventRow extends Record<string, SqlStorageValue> {
   data: string;
 }
 
-export class EventLog {
+export class EventLog<E extends AnyEvent = CopyEvent> {
   readonly #sql: SqlStorage;
   readonly #now: () => number;
   readonly #watchers = new Set<Watcher>();
@@ -67,7 +75,11 @@ export class EventLog {
   }
 
   /** Keeps events, in this order, and wakes the watchers. */
-  append(...events: NewEvent[]): void {
+  append(...events: NewEvent<E>[]): void {
+    this.#append(events);
+  }
+
+  #append(events: readonly Omit<AnyEvent, "seq" | "at">[]): void {
     const at = new Date(this.#now()).toISOString();
     for (const event of events) {
       this.#lastSeq += 1;
@@ -93,7 +105,7 @@ export class EventLog {
         continue;
       }
       known.add(message);
-      this.append({ type: "warning", data: { message } });
+      this.#append([{ type: "warning", data: { message } }]);
     }
   }
 
@@ -175,7 +187,7 @@ export class EventLog {
         .exec<EventRow>("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", watcher.cursor, PAGE_EVENTS)
         .toArray();
       for (const { seq, at, type, data } of rows) {
-        // Every part is JSON already; `type` is one of five plain words.
+        // Every part is JSON already; `type` is one of a few plain words.
         text += `id: ${seq}\nevent: ${type}\ndata: {"seq":${seq},"at":"${at}","type":"${type}","data":${data}}\n\n`;
         watcher.cursor = seq;
       }

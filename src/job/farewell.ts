@@ -11,6 +11,7 @@ export async function tellOfEnd(env: Env, targetHost: string, view: CopyView): P
     env.REGISTRIES.getByName(targetHost).withdraw(view.id),
     env.INDEX.getByName(INDEX_NAME).changed(view.id, view.state, view),
     tellReceivers(env, view),
+    view.group === null ? null : env.GROUPS.getByName(view.group).ended(view),
   ]);
 }
 

@@ -10,6 +10,7 @@ import type { ReferrerAddition } from "../host/contract.ts";
 import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import type { Manifest } from "../registry/contract.ts";
 import { manifestEvent, type Planner } from "./planner.ts";
+import type { Mender } from "./mender.ts";
 import { Pool } from "./pool.ts";
 import type { TagLedger, TagRow } from "./tag-ledger.ts";
 import type { PoolParts } from "./step.ts";
@@ -25,6 +26,7 @@ export interface PublisherParts extends PoolParts {
   addReferrer: (addition: ReferrerAddition) => Promise<void>;
   /** Called synchronously before a root is pushed; throws when the copy no longer runs. The answer is called after it. */
   commit: () => () => void;
+  mender: Mender;
   /** A root is at the target under its name. */
   onRoot: (row: TagRow) => void;
   /** A manifest has been pushed. */
@@ -72,9 +74,11 @@ export class Publisher {
       this.#parts.beginStep();
       this.#arrived(digest, "present");
     } else {
-      const manifest = await this.#manifest(digest);
-      const { subject } = await this.#put(digest, manifest);
-      await this.#listReferrer(manifest, subject);
+      const manifest = await this.manifest(digest);
+      await this.#parts.mender.push(manifest, async () => {
+        const { subject } = await this.#put(digest, manifest);
+        await this.#listReferrer(manifest, subject);
+      });
       this.#parts.beginStep();
       this.#arrived(digest, "copied", manifest);
     }
@@ -99,19 +103,21 @@ export class Publisher {
     if (row.oldDigest !== null && request.existing?.kind === "backup" && !isDigestTag(row.source)) {
       await this.#backUp(row, row.oldDigest, request.existing.tag);
     }
-    const manifest = await this.#manifest(digest);
-    const committed = this.#parts.commit();
-    try {
-      const name = row.target ?? digest;
-      const { subject } = await this.#put(name, manifest);
-      await this.#listReferrer(manifest, subject);
-      this.#parts.beginStep();
-      this.#arrived(digest, "copied", manifest);
-      this.#parts.plan.endRoot(key);
-      this.#ended(row, "copied");
-    } finally {
-      committed();
-    }
+    const manifest = await this.manifest(digest);
+    await this.#parts.mender.push(manifest, async () => {
+      const committed = this.#parts.commit();
+      try {
+        const name = row.target ?? digest;
+        const { subject } = await this.#put(name, manifest);
+        await this.#listReferrer(manifest, subject);
+        this.#parts.beginStep();
+        this.#arrived(digest, "copied", manifest);
+        this.#parts.plan.endRoot(key);
+        this.#ended(row, "copied");
+      } finally {
+        committed();
+      }
+    });
   }
 
   #ended(row: TagRow, state: "copied" | "unchanged"): void {
@@ -144,7 +150,7 @@ export class Publisher {
   }
 
   /** As it was read. One that was found at the target without being read is read now, for its name. */
-  async #manifest(digest: string): Promise<Manifest> {
+  async manifest(digest: string): Promise<Manifest> {
     const { request, source, ledger } = this.#parts;
     return ledger.manifest(digest) ?? source.getManifest(request.source.repository, digest);
   }
@@ -156,7 +162,7 @@ export class Publisher {
     } catch (error) {
       const detail = errorDetailOf(error);
       // Distribution looks whether all that an index names is there (image-spec allows it to be elsewhere).
-      const isRefusal = ["manifest_invalid", "not_found", "unsupported"].includes(detail.code);
+      const isRefusal = ["manifest_invalid", "content_missing", "not_found", "unsupported"].includes(detail.code);
       throw isRefusal && planner.isNarrowed(manifest.digest) ? refusedSparse(target.host, detail) : error;
     }
   }
@@ -179,6 +185,8 @@ export class Publisher {
 function refusedSparse(host: string, detail: ErrorDetail): CopyError {
   return new CopyError({
     ...detail,
+    code: "manifest_invalid",
+    retryable: false,
     message:
       `${host} takes no index of which images are missing; copy it as an index of the chosen platforms (--index rewrite), ` +
       `as one image (--index single), or with all its platforms. It said: ${detail.message}`,

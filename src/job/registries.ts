@@ -9,6 +9,7 @@ import { type Place, placesToRead } from "../registry/places.ts";
 import { ConnectionBudget } from "../registry/connection-budget.ts";
 import type { Registry } from "../registry/contract.ts";
 import type { Fetch } from "../registry/wire.ts";
+import { createShared } from "./group/shared-source.ts";
 import { SessionGate } from "./session-gate.ts";
 
 export interface OpenRegistries {
@@ -18,8 +19,11 @@ export interface OpenRegistries {
   close: () => void;
 }
 
+export type OpenSource = Omit<OpenRegistries, "target">;
+
 export interface RegistriesOptions {
   env: Env;
+  /** Who asks: the copy, or the group. */
   job: string;
   request: CopyRequest;
   /** Ends everything that is under way. */
@@ -38,65 +42,106 @@ export function placesOf(env: Env, { source, target }: CopyRequest): readonly Pl
 
 /** @throws CopyError `configuration` when the host settings are wrong. */
 export function openRegistries(options: RegistriesOptions): OpenRegistries {
-  const { env, job, request, signal, beforeRequest } = options;
-  const gates = new Map<string, SessionGate>();
-  const guardedFetch: Fetch = (url, init) => {
-    beforeRequest();
-    return fetch(url, init);
-  };
-  const budget = new ConnectionBudget();
-  const gateOf = (host: string): SessionGate => {
-    const gate = gates.get(host) ?? newGate(env, job, host, request.background === true);
-    gates.set(host, gate);
-    return gate;
-  };
-  const open = (host: string, side: "source" | "target", mirror?: "mirror"): Registry =>
-    createRegistry({
+  const { env, request } = options;
+  const clients = new Clients(options);
+  const places = placesOf(env, request);
+  // So that the first request to either need not wait for the joining.
+  clients.join(request.target.host);
+  const { group } = request;
+  if (group === undefined) {
+    clients.join((places[0] ?? request.source).host);
+  }
+  const own = readThrough(clients, options, places);
+  const source =
+    group === undefined
+      ? own
+      : createShared(own, places, {
+          head: async (reference) => env.GROUPS.getByName(group).head(reference),
+          manifest: async (reference) => env.GROUPS.getByName(group).manifest(reference),
+        });
+  return { source, target: clients.open(request.target.host, "target"), close: () => clients.close() };
+}
+
+/**
+ * The source alone.
+ * @param places Where it is read from, in this order; the last one is the source.
+ * @throws CopyError `configuration` when the host settings are wrong.
+ */
+export function openSource(options: RegistriesOptions, places: readonly Place[]): OpenSource {
+  const clients = new Clients(options);
+  return { source: readThrough(clients, options, places), close: () => clients.close() };
+}
+
+/** The source read through its mirrors, if it has any. */
+function readThrough(clients: Clients, { request }: RegistriesOptions, places: readonly Place[]): Registry {
+  const mirrors = places
+    .slice(0, -1)
+    .map(({ host, repository }) => ({ registry: clients.open(host, "source", "mirror"), repository }));
+  const source = clients.open(request.source.host, "source");
+  return mirrors.length === 0
+    ? source
+    : createMirrored({
+        mirrors,
+        source: { registry: source, repository: request.source.repository },
+        now: Date.now,
+        listsAtSource: request.prune !== undefined,
+      });
+}
+
+/** The clients of one run: they share their connections, and each host's gate. */
+class Clients {
+  readonly #options: RegistriesOptions;
+  readonly #gates = new Map<string, SessionGate>();
+  readonly #budget = new ConnectionBudget();
+
+  constructor(options: RegistriesOptions) {
+    this.#options = options;
+  }
+
+  join(host: string): void {
+    this.#gateOf(host).open();
+  }
+
+  open(host: string, side: "source" | "target", mirror?: "mirror"): Registry {
+    const { env, signal, beforeRequest } = this.#options;
+    const guardedFetch: Fetch = (url, init) => {
+      beforeRequest();
+      return fetch(url, init);
+    };
+    return createRegistry({
       settings: hostSettings(env, host),
       side,
-      gate: mirror === undefined ? gateOf(host) : impatient(gateOf(host), host),
+      gate: mirror === undefined ? this.#gateOf(host) : impatient(this.#gateOf(host), host),
       fetch: guardedFetch,
       now: Date.now,
       log: writeLine,
-      budget,
+      budget: this.#budget,
       signal,
       refusalOf: clientReach(env, host),
       ...(mirror === undefined ? {} : { maxAttempts: MIRROR_TRIES }),
     });
-  const read = placesOf(env, request);
-  const { target } = request;
-  // So that the first request to either need not wait for the joining. What comes after the first mirror may not be needed.
-  gateOf(target.host).open();
-  gateOf((read[0] ?? request.source).host).open();
-  const mirrors = read
-    .slice(0, -1)
-    .map(({ host, repository }) => ({ registry: open(host, "source", "mirror"), repository }));
-  const source = open(request.source.host, "source");
-  return {
-    source:
-      mirrors.length === 0
-        ? source
-        : createMirrored({
-            mirrors,
-            source: { registry: source, repository: request.source.repository },
-            now: Date.now,
-            listsAtSource: request.prune !== undefined,
-          }),
-    target: open(target.host, "target"),
-    close: () => {
-      for (const gate of gates.values()) {
-        gate.close();
-      }
-    },
-  };
-}
+  }
 
-function newGate(env: Env, job: string, host: string, background: boolean): SessionGate {
-  return new SessionGate({
-    job,
-    background,
-    join: (held) => env.REGISTRIES.getByName(host).join({ name: job, width: 0, held }),
-    newId: () => crypto.randomUUID(),
-    pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-  });
+  close(): void {
+    for (const gate of this.#gates.values()) {
+      gate.close();
+    }
+  }
+
+  #gateOf(host: string): SessionGate {
+    const known = this.#gates.get(host);
+    if (known !== undefined) {
+      return known;
+    }
+    const { env, job, request } = this.#options;
+    const gate = new SessionGate({
+      job,
+      background: request.background === true,
+      join: (held) => env.REGISTRIES.getByName(host).join({ name: job, width: 0, held }),
+      newId: () => crypto.randomUUID(),
+      pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    });
+    this.#gates.set(host, gate);
+    return gate;
+  }
 }

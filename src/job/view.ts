@@ -1,4 +1,5 @@
 /** Puts a copy's ledger into the form that the API shows. Pure. */
+import type { CopyRequest } from "../copy/request.ts";
 import { formatReference } from "../registry/reference.ts";
 import type { CopyView, TagTally } from "./contract.ts";
 import type { CopyRecord, LedgerSums } from "./ledger.ts";
@@ -24,6 +25,7 @@ export function copyView(
     state: record.state,
     dryRun: record.request.dryRun === true,
     asked: record.request.asked ?? null,
+    group: record.request.group ?? null,
     source: { reference: formatReference(record.request.source), digest: record.root },
     target: {
       reference: formatReference(record.request.target),
@@ -46,6 +48,33 @@ export function copyView(
     // While the copy runs the ledger may hold the error of a run that is being tried again.
     error: ended ? record.error : null,
   };
+}
+
+/** A copy that nothing has been done for. */
+export function untouchedView(id: string, request: CopyRequest, acceptedMs: number): CopyView {
+  const record: CopyRecord = {
+    id,
+    request,
+    state: "accepted",
+    root: null,
+    repository: null,
+    acceptedMs,
+    doneMs: null,
+    error: null,
+    requests: { source: 0, target: 0 },
+    crashes: 0,
+    told: false,
+  };
+  const none = { all: 0, copied: 0, mounted: 0, present: 0 };
+  const sums = {
+    blobs: none,
+    bytes: none,
+    manifests: { all: 0, copied: 0, present: 0 },
+    blobRequests: record.requests,
+    firstByteMs: null,
+  };
+  const tags = { all: 0, copied: 0, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 };
+  return copyView(record, sums, tags, null, record.requests, []);
 }
 
 function timeOf(ms: number | null): string | null {

@@ -9,6 +9,7 @@ export function view(changes: Partial<CopyView> = {}): CopyView {
     state: "running",
     dryRun: false,
     asked: null,
+    group: null,
     source: { reference: "docker.io/library/alpine:3", digest: null },
     target: { reference: "r.example/alpine:3", digest: null },
     tags: { all: 1, copied: 0, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 },

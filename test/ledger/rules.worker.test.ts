@@ -83,6 +83,7 @@ function ended(id: string, digest: number): CopyView {
     state: "succeeded",
     dryRun: false,
     asked: null,
+    group: null,
     source: { reference: FROM, digest: digestOf(digest) },
     target: { reference: TO, digest: digestOf(digest) },
     tags: { all: 1, copied: 1, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 },

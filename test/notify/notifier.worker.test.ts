@@ -61,6 +61,7 @@ function ended(state: CopyView["state"], changes: Partial<CopyView> = {}): CopyV
     state,
     dryRun: false,
     asked: null,
+    group: null,
     source: { reference: "a.example/x:1", digest: null },
     target: { reference: "b.example/x:1", digest: null },
     tags: { all: 1, copied: 0, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 },

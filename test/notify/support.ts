@@ -69,6 +69,7 @@ export function copy(changes: Partial<CopyView> = {}): CopyView {
     state: "succeeded",
     dryRun: false,
     asked: { by: "root", name: "root", how: "api", rule: null },
+    group: null,
     source: { reference: "ghcr.io/acme/app:1", digest: null },
     target: { reference: "registry.example.com/mirror/app:1", digest: null },
     tags: { all: 1, copied: 1, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 },

@@ -11,6 +11,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   REGISTRIES: "RegistryHost",
   INDEX: "CopyIndex",
   NOTIFIER: "Notifier",
+  GROUPS: "CopyGroup",
 };
 
 const QUEUE_BINDING = "LANES";

@@ -30,7 +30,13 @@ export const SECRET_VARIABLES = {
 } as const;
 
 /** The Durable Object classes by binding; wrangler.toml has the same list. */
-const NAMESPACES = { JOBS: "CopyJob", REGISTRIES: "RegistryHost", INDEX: "CopyIndex", NOTIFIER: "Notifier" } as const;
+const NAMESPACES = {
+  JOBS: "CopyJob",
+  REGISTRIES: "RegistryHost",
+  INDEX: "CopyIndex",
+  NOTIFIER: "Notifier",
+  GROUPS: "CopyGroup",
+} as const;
 
 /**
  * V8 sees only the small JavaScript half of a stream and leaves the native half to a collection that hardly ever comes:
