@@ -85,7 +85,12 @@ export type RuleBody = z.output<typeof RuleRequestSchema>;
 
 export const RunSchema = z
   .object({
-    copy: z.string().nullable().describe("Id of the copy; null where none was made."),
+    copy: z
+      .string()
+      .nullable()
+      .describe(
+        "Id of the copy; null where none was made, and of a look through a registry for the rule's repositories.",
+      ),
     trigger: z.enum(["push", "schedule", "manual"]),
     state: z.enum(["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]),
     source: z.object({ reference: z.string() }),
@@ -93,7 +98,10 @@ export const RunSchema = z
     version: z.int().describe("Of the rule."),
     digest: z.string().nullable().describe("What was copied, where it is one thing."),
     events: z.int().describe("Pushes that it answers."),
-    reason: z.string().nullable().describe("Why it was skipped or failed."),
+    reason: z
+      .string()
+      .nullable()
+      .describe("Why it was skipped or failed; of a look through a registry what it has found."),
     tags: TagTallySchema.nullable(),
     bytesCopied: z.int().nullable(),
     times: z.object({ at: Time, startedAt: Time.nullable(), doneAt: Time.nullable() }),
@@ -111,6 +119,17 @@ export const RuleSchema = z
       .object({ at: Time, beginsAt: Time })
       .nullable()
       .describe("The next time of its schedule, and when it begins for it."),
+    open: z
+      .object({
+        waiting: z
+          .int()
+          .describe("Copies that wait: for their turn at a target, for a place, for a limit of whoever owns the rule."),
+        running: z.int().describe("Copies under way; a low quota may hold them back (`GET /v1/registries/{host}`)."),
+        waitingUntil: Time.nullable().describe(
+          "When the first of those goes on that wait for a time; null: none does.",
+        ),
+      })
+      .describe("Runs that have not ended; `GET /v1/rules/{name}/runs?state=waiting` lists them."),
     lastRun: RunSchema.nullable(),
     times: z.object({ createdAt: Time, changedAt: Time }),
   })
@@ -151,7 +170,7 @@ export const RunRequestSchema = z
       source: z
         .string("must be text, a reference")
         .optional()
-        .describe("A repository or an image within the rule's source; needed where that is a pattern."),
+        .describe("A repository or an image within the rule's source; without it all that the source means."),
     },
     "must be a JSON object with source, or nothing",
   )
@@ -160,11 +179,14 @@ export const RunRequestSchema = z
 export const StartedRunSchema = z
   .object({
     outcome: z.enum(["started", "joined"]).describe("`joined`: one that does the same is waiting already."),
-    copy: z.string(),
+    copy: z
+      .string()
+      .nullable()
+      .describe("Id of the copy; null: the registry is asked for the rule's repositories first."),
     source: z.object({ reference: z.string() }),
     target: z.object({ reference: z.string() }),
   })
-  .describe("The copy of a run.");
+  .describe("The copy of a run, or that copies of a whole pattern are looked for.");
 
 export const RulePath = z.object({ name: z.string() });
 

@@ -12,6 +12,11 @@ export function viewOf(entry: RuleEntry): z.input<typeof RuleSchema> {
     rule,
     hook: entry.hook,
     next: entry.next === null ? null : { at: timeOf(entry.next.slotMs), beginsAt: timeOf(entry.next.startMs) },
+    open: {
+      waiting: entry.open.waiting,
+      running: entry.open.running,
+      waitingUntil: entry.open.dueMs === null ? null : timeOf(entry.open.dueMs),
+    },
     lastRun: entry.lastRun === null ? null : runViewOf(entry.lastRun),
     times: { createdAt: timeOf(entry.createdAtMs), changedAt: timeOf(entry.changedAtMs) },
   };

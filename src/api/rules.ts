@@ -7,6 +7,7 @@ import { formatReference, parseName } from "../registry/reference.ts";
 import { errorDetailOf } from "../registry/errors.ts";
 import type { RulePlan } from "../sync/contract.ts";
 import { type Expanded, imageCopy, onlySource, repositoryCopy } from "../sync/expand.ts";
+import { describeCircle, namesHost } from "../sync/rule-faults.ts";
 import { readBody, readHeaders, readQuery } from "./input.ts";
 import type { AdmittedCall, Answer, Operation } from "./operation.ts";
 import { invalidFields, Problem } from "./problem.ts";
@@ -105,7 +106,9 @@ export const RULES: readonly Operation[] = [
     summary: "Run a rule now",
     description:
       "Copies the rule's repository, or what `source` names. The body may be left out. It begins when the rule's runs for " +
-      "the same target have ended.",
+      "the same target have ended. Where the rule's source is a pattern and nothing is named, the registry is asked for its " +
+      "repositories (`GET /v2/_catalog`), and each of them that fits is copied by a run of its own; whether it lists them is " +
+      "seen in the rule's runs.",
     parameters: { path: RulePath },
     body: RunRequestSchema,
     answers: {
@@ -217,6 +220,9 @@ async function run(call: AdmittedCall): Promise<Response> {
   const { request, env } = call;
   const { source } = (await isWithoutBody(request)) ? {} : await readBody(request, RunRequestSchema);
   const { name, plan } = await ruleAt(call);
+  if (source === undefined && onlySource(plan) === null) {
+    return runAll(name, plan, env);
+  }
   const made = wantedCopy(plan, source, Date.now());
   if ("ignored" in made) {
     throw invalidFields([{ field: "source", message: made.ignored }]);
@@ -231,6 +237,27 @@ async function run(call: AdmittedCall): Promise<Response> {
     copy: answer.copy,
     source: { reference: formatReference(made.request.source) },
     target: { reference: formatReference(made.request.target) },
+  };
+  return Response.json(started, { status: 202 });
+}
+
+/** The registry of the rule's source is asked for its repositories; what comes of it is seen in the rule's runs. */
+async function runAll(rule: string, plan: RulePlan, env: AdmittedCall["env"]): Promise<Response> {
+  const problem = namesHost(plan)
+    ? describeCircle(plan, Date.now())
+    : `is missing: the host in the rule's source ${plan.source} is a pattern, so no registry can be asked for its repositories`;
+  if (problem !== null) {
+    throw invalidFields([{ field: namesHost(plan) ? "target" : "source", message: problem }]);
+  }
+  const answer = await env.INDEX.getByName(INDEX_NAME).wishAll(rule);
+  if (answer.kind === "ignored") {
+    throw new Problem("conflict", `Nothing is started: ${answer.reason}.`);
+  }
+  const started: z.input<typeof StartedRunSchema> = {
+    outcome: answer.kind,
+    copy: null,
+    source: { reference: plan.source },
+    target: { reference: `${plan.target.host}/${plan.target.repository}` },
   };
   return Response.json(started, { status: 202 });
 }
@@ -298,9 +325,7 @@ async function isWithoutBody(request: Request): Promise<boolean> {
 function wantedCopy(plan: RulePlan, source: string | undefined, nowMs: number): Expanded {
   if (source === undefined) {
     const only = onlySource(plan);
-    return only === null
-      ? { ignored: `is missing: the rule's source ${plan.source} is a pattern; name a repository or an image in it` }
-      : repositoryCopy(plan, only, nowMs);
+    return only === null ? { ignored: "is missing" } : repositoryCopy(plan, only, nowMs);
   }
   try {
     const reference = parseName(source, "source");

@@ -2,6 +2,7 @@
  * What others may ask of a RegistryHost, and what it hands out. Everything here is plain data and crosses RPC.
  */
 import type { Referrer } from "../registry/contract.ts";
+import type { CatalogPage } from "../registry/catalog.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import type {
   Authorization,
@@ -272,6 +273,11 @@ export interface RegistryHostRpc {
    * @throws CopyError, side target, when the list cannot be written, or something else is under that tag.
    */
   addReferrer(addition: ReferrerAddition): Promise<void>;
+  /**
+   * One page of the host's repositories, asked for as a source; `cursor` null: the first.
+   * @throws CopyError, side source; `unsupported` where the registry does not list them for us.
+   */
+  listRepositories(cursor: string | null): Promise<CatalogPage>;
   snapshot(): Promise<HostSnapshot>;
   /** Forgets what the host has taught: concurrency, pause, quota, mount candidates. Leases and offers stay. */
   forget(): Promise<HostSnapshot>;

@@ -6,10 +6,11 @@ import { DurableObject } from "cloudflare:workers";
 import { writeLine } from "../log.ts";
 import { clientReach, hostSettings, isLocal, queueSettings } from "../config.ts";
 import type { Env } from "../env.ts";
-import { createHostClient } from "../registry/client.ts";
+import { type CatalogPage, listRepositories } from "../registry/catalog.ts";
 import { ConnectionBudget } from "../registry/connection-budget.ts";
 import { CopyError } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest, Outcome } from "../registry/gate.ts";
+import type { HostClient } from "../registry/host-client.ts";
 import { updateManifest } from "../registry/manifest-update.ts";
 import { TokenSource } from "../registry/token.ts";
 import { createWire, type WireInit } from "../registry/wire.ts";
@@ -33,6 +34,7 @@ import { GREATEST_LOCAL_LIMIT } from "./concurrency.ts";
 import { LateRows } from "./late-rows.ts";
 import { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
+import { ownClient } from "./own-client.ts";
 import { OWN_REQUESTS, OwnGate } from "./own-gate.ts";
 import { MAX_WAIT_MS, POLICIES } from "./policy.ts";
 import { learnedProfile, settingsInForce } from "./profile.ts";
@@ -66,6 +68,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #budget = new ConnectionBudget(OWN_CONNECTIONS);
   #tokens: TokenSource | undefined;
   #fallbackTags: FallbackTags | undefined;
+  #ownGate: OwnGate | undefined;
   #seats = new Map<string, Waiter<Transfer | null>>();
   #requests = new Map<string, Waiter<string>>();
   #sessions = new Set<string>();
@@ -112,6 +115,10 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   async addReferrer(addition: ReferrerAddition): Promise<void> {
     this.#fallbackTags ??= this.#newFallbackTags();
     return this.#fallbackTags.add(addition);
+  }
+
+  async listRepositories(cursor: string | null): Promise<CatalogPage> {
+    return listRepositories(this.#ownClient("source"), cursor);
   }
 
   // --- called by other hosts ----------------------------------------------------------------------------------------
@@ -288,20 +295,20 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   }
 
   #newFallbackTags(): FallbackTags {
+    const client = this.#ownClient("target");
+    return new FallbackTags(this.#host, (...update) => updateManifest(client, ...update));
+  }
+
+  #ownClient(side: "source" | "target"): HostClient {
+    this.#ownGate ??= this.#newOwnGate();
+    return ownClient(this.env, this.#host, side, this.#ownGate, this.#budget);
+  }
+
+  #newOwnGate(): OwnGate {
     const session = crypto.randomUUID();
     this.#sessions.add(session);
     this.#step((now) => this.#scheduler.join(session, OWN_REQUESTS, false, [], now));
-    const client = createHostClient({
-      settings: hostSettings(this.env, this.#host),
-      side: "target",
-      gate: new OwnGate(session, this.#sessionHost, () => crypto.randomUUID()),
-      fetch: (url, init) => fetch(url, init),
-      now: () => Date.now(),
-      log: writeLine,
-      budget: this.#budget,
-      refusalOf: clientReach(this.env, this.#host),
-    });
-    return new FallbackTags(this.#host, (...update) => updateManifest(client, ...update));
+    return new OwnGate(session, this.#sessionHost, () => crypto.randomUUID());
   }
 
   #newOutbox(): Outbox {

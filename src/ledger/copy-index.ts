@@ -24,7 +24,16 @@ import { limitReached } from "./limits.ts";
 import { CopyList } from "./list.ts";
 import { Probes } from "./probes.ts";
 import { Records } from "./records.ts";
-import type { HookEntry, RuleEntry, RulePutAnswer, RulePut, RulesRpc, Wish, WishAnswer } from "./rule-contract.ts";
+import type {
+  HookEntry,
+  RuleEntry,
+  RulePut,
+  RulePutAnswer,
+  RulesRpc,
+  SurveyAnswer,
+  Wish,
+  WishAnswer,
+} from "./rule-contract.ts";
 import { RuleDesk } from "./rule-desk.ts";
 import { entryOf as ruleEntryOf, type RuleRow, Rules } from "./rules.ts";
 import { LOCAL_PLACES, PLACES } from "./runs.ts";
@@ -63,6 +72,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
       places: isLocal(env) ? LOCAL_PLACES : PLACES,
       register: (entry, now) => this.#register(entry, now),
       start: async (copy, request) => void (await this.env.JOBS.getByName(copy).start(copy, request)),
+      repositories: (host, cursor) => this.env.REGISTRIES.getByName(host).listRepositories(cursor),
       meanwhile: (work) => ctx.waitUntil(work.then(() => this.#setAlarm())),
     });
   }
@@ -154,7 +164,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
   async putRule(put: RulePut): Promise<RulePutAnswer> {
     const answer = this.ctx.storage.transactionSync(() => this.#rules.put(put, Date.now()));
     await this.#setAlarm();
-    return "rule" in answer ? { ...answer, rule: { ...answer.rule, lastRun: this.#lastRun(put.name) } } : answer;
+    return "rule" in answer ? { ...answer, rule: { ...answer.rule, ...this.#runsOf(put.name) } } : answer;
   }
 
   async findRule(name: string, owner?: string): Promise<RuleEntry | null> {
@@ -194,6 +204,12 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     return answers;
   }
 
+  async wishAll(rule: string): Promise<SurveyAnswer> {
+    const answer = this.#desk.surveys.wish(rule, Date.now());
+    await this.#setAlarm();
+    return answer;
+  }
+
   async listRuns(rule: string, query: Parameters<RulesRpc["listRuns"]>[1]): ReturnType<RulesRpc["listRuns"]> {
     return this.#rules.find(rule, query.owner) === null ? null : this.#desk.runs.list(rule, query);
   }
@@ -224,11 +240,12 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
   }
 
   #ruleEntry(row: RuleRow): RuleEntry {
-    return { ...ruleEntryOf(row), lastRun: this.#lastRun(row.name) };
+    return { ...ruleEntryOf(row), ...this.#runsOf(row.name) };
   }
 
-  #lastRun(rule: string): RuleEntry["lastRun"] {
-    return this.#desk.runs.list(rule, { limit: 1 }).runs[0] ?? null;
+  #runsOf(rule: string): Pick<RuleEntry, "lastRun" | "open"> {
+    const { runs } = this.#desk;
+    return { lastRun: runs.list(rule, { limit: 1 }).runs[0] ?? null, open: runs.open(rule, Date.now()) };
   }
 
   get #sql(): SqlStorage {

@@ -22,6 +22,15 @@ export interface RuleEntry {
   createdAtMs: number;
   changedAtMs: number;
   lastRun: RunEntry | null;
+  open: OpenRuns;
+}
+
+/** Runs of a rule that have not ended. */
+export interface OpenRuns {
+  waiting: number;
+  running: number;
+  /** When the first of those comes due that wait for a time and not for a turn; null: none does. */
+  dueMs: number | null;
 }
 
 export interface RulePut {
@@ -117,6 +126,10 @@ export type WishAnswer =
   | { kind: "joined"; copy: string }
   | { kind: "ignored"; reason: string };
 
+export type SurveyAnswer =
+  /** `joined`: the rule is at it already. */
+  { kind: "started" | "joined" } | { kind: "ignored"; reason: string };
+
 export interface RulesRpc {
   putRule(put: RulePut): Promise<RulePutAnswer>;
   /** Null: there is none, or it is not `owner`'s. */
@@ -139,6 +152,8 @@ export interface RulesRpc {
   findHook(name: string): Promise<HookEntry | null>;
   /** Notes wishes durably, and says in their order what becomes of each. */
   wish(wishes: readonly Wish[]): Promise<WishAnswer[]>;
+  /** Has the rule's registry asked for its repositories, and a copy made of each that is among the source. */
+  wishAll(rule: string): Promise<SurveyAnswer>;
   /** Newest first; null: there is no such rule, or it is not `owner`'s. */
   listRuns(
     rule: string,

@@ -8,12 +8,14 @@ import type { Asked, CopyRequest } from "../copy/request.ts";
 import type { CopyState, CopyView } from "../job/contract.ts";
 import { writeLine } from "../log.ts";
 import { errorDetailOf } from "../registry/errors.ts";
+import type { CatalogPage } from "../registry/catalog.ts";
 import { onlySource, repositoryCopy } from "../sync/expand.ts";
 import type { RegisterAnswer, Registration } from "./contract.ts";
 import { Deliveries } from "./deliveries.ts";
 import type { Wish, WishAnswer } from "./rule-contract.ts";
 import { planOf, type RuleRow, type Rules } from "./rules.ts";
 import { type Places, type RunRow, Runs } from "./runs.ts";
+import { Surveys } from "./surveys.ts";
 
 /** Schedules that one look takes; the rest is due at the next, at once. */
 const DUE_AT_ONCE = 100;
@@ -29,12 +31,15 @@ export interface DeskPorts {
   /** Puts a copy on the list, within the transaction that lets it start. */
   register(entry: Registration, now: number): RegisterAnswer;
   start(copy: string, request: CopyRequest): Promise<void>;
+  /** A page of a registry's repositories. */
+  repositories(host: string, cursor: string | null): Promise<CatalogPage>;
   /** Something goes on beside the call. */
   meanwhile(work: Promise<void>): void;
 }
 
 export class RuleDesk {
   readonly runs: Runs;
+  readonly surveys: Surveys;
   readonly #ports: DeskPorts;
   readonly #deliveries: Deliveries;
 
@@ -42,6 +47,12 @@ export class RuleDesk {
     this.#ports = ports;
     this.runs = new Runs(ports.storage.sql, ports.places);
     this.#deliveries = new Deliveries(ports.storage.sql);
+    this.surveys = new Surveys({
+      ...ports,
+      runs: this.runs,
+      wish: (wish, now) => this.#wish(wish, now),
+      pump: (now) => this.pump(now),
+    });
   }
 
   /** Notes what is wished, and starts what can start. */
@@ -63,7 +74,7 @@ export class RuleDesk {
       this.#deliveries.clear(now);
     });
     for (const run of this.runs.takeUnconfirmed(now)) {
-      this.#ports.meanwhile(this.#start(run));
+      this.#ports.meanwhile(run.copy === null ? this.surveys.take(run) : this.#start(run));
     }
     this.pump(now);
   }
@@ -138,7 +149,11 @@ export class RuleDesk {
   #schedule(row: RuleRow, now: number): void {
     const plan = planOf(row);
     const source = onlySource(plan);
-    const made = source === null ? { ignored: "its source is a pattern" } : repositoryCopy(plan, source, now);
+    if (source === null) {
+      this.surveys.schedule(row, now);
+      return;
+    }
+    const made = repositoryCopy(plan, source, now);
     if ("ignored" in made) {
       writeLine({ msg: "schedule starts nothing", rule: row.name, reason: made.ignored }, "error");
       return;

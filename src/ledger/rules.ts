@@ -211,7 +211,7 @@ export function planOf(row: Pick<RuleRow, "plan">): RulePlan {
   return plan;
 }
 
-/** Without its last run, which is another table's. */
+/** Without its runs, which are another table's. */
 export function entryOf(row: RuleRow): RuleEntry {
   const { slot_at_ms: slotMs, start_at_ms: startMs } = row;
   return {
@@ -226,6 +226,7 @@ export function entryOf(row: RuleRow): RuleEntry {
     createdAtMs: row.created_at_ms,
     changedAtMs: row.changed_at_ms,
     lastRun: null,
+    open: { waiting: 0, running: 0, dueMs: null },
   };
 }
 

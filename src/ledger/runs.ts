@@ -7,7 +7,7 @@ import { formatReference } from "../registry/reference.ts";
 import { isRepositoryCopy, type CopyRequest } from "../copy/request.ts";
 import { PRIORITIES, type Priority, type Trigger } from "../sync/contract.ts";
 import type { CopyState } from "../job/contract.ts";
-import type { RunEntry, RunResult, RunState } from "./rule-contract.ts";
+import type { OpenRuns, RunEntry, RunResult, RunState } from "./rule-contract.ts";
 
 /** A second copy to one target begins no sooner after the first: what comes meanwhile is one copy. */
 export const COALESCE_MS = 1_000;
@@ -20,7 +20,7 @@ export const PLACES: Places = { interactive: 250, normal: 200, background: 100 }
 /** One machine runs everything in one thread: with more copies at once than this none ends sooner, and deliveries wait longer. */
 export const LOCAL_PLACES: Places = { interactive: 24, normal: 16, background: 8 };
 /** How long the start of a copy may be unconfirmed before it is asked for again. */
-const CONFIRM_MS = 10_000;
+export const CONFIRM_MS = 10_000;
 /** Kept for each rule, to look back at. */
 const RUNS_KEPT = 200;
 const RUN_LIFE_MS = 30 * 24 * 60 * 60 * 1000;
@@ -50,7 +50,7 @@ export interface RunRow {
   result: string | null;
 }
 
-type Row = Record<string, SqlStorageValue> & RunRow;
+export type Row = Record<string, SqlStorageValue> & RunRow;
 
 /** What a new run is made of. */
 export interface NewRun {
@@ -125,7 +125,7 @@ export class Runs {
       dueMs: before === undefined ? now : Math.max(now, before.atMs + COALESCE_MS),
       now,
     });
-    this.#clearOldest(rule.name, now);
+    this.clearOldest(rule.name, now);
   }
 
   /** Notes that a rule was due and why nothing was started. */
@@ -137,7 +137,21 @@ export class Runs {
       now,
       JSON.stringify(without(reason)),
     );
-    this.#clearOldest(run.rule.name, now);
+    this.clearOldest(run.rule.name, now);
+  }
+
+  /** How many runs of a rule have not ended, and when the first of those comes due that wait for a time. */
+  open(rule: string, now: number): OpenRuns {
+    const { waiting, running, due } = this.#sql
+      .exec<{ waiting: number; running: number; due: number | null }>(
+        `SELECT count(*) FILTER (WHERE state = 'waiting') AS waiting, count(*) FILTER (WHERE state = 'running') AS running,
+           min(due_at_ms) FILTER (WHERE state = 'waiting' AND due_at_ms > ?2) AS due
+         FROM runs WHERE rule = ?1 AND ended_at_ms IS NULL`,
+        rule,
+        now,
+      )
+      .one();
+    return { waiting, running, dueMs: due };
   }
 
   /** Somebody's own copy: it waits for nobody, but runs wait for it. */
@@ -219,7 +233,7 @@ export class Runs {
     this.#sql.exec("UPDATE runs SET due_at_ms = ? WHERE n = ?", untilMs, n);
   }
 
-  /** Begun, and not confirmed in time: each is answered once, until it is overdue again. */
+  /** Begun, and not confirmed (or, looks through a registry, not ended) in time: answered once, until it is overdue again. */
   takeUnconfirmed(now: number): RunRow[] {
     return this.#sql
       .exec<Row>(
@@ -335,7 +349,8 @@ export class Runs {
     );
   }
 
-  #clearOldest(rule: string, now: number): void {
+  /** Of a rule that gets a new run: a few of those that are too old or too many. */
+  clearOldest(rule: string, now: number): void {
     this.#sql.exec(
       `DELETE FROM runs WHERE n IN (SELECT n FROM runs WHERE rule = ?1 ORDER BY n LIMIT ?2) AND ended_at_ms IS NOT NULL
        AND (at_ms < ?3 OR n <= (SELECT n FROM runs WHERE rule = ?1 ORDER BY n DESC LIMIT 1 OFFSET ?4))`,
@@ -350,7 +365,8 @@ export class Runs {
 /** Has its turn, or is due and came earlier. */
 const BEFORE = "(o.state = 'running' OR (o.n < w.n AND o.due_at_ms <= ?1))";
 
-function without(reason: string): RunResult {
+/** The result of a run that is no more than a sentence. */
+export function without(reason: string): RunResult {
   return { reason, tags: null, bytesCopied: null };
 }
 

@@ -124,4 +124,5 @@ export const STEPS: readonly string[] = [
    ALTER TABLE copies ADD COLUMN record TEXT;
    CREATE TABLE totals (one INTEGER PRIMARY KEY CHECK (one = 1), totals TEXT NOT NULL);`,
   `CREATE TABLE probes (id TEXT PRIMARY KEY, sent_at_ms INTEGER NOT NULL, came_at_ms INTEGER) WITHOUT ROWID;`,
+  "CREATE INDEX runs_open_of_rule ON runs (rule, state) WHERE ended_at_ms IS NULL;",
 ];

@@ -18,16 +18,26 @@ export function describeRuleFaults(plan: RulePlan, hasPush: boolean, nowMs: numb
   if (isPattern && !dependsOnRepository(plan.target)) {
     faults.push({ field: "target", message: "gives several repositories one name; have {repository} or {name} in it" });
   }
-  if (isPattern && plan.schedule !== null) {
+  if (plan.schedule !== null && !namesHost(plan)) {
     const message =
-      "needs a source without * and **: registries have no list of repositories that all of them give out, so none is " +
-      "asked; make a rule for each repository, or leave the schedule out and rely on pushes";
+      "needs a source with one host, which is asked for its repositories; write a rule for each host, or leave the " +
+      "schedule out and rely on pushes";
     faults.push({ field: "schedule", message });
   }
   if (hasPush) {
     faults.push(...pushFaults(plan));
   }
-  return [...faults, ...circleFaults(plan, hasPush, nowMs)];
+  return [...faults, ...circleFaults(plan, hasPush || (isPattern && plan.schedule !== null), nowMs)];
+}
+
+/** Whether a registry can be asked for the repositories that the source means: its host has no wildcard. */
+export function namesHost({ source }: Pick<RulePlan, "source">): boolean {
+  return !source.slice(0, source.indexOf("/")).includes("*") && source.includes("/");
+}
+
+/** Why a look through the source's registry would copy its own copies, deeper each time; null: it would not. */
+export function describeCircle(plan: RulePlan, nowMs: number): string | null {
+  return circleFaults(plan, true, nowMs)[0]?.message ?? null;
 }
 
 /** A push brings one tag: what compares it with others cannot be told. */
@@ -48,7 +58,7 @@ function pushFaults({ choices, newerThan, schedule }: RulePlan): Fault[] {
 }
 
 /** Copies that lie in the rule's own source would each start the next one, deeper and deeper. */
-function circleFaults({ source, target, choices }: RulePlan, hasPush: boolean, nowMs: number): Fault[] {
+function circleFaults({ source, target, choices }: RulePlan, startsItself: boolean, nowMs: number): Fault[] {
   const pattern = readPattern(source);
   const [host = "", ...components] = "fault" in pattern ? [] : pattern.elements;
   const sample = {
@@ -65,7 +75,7 @@ function circleFaults({ source, target, choices }: RulePlan, hasPush: boolean, n
       return [{ field: "target", message: "is the source itself; give another repository or host, or a target_tag" }];
     }
     const message = "lies within the rule's own source, so that each copy would start another; give another place";
-    return hasPush ? [{ field: "target", message }] : [];
+    return startsItself ? [{ field: "target", message }] : [];
   } catch (thrown) {
     return [{ field: "target", message: errorDetailOf(thrown).message }];
   }

@@ -114,7 +114,11 @@ describe("PUT /v1/rules/{name}", () => {
       { source: "x", target: "y", schedule: { cron: "x", time_zone: "z" } },
       ["source", "target", "schedule.cron", "schedule.time_zone"],
     ],
-    ["a schedule over a pattern", { ...RULE, schedule: { cron: "@daily" } }, ["schedule"]],
+    [
+      "a schedule over a pattern of hosts",
+      { ...RULE, source: "*.example.com/team/**", schedule: { cron: "@daily" } },
+      ["schedule"],
+    ],
     ["a secret that there is not", { ...RULE, push: { secrets: ["nobody"] } }, ["push.secrets.0"]],
     ["deliveries of a rule that there is not", { ...RULE, push: { with: "nobody" } }, ["push.with"]],
     [
@@ -273,7 +277,9 @@ describe("POST /v1/rules/{name}/run", () => {
     ["its repository", REPOSITORY, undefined, 202, `${target}/mirror/app`],
     ["a repository of its pattern", RULE, { source: `${source}/team/app` }, 202, `${target}/mirror/team/app`],
     ["an image of its pattern", RULE, { source: `${source}/team/app:1` }, 202, `${target}/mirror/team/app:1`],
-    ["a pattern", RULE, undefined, 422, "source"],
+    ["all of its pattern", RULE, undefined, 202, `${target}/mirror/{repository}`],
+    ["a pattern of hosts", { ...RULE, source: "*.example.com/team/**" }, undefined, 422, "source"],
+    ["a pattern that its copies lie in", { ...RULE, target: `${source}/team/{repository}` }, undefined, 422, "target"],
     ["something else", RULE, { source: `${source}/other/app` }, 422, "source"],
     ["no reference", RULE, { source: "::" }, 422, "source"],
   ])("of %s", async (_, rule, body, status, expected) => {

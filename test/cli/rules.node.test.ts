@@ -201,11 +201,17 @@ test("list shows each rule on a line", async () => {
     const lastRun = { state: "succeeded" };
     const next = { at: "2026-11-25T02:30:00.000Z" };
     const body = { source: "a/x", target: "b/x", schedule: {}, push: {} };
-    return { status: 200, body: { rules: [rule("one", body, { lastRun, next })], next: null } };
+    const open = { waiting: 12, running: 2, waitingUntil: "2026-11-24T18:00:00.000Z" };
+    const rules = [rule("one", body, { lastRun, next, open }), rule("two", body, { lastRun, next })];
+    return { status: 200, body: { rules, next: null } };
   };
   const { status, stdout } = await drayage("list");
   expect(status).toBe(0);
-  expect(stdout.split("\n")[1]).toMatch(/^one +1 +push,schedule +a\/x +b\/x +succeeded +2026-11-25 02:30$/);
+  const [, one, two] = stdout.split("\n");
+  expect(one).toMatch(
+    /^one +1 +push,schedule +a\/x +b\/x +succeeded +12 waiting \(until 2026-11-24 18:00\), 2 running +2026-11-25 02:30$/,
+  );
+  expect(two).toMatch(/ succeeded +- +2026-11-25 02:30$/);
 });
 
 test.each<[string, string[], Answer, string, string]>([
@@ -218,6 +224,16 @@ test.each<[string, string[], Answer, string, string]>([
     },
     "POST /v1/rules/one/run",
     "cp_1\n",
+  ],
+  [
+    "run of a pattern",
+    ["run", "one"],
+    {
+      status: 202,
+      body: { outcome: "started", copy: null, source: { reference: "a/**" }, target: { reference: "b/{name}" } },
+    },
+    "POST /v1/rules/one/run",
+    "",
   ],
   [
     "rotate",

@@ -23,6 +23,7 @@ interface RunView {
   state: string;
   events: number;
   digest: string | null;
+  reason: string | null;
   times: { at: string; startedAt: string | null; doneAt: string | null };
 }
 
@@ -188,6 +189,23 @@ describeWithRegistry("a rule with pushes, under `drayage serve`", () => {
     expect(runs).toBeLessThan(2 * RULES);
     expect(performance.now() - began).toBeLessThan(60_000);
     expect(middle).toBeLessThan(1000);
+  });
+
+  it("copies every repository of a pattern, as its registry lists them", async () => {
+    await using source = await startDockerRegistry();
+    const sample = singleImage({ seed: "listed", tag: "v1", layerBytes: [1_000] });
+    const digest = sample.manifests.at(-1)?.digest ?? "";
+    const names = ["team/api", "team/deep/web", "other/app"];
+    await Promise.all(names.map((name) => pushSample(source.host, name, sample)));
+    await ask("PUT", "/v1/rules/all", { source: `${source.host}/team/**`, target: `${target.host}/m/{repository}` });
+    expect(await ask("POST", "/v1/rules/all/run")).toMatchObject({ outcome: "started", copy: null });
+    const runs = await until("all runs' end", async () => {
+      const all = await runsOf("all");
+      return all.length === 3 && all.every(({ state }) => state === "succeeded") ? all : undefined;
+    });
+    expect(runs.at(-1)?.reason).toBe("2 of the registry's 3 repositories are among the source: 2 copies wished for.");
+    const arrived = await Promise.all(names.map((name) => atTarget(`m/${name}`, "v1")));
+    expect(arrived).toEqual([digest, digest, undefined]);
   });
 
   it("lets nobody in who does not know the secret, and starts nothing for them", async () => {

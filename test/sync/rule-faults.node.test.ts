@@ -18,7 +18,19 @@ test.each<[string, RulePlan, boolean, string[]]>([
   ["a mirror of many", planOf("ghcr.io/acme/**", "r.example/{repository}"), true, []],
   ["a repository at set times", planOf("ghcr.io/acme/app", "r.example/app", { schedule: SCHEDULE }), false, []],
   ["many into one", planOf("ghcr.io/acme/**", "r.example/app"), true, ["target"]],
-  ["many at set times", planOf("ghcr.io/acme/*", "r.example/{name}", { schedule: SCHEDULE }), false, ["schedule"]],
+  ["many at set times", planOf("ghcr.io/acme/*", "r.example/{name}", { schedule: SCHEDULE }), false, []],
+  [
+    "many of any host at set times",
+    planOf("*.example/a/*", "r.test/{name}", { schedule: SCHEDULE }),
+    false,
+    ["schedule"],
+  ],
+  [
+    "many at set times, which come to lie among them",
+    planOf("r.example/**", "r.example/m/{repository}", { schedule: SCHEDULE }),
+    false,
+    ["target"],
+  ],
   ["itself", planOf("r.example/app", "r.example/app"), false, ["target"]],
   [
     "itself under other tags",

@@ -35,6 +35,8 @@ interface RuleView {
   rule: Record<string, unknown>;
   next: { at: string } | null;
   lastRun: { state: string } | null;
+  /** Missing: the service is older than this command. */
+  open?: { waiting: number; running: number; waitingUntil: string | null };
 }
 
 const SIGNS: Readonly<Record<Outcome, string>> = { created: "+", changed: "~", unchanged: "=", deleted: "-" };
@@ -84,22 +86,37 @@ export function applyRulesCommand(
 export function listRulesCommand(options: AskingOptions, io: CommandIo): Promise<number> {
   return asking(options, io, async (client, signal) => {
     const rules = [...(await allRules(client, signal)).values()];
-    const rows = rules.map(({ name, version, rule, next, lastRun }) => [
+    const rows = rules.map(({ name, version, rule, next, open, lastRun }) => [
       name,
       String(version),
       triggersOf(rule),
       String(rule["source"]),
       String(rule["target"]),
       lastRun?.state ?? "-",
+      openText(open),
       next?.at.slice(0, 16).replace("T", " ") ?? "-",
     ]);
-    const text = tableText([["NAME", "VERSION", "TRIGGERS", "SOURCE", "TARGET", "LAST RUN", "NEXT (UTC)"], ...rows]);
+    const text = tableText([
+      ["NAME", "VERSION", "TRIGGERS", "SOURCE", "TARGET", "LAST RUN", "OPEN", "NEXT (UTC)"],
+      ...rows,
+    ]);
     return {
       answer: { rules },
       text: rules.length === 0 ? "" : text,
       remark: rules.length === 0 ? "There are no rules.\n" : "",
     };
   });
+}
+
+/** Runs that have not ended, in a word or two: "3 waiting, 1 running". */
+function openText(open: RuleView["open"]): string {
+  const { waiting = 0, running = 0, waitingUntil = null } = open ?? {};
+  const until = waitingUntil === null ? "" : ` (until ${waitingUntil.slice(0, 16).replace("T", " ")})`;
+  const words = [
+    ...(waiting === 0 ? [] : [`${waiting} waiting${until}`]),
+    ...(running === 0 ? [] : [`${running} running`]),
+  ];
+  return words.join(", ") || "-";
 }
 
 export function runRuleCommand(name: string, options: RunOptions, io: CommandIo): Promise<number> {
@@ -111,7 +128,14 @@ export function runRuleCommand(name: string, options: RunOptions, io: CommandIo)
     }
     const { copy, source, target, outcome } = started;
     const what = outcome === "joined" ? "One like it waits already" : "Started";
-    return { answer: started, text: `${copy}\n`, remark: `${what}: ${source.reference} to ${target.reference}\n` };
+    const remark = `${what}: ${source.reference} to ${target.reference}\n`;
+    return copy === null
+      ? {
+          answer: started,
+          text: "",
+          remark: `${remark}The registry is asked for its repositories: drayage rules runs ${name}\n`,
+        }
+      : { answer: started, text: `${copy}\n`, remark };
   });
 }
 
@@ -300,7 +324,7 @@ function isPage(value: unknown): value is { rules: RuleView[]; next: string | nu
 
 interface StartedView {
   outcome: string;
-  copy: string;
+  copy: string | null;
   source: { reference: string };
   target: { reference: string };
 }
