@@ -72,6 +72,7 @@ export class Walk {
   /** Digests of which a lane has said that they are there, and how often it has moved each. */
   readonly copied: string[] = [];
   transfer: Transfer | null = null;
+  #pausedUntilMs = 0;
 
   constructor() {
     for (const name of Object.values(this.#names)) {
@@ -113,6 +114,12 @@ export class Walk {
     await this.#within("lane", async () => undefined);
   }
 
+  /** Takes what was handed back, no sooner than the host wants. */
+  async nextAfterPause(): Promise<void> {
+    await this.next();
+    expect(Date.now()).toBeGreaterThanOrEqual(this.#pausedUntilMs);
+  }
+
   /** Takes the next transfer, with the report of the last. */
   async next(report?: TransferReport): Promise<void> {
     const transfer = await this.#within("lane", (session) => session.next(report));
@@ -141,6 +148,7 @@ export class Walk {
   /** The host wants to be left alone: the blob goes back, half moved. */
   async handBack(): Promise<void> {
     const handover = await this.#keptHandover();
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, Date.now() + PAUSE_MS);
     await this.#report({
       ...copied(this.#moving),
       result: { kind: "returned" },
@@ -159,6 +167,14 @@ export class Walk {
   async finishAndNext(): Promise<void> {
     this.copied.push(this.#moving.offer.digest);
     await this.next(copied(this.#moving));
+  }
+
+  async expectNothingTaken(): Promise<void> {
+    await eventually(async () => {
+      for (const side of SIDES) {
+        expect(sum((await this.host(side).snapshot()).active), side).toBe(0);
+      }
+    });
   }
 
   /** Both slots that the transfer needs are taken, and no other. */
@@ -205,6 +221,28 @@ export class Walk {
     await runDurableObjectAlarm(this.host(side));
   }
 
+  /** The lane and the job are gone, as when their invocations end: their slots are free within a second. */
+  async die(): Promise<void> {
+    this.#disposeSessions();
+    await vi.waitFor(
+      async () => {
+        for (const side of SIDES) {
+          expect(sum((await this.host(side).snapshot()).active), side).toBe(0);
+        }
+      },
+      { timeout: 1_000, interval: 10 },
+    );
+  }
+
+  /** What the lane had is not its own any more; it finds out when it renews, and what it says of it counts no more. */
+  async expectLost(): Promise<void> {
+    const { lease } = this.#moving;
+    const renewal = await this.#within("lane", (session) => session.renew([{ lease, bytes: LARGE_BYTES }]));
+    expect(renewal).toEqual({ lost: [lease], withdrawn: [] });
+    await this.#report(copied(this.#moving));
+    this.#disposeSessions();
+  }
+
   /** No host has more under way than its one slot. */
   async expectWithinLimits(): Promise<void> {
     for (const side of SIDES) {
@@ -220,16 +258,13 @@ export class Walk {
       await this.#report({ ...copied(this.#moving), result: { kind: "present" }, bytes: 0 });
     }
     await this.forget();
-    for (const who of ["lane", "job"] as const) {
-      this.#sessions[who]?.[Symbol.dispose]();
-      this.#sessions[who] = null;
-    }
+    this.#disposeSessions();
     await eventually(async () => expect(await Promise.all(SIDES.map((side) => this.#rows(side)))).toEqual([0, 0]));
     const hosts = await Promise.all(SIDES.map((side) => this.#remainsOf(side)));
     const ends = new Map(
       list(told, this.job).map(({ digest, outcome }) => [digest, outcome === "failed" ? "failed" : "there"] as const),
     );
-    return { ends: [...ends].toSorted(), hosts };
+    return { ends: [...ends].toSorted(([left], [right]) => (left < right ? -1 : 1)), hosts };
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------
@@ -240,6 +275,14 @@ export class Walk {
 
   get #isAlone(): boolean {
     return this.#sessions.lane === null && this.#sessions.job === null;
+  }
+
+  #disposeSessions(): void {
+    for (const who of ["lane", "job"] as const) {
+      this.#sessions[who]?.[Symbol.dispose]();
+      this.#sessions[who] = null;
+      this.#held[who].clear();
+    }
   }
 
   async #report(report: TransferReport): Promise<void> {
