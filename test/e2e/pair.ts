@@ -39,9 +39,10 @@ export class Pair implements AsyncDisposable {
   }
 
   /** Copies with `--json` and expects it to succeed. `from` and `to` begin with the repository. */
-  async copy(from: string, to: string): Promise<{ view: CopyView; requests: Requests }> {
+  async copy(from: string, to: string, ...options: string[]): Promise<{ view: CopyView; requests: Requests }> {
     const before = { source: requestsOf(this.source).length, target: requestsOf(this.target).length };
-    const ended = await this.home.run("copy", "--json", `${this.source.host}/${from}`, `${this.target.host}/${to}`);
+    const names = [`${this.source.host}/${from}`, `${this.target.host}/${to}`];
+    const ended = await this.home.run("copy", "--json", ...options, ...names);
     expect(ended, ended.stdout).toMatchObject({ status: 0, stderr: "" });
     await Promise.all([logSettled(this.source), logSettled(this.target)]);
     const requests = {

@@ -59,22 +59,6 @@ describeWithRegistry("a repository between plain registries", () => {
     expect(countsOf(second.requests.target)).toEqual({ "GET tag": 1, "HEAD manifest": 12 });
   });
 
-  it("with one tag changed of thirty reads its two manifests and sends what is new in them", async () => {
-    const tags = Array.from({ length: 30 }, (_, at) => `v${at}`);
-    await pushTags("app/thirty", tags);
-    await pair.copy("app/thirty", "mirror/thirty");
-    await pushTags("app/thirty", ["v17"], "changed");
-
-    const { view, requests } = await pair.copy("app/thirty", "mirror/thirty");
-    expect(view.tags).toMatchObject({ all: 30, copied: 1, unchanged: 29 });
-    expect(countsOf(requests.source)).toMatchObject({ "GET tag": 1, "HEAD manifest": 30, "GET manifest": 2 });
-    expect(countsOf(requests.target)).toMatchObject({ "GET tag": 1, "HEAD manifest": 32, "PUT manifest": 2 });
-    // The layer that all tags share is looked for and found.
-    expect(view.blobs).toMatchObject({ present: 1, copied: view.blobs.all - 1 });
-    expect(countsOf(requests.target)["PUT upload"]).toBe(view.blobs.copied);
-    await pair.expectWhole("app/thirty", "mirror/thirty", tags);
-  });
-
   it("copies the tags that are chosen, under the names of the template, and prints what became of each", async () => {
     await pushTags("app/chosen", ["v1.0.0", "v1.1.0", "v2.0.0", "v2.0.0-rc.1", "nightly"]);
     const ended = await pair.home.run(
