@@ -1,14 +1,18 @@
-/** A thousand lanes and jobs, one after the other and many at once, on one host's object in real workerd. */
+/** A thousand lanes, and jobs with small requests beside them, a hundred at once, on one host's object in real workerd. */
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import type { BlobOffer, HostSession, Transfer, TransferReport } from "../../src/host/contract.ts";
-import { GREATEST_LIMIT, START_LIMIT } from "../../src/host/concurrency.ts";
+import { GREATEST_LOCAL_LIMIT, START_LIMIT } from "../../src/host/concurrency.ts";
 
 const LANES = 1_000;
 /** Lanes that are there at the same time: more than the host may have slots, so that the limit is what holds them. */
 const AT_ONCE = 100;
 const BLOBS_PER_LANE = 2;
+/** Jobs that come with each hundred lanes, and the small requests of each, one after the other. */
+const JOBS_AT_ONCE = 20;
+const REQUESTS_PER_JOB = 10;
+const KINDS = ["head", "manifest", "query"] as const;
 
 function copied(transfer: Transfer): TransferReport {
   return {
@@ -22,7 +26,7 @@ function copied(transfer: Transfer): TransferReport {
   };
 }
 
-test("a thousand lanes: never more slots than the limit, every blob moves once, nothing is left", async () => {
+test("a thousand lanes, 200 jobs: never more slots than the limit, every blob moves once, nothing is left", async () => {
   const name = "load.test";
   const host = env.REGISTRIES.getByName(name);
   const job = "load";
@@ -41,18 +45,30 @@ test("a thousand lanes: never more slots than the limit, every blob moves once, 
   };
 
   const moved: string[] = [];
-  let [underWay, most] = [0, 0];
+  const answered = new Set<string>();
+  /** What callers hold: told of a slot later than it is taken, and giving it back before it is free. */
+  const held = { blobs: 0, all: 0 };
+  const most = { blobs: 0, all: 0 };
+  const take = (blobs: number): void => {
+    held.blobs += blobs;
+    held.all += 1;
+    most.blobs = Math.max(most.blobs, held.blobs);
+    most.all = Math.max(most.all, held.all);
+  };
+  const give = (blobs: number): void => {
+    held.blobs -= blobs;
+    held.all -= 1;
+  };
   const lane = async (session: HostSession, first: Promise<Transfer | null>): Promise<void> => {
     for (let [blob, handed] = [1, first]; ; blob++) {
       const transfer = await handed;
       if (transfer === null) {
         throw new Error("a lane was sent home while blobs wait");
       }
-      underWay += 1;
-      most = Math.max(most, underWay);
+      take(1);
       moved.push(transfer.offer.digest);
       expect(await session.renew([{ lease: transfer.lease, bytes: 1 }])).toMatchObject({ lost: [] });
-      underWay -= 1;
+      give(1);
       if (blob === BLOBS_PER_LANE) {
         await session.report(copied(transfer));
         session[Symbol.dispose]();
@@ -61,6 +77,31 @@ test("a thousand lanes: never more slots than the limit, every blob moves once, 
       handed = session.next(copied(transfer));
     }
   };
+  const caller = async (name: string): Promise<void> => {
+    using session = await host.join({ name, width: 0, held: [] });
+    for (let request = 0; request < REQUESTS_PER_JOB; request++) {
+      const kind = KINDS[request % KINDS.length] ?? "head";
+      const lease = await session.acquire({ id: `${name}-${request}`, kind, bytes: 1_000, job: name });
+      take(0);
+      answered.add(lease);
+      // Held for a while, as a request is.
+      await host.snapshot();
+      give(0);
+      await session.release(lease, { class: "ok" });
+    }
+  };
+  let isOver = false;
+  let extraUsed = 0;
+  const watch = async (): Promise<void> => {
+    while (!isOver) {
+      const { active, limit } = await host.snapshot();
+      const all = active.blob + active.head + active.manifest + active.query;
+      expect(active.blob).toBeLessThanOrEqual(limit.slots);
+      expect(all).toBeLessThanOrEqual(limit.slots + 1);
+      extraUsed += all > limit.slots ? 1 : 0;
+    }
+  };
+  const watching = watch();
   for (let from = 0; from < LANES; from += AT_ONCE) {
     const joins = Array.from({ length: AT_ONCE }, (_, index) =>
       host.join({ name: `lane-${from + index}`, width: 1, held: [] }),
@@ -73,12 +114,18 @@ test("a thousand lanes: never more slots than the limit, every blob moves once, 
       job,
       Array.from({ length: count }, (_, index) => offerOf(from * BLOBS_PER_LANE + index)),
     );
-    await Promise.all(first.map((each) => lane(...each)));
+    const jobs = Array.from({ length: JOBS_AT_ONCE }, (_, index) => caller(`job-${from + index}`));
+    await Promise.all([...first.map((each) => lane(...each)), ...jobs]);
   }
+  isOver = true;
+  await watching;
 
   // More were there than that: it is the limit that held them.
-  expect(most).toBeLessThanOrEqual(GREATEST_LIMIT);
-  expect(most).toBeGreaterThan(START_LIMIT);
+  expect(most.blobs).toBeLessThanOrEqual(GREATEST_LOCAL_LIMIT);
+  expect(most.blobs).toBeGreaterThan(START_LIMIT);
+  expect(most.all).toBeLessThanOrEqual(GREATEST_LOCAL_LIMIT + 1);
+  expect(extraUsed).toBeGreaterThan(0);
+  expect(answered.size).toBe((LANES / AT_ONCE) * JOBS_AT_ONCE * REQUESTS_PER_JOB);
   expect(moved).toHaveLength(LANES * BLOBS_PER_LANE);
   expect(new Set(moved).size).toBe(LANES * BLOBS_PER_LANE);
   await expect
