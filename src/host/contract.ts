@@ -30,6 +30,8 @@ export interface BlobOffer {
   targetRepository: string;
   sourceHost: string;
   sourceRepository: string;
+  /** Should the source not have it, another place will be asked: it is not looked for there twice. Missing: there is none. */
+  hasOtherPlace?: boolean;
   /** The blob may be at the target already: look before it is sent. */
   mayExist: boolean;
   /**

@@ -76,6 +76,7 @@ export class Offers {
       targetRepository: request.target.repository,
       sourceHost: source.host,
       sourceRepository: source.repository,
+      ...(at < places.length - 1 && { hasOtherPlace: true }),
       mayExist: this.mayExist,
       ...(request.mountable === undefined ? {} : { mountable: request.mountable }),
       since: sinceMs,

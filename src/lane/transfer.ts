@@ -47,6 +47,9 @@ const UPLOAD_OPERATION = "upload blob";
 /** Failures after which an upload is worth going on with: of the moment, not of the upload. */
 const WORTH_KEEPING: ReadonlySet<ErrorCode> = new Set(["connection", "unavailable", "stalled", "rate_limited"]);
 
+/** How often a blob is asked for that its source does not find. */
+const LOOKS_MAX = 4;
+
 type Success = "copied" | "mounted" | "present";
 
 /** Moves the blob. Never throws: what went wrong is in the report. */
@@ -139,6 +142,10 @@ class Run {
       this.#forgetSession();
       return { kind };
     } catch (thrown) {
+      if (this.#mayCome(reportable(thrown))) {
+        // So that the next look comes a little later.
+        this.#gates.source.record({ class: "failed" });
+      }
       this.#breakOff(thrown);
       return await this.#unfinished(thrown);
     }
@@ -250,7 +257,8 @@ class Run {
     if (signal.aborted || thrown instanceof LetGo) {
       return this.#letGo(signal.aborted ? whyOf(signal.reason) : "time");
     }
-    const error = this.#learnFromRefusal(reportable(thrown));
+    const refusal = this.#learnFromRefusal(reportable(thrown));
+    const error = this.#mayCome(refusal) ? { ...refusal, retryable: true } : refusal;
     const isWorthKeeping = error.retryable && this.#learned === null && WORTH_KEEPING.has(error.code);
     if (meter.handover === undefined || !isWorthKeeping) {
       await this.#drop();
@@ -293,6 +301,15 @@ class Run {
       this.#options.meter.opened = opened;
     }
   };
+
+  /**
+   * A manifest has named the blob, so it has to be there: a registry that does not find it may lag behind itself, as after
+   * a push of a moment ago.
+   */
+  #mayCome({ side, code }: ErrorDetail): boolean {
+    const { offer, attempt } = this.#transfer;
+    return side === "source" && code === "not_found" && offer.hasOtherPlace !== true && attempt < LOOKS_MAX;
+  }
 
   /** A refusal of the form in which the blob was sent is worth another try in the next one. */
   #learnFromRefusal(error: ErrorDetail): ErrorDetail {

@@ -8,6 +8,9 @@ import type { Outcome, OutcomeClass, Quota } from "./gate.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { wordsOf, type RegistryWords } from "./words.ts";
 
+/** The operation in which blobs are read (blobs.ts). */
+const READ_BLOB = "read blob";
+
 /** Far more than any reason takes; what is beyond it is not read. */
 const MAX_ERROR_BODY_BYTES = 64 * 1024;
 
@@ -222,12 +225,15 @@ function nearest({ missing }: AnswerContext): ErrorCode {
 
 /** What a person can do about it, as an end of the sentence. */
 function adviceFor(code: ErrorCode, status: number, context: AnswerContext): string {
-  const { host, side, authorization } = context;
+  const { host, side, authorization, operation } = context;
   if (code === "unauthorized" || code === "denied") {
     const missing = side === "target" ? "" : ", or it does not exist";
     return authorization === null
       ? ` (no credentials for ${host} are known; log in to it first${missing})`
       : ` (the credentials known for ${host} do not suffice; check them and what they allow${missing})`;
+  }
+  if (code === "not_found" && side === "source" && operation === READ_BLOB) {
+    return ` (a manifest there names it, yet it is gone: push the image to ${host} once more)`;
   }
   if (status === 413) {
     return ` (it does not take that much in one request; set chunk_bytes for ${host})`;
