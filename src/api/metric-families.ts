@@ -55,10 +55,11 @@ function registries(hosts: readonly HostSnapshot[]): Family[] {
       return figure === null ? [] : [{ labels: { host: host.host }, value: figure }];
     });
   return [
-    gauge(
-      "drayage_registry_requests_last_hour",
-      "Requests of the last 60 minutes, by registry host and class of outcome.",
-      each(({ host, lastHour }) => by("outcome", lastHour.outcomes, { host })),
+    counter(
+      "drayage_registry_requests_total",
+      "Requests, by registry host and class of outcome.",
+      // A slot that nobody used was no request.
+      each(({ host, totalOutcomes: { unused: _unused, ...sent } }) => by("outcome", sent, { host })),
     ),
     gauge(
       "drayage_registry_waiting",

@@ -201,6 +201,7 @@ export const RegistrySchema = z
         ),
       })
       .describe("Counts of the last 60 minutes."),
+    totalOutcomes: ByOutcome.describe("What became of all slots that were ever given out; only grows."),
     learned: z
       .object({
         summary: z.array(z.string()).describe("What was learned, in sentences."),

@@ -212,6 +212,8 @@ export interface HostSnapshot {
   /** What the host last said of its rate limit, and until when background copies leave the rest of it to others. */
   quota: (Quota & { seenAt: string; heldBackUntil: string | null }) | null;
   lastHour: { grants: Record<RequestKind, number>; outcomes: Record<OutcomeClass, number> };
+  /** What became of all slots that were ever given out. */
+  totalOutcomes: Record<OutcomeClass, number>;
   learned: LearnedProfile;
   /** In which shape blobs are sent there, and why. */
   uploads: UploadShape;

@@ -8,7 +8,7 @@ import { OutcomeLog, type Counts, type Minute } from "./outcomes.ts";
 import { heldBackUntil, seenQuota, type SeenQuota } from "./quota.ts";
 import { Rate } from "./rate.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
-import type { Outcome, RequestKind } from "../registry/gate.ts";
+import type { Outcome, OutcomeClass, RequestKind } from "../registry/gate.ts";
 
 /** What of it is worth keeping over a restart. */
 export interface LimitsState {
@@ -103,6 +103,11 @@ export class Limits {
 
   lastHour(now: number): Counts {
     return this.#log.lastHour(now);
+  }
+
+  /** What became of all grants there ever were. */
+  totalOutcomes(): Record<OutcomeClass, number> {
+    return this.#log.total();
   }
 
   /** Whether anything was granted or booked since the counts were last taken to be written down. */

@@ -1,6 +1,6 @@
 /**
  * What was granted at a host, and what became of it, over the last hour: counted by the minute, so that what is old falls
- * away by itself. Pure; whoever keeps the minutes asks for those that have changed.
+ * away by itself. Each minute also carries what came before it, so that the newest one has all that ever was. Pure; whoever keeps the minutes asks for those that have changed.
  */
 import type { OutcomeClass, RequestKind } from "../registry/gate.ts";
 
@@ -9,9 +9,11 @@ export interface Minute {
   minute: number;
   grants: Record<RequestKind, number>;
   outcomes: Record<OutcomeClass, number>;
+  /** What became of all grants before this minute. Missing in what was kept before it was counted. */
+  before?: Record<OutcomeClass, number>;
 }
 
-export type Counts = Omit<Minute, "minute">;
+export type Counts = Pick<Minute, "grants" | "outcomes">;
 
 const MINUTE_MS = 60_000;
 /** The running minute and the 59 before it. */
@@ -19,12 +21,16 @@ export const MINUTES_KEPT = 60;
 
 export class OutcomeLog {
   readonly #minutes = new Map<number, Minute>();
+  /** The latest minute of all; kept however old it is, for what it carries. */
+  #newest: Minute | null = null;
   readonly #changed = new Set<number>();
 
   /** @param minutes What was kept, to go on after a restart. */
   constructor(minutes: readonly Minute[] = []) {
     for (const each of minutes) {
-      this.#minutes.set(each.minute, { ...nothing(each.minute), ...each });
+      const minute = { ...nothing(each.minute), ...each };
+      this.#minutes.set(each.minute, minute);
+      this.#newest = minute.minute > (this.#newest?.minute ?? -1) ? minute : this.#newest;
     }
   }
 
@@ -49,6 +55,16 @@ export class OutcomeLog {
     return { grants, outcomes };
   }
 
+  /** What became of all grants there ever were. */
+  total(): Record<OutcomeClass, number> {
+    const { outcomes } = nothing(0);
+    if (this.#newest !== null) {
+      add(outcomes, this.#newest.before ?? outcomes);
+      add(outcomes, this.#newest.outcomes);
+    }
+    return outcomes;
+  }
+
   /** Whether {@link takeChanged} would answer any. */
   get hasChanged(): boolean {
     return this.#changed.size > 0;
@@ -62,7 +78,8 @@ export class OutcomeLog {
   }
 
   #at(now: number): Minute {
-    const minute = Math.floor(now / MINUTE_MS);
+    // A clock that is set back books into the newest minute: what it carries must not be less than was told.
+    const minute = Math.max(Math.floor(now / MINUTE_MS), this.#newest?.minute ?? 0);
     this.#changed.add(minute);
     const known = this.#minutes.get(minute);
     if (known !== undefined) {
@@ -75,8 +92,9 @@ export class OutcomeLog {
         this.#changed.delete(each);
       }
     }
-    const fresh = nothing(minute);
+    const fresh: Minute = { ...nothing(minute), before: this.total() };
     this.#minutes.set(minute, fresh);
+    this.#newest = fresh;
     return fresh;
   }
 }
@@ -86,7 +104,7 @@ export function oldestMinute(now: number): number {
   return Math.floor(now / MINUTE_MS) - MINUTES_KEPT + 1;
 }
 
-function nothing(minute: number): Minute {
+function nothing(minute: number): Required<Omit<Minute, "before">> {
   return {
     minute,
     grants: { head: 0, manifest: 0, query: 0, blob: 0 },

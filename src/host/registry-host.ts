@@ -155,6 +155,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       pause: pausedUntilMs > now ? { until: timeText(pausedUntilMs), reason: pauseReason } : null,
       quota: quota === null ? null : quotaView(quota, this.#limits.heldBackUntilMs(now)),
       lastHour: this.#limits.lastHour(now),
+      totalOutcomes: this.#limits.totalOutcomes(),
       learned: learnedProfile(this.#limits.snapshot(), this.#store.knownCount()),
       uploads: this.#uploads.shape(now),
       settings: settingsInForce(hostSettings(this.env, this.#host), queueSettings(this.env)),

@@ -194,10 +194,13 @@ export class HostStore {
     this.#sql.exec("DELETE FROM known");
   }
 
-  /** Counts of the last hour. */
+  /** Counts of the last hour, and the newest whatever its age: it carries the sum of all before it. */
   minutes(now: number): Minute[] {
     return this.#sql
-      .exec<{ counts: string }>("SELECT counts FROM minutes WHERE minute >= ?", oldestMinute(now))
+      .exec<{ counts: string }>(
+        "SELECT counts FROM minutes WHERE minute >= ? OR minute = (SELECT max(minute) FROM minutes)",
+        oldestMinute(now),
+      )
       .toArray()
       .map((row) => readMinute(row.counts));
   }
@@ -207,7 +210,10 @@ export class HostStore {
       const { minute: at } = minute;
       this.#sql.exec("INSERT OR REPLACE INTO minutes (minute, counts) VALUES (?, ?)", at, JSON.stringify(minute));
     }
-    this.#sql.exec("DELETE FROM minutes WHERE minute < ?", oldestMinute(now));
+    this.#sql.exec(
+      "DELETE FROM minutes WHERE minute < ? AND minute < (SELECT max(minute) FROM minutes)",
+      oldestMinute(now),
+    );
   }
 
   limits(): LimitsState | undefined {

@@ -65,7 +65,7 @@ describe("GET /metrics", () => {
     expect([...hosts].sort()).toEqual([source, target].sort());
     const asked = samples.filter(
       ({ name, labels }) =>
-        name === "drayage_registry_requests_last_hour" && labels["host"] === source && labels["outcome"] === "ok",
+        name === "drayage_registry_requests_total" && labels["host"] === source && labels["outcome"] === "ok",
     );
     expect(asked[0]?.value).toBeGreaterThan(0);
   });

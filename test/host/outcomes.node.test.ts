@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MINUTES_KEPT, oldestMinute, OutcomeLog } from "../../src/host/outcomes.ts";
+import { type Minute, MINUTES_KEPT, oldestMinute, OutcomeLog } from "../../src/host/outcomes.ts";
 
 const MINUTE_MS = 60_000;
 /** Half past a minute. */
@@ -77,6 +77,43 @@ describe("what is written down", () => {
     const later = START_MS + MINUTES_KEPT * MINUTE_MS;
     log.booked("ok", later);
     expect(log.takeChanged().map(({ minute }) => minute)).toEqual([Math.floor(later / MINUTE_MS)]);
+  });
+});
+
+describe("the counts of all time", () => {
+  const outcomes = (more: object) => ({ ...NOTHING.outcomes, ...more });
+
+  test("only grow, through hours of silence and restarts with what was written down", () => {
+    let log = new OutcomeLog();
+    const kept = new Map<number, Minute>();
+    const restart = (now: number): OutcomeLog => {
+      for (const minute of log.takeChanged()) {
+        kept.set(minute.minute, minute);
+      }
+      const newest = Math.max(...kept.keys());
+      // As the store gives them: those of the last hour, and the newest.
+      return new OutcomeLog(
+        [...kept.values()].filter(({ minute }) => minute >= oldestMinute(now) || minute === newest),
+      );
+    };
+    expect(log.total()).toEqual(outcomes({}));
+    for (let round = 1; round <= 5; round += 1) {
+      const now = START_MS + round * 7 * 60 * MINUTE_MS;
+      log.booked("ok", now);
+      log.booked("throttled", now + MINUTE_MS);
+      expect(log.total()).toEqual(outcomes({ ok: round, throttled: round }));
+      log = restart(now + MINUTE_MS);
+      expect(log.total()).toEqual(outcomes({ ok: round, throttled: round }));
+    }
+    expect(log.lastHour(START_MS + 37 * 60 * MINUTE_MS).outcomes).toEqual(outcomes({}));
+  });
+
+  test("go on from what was kept before they were counted, and do not shrink when the clock is set back", () => {
+    const log = new OutcomeLog([{ ...NOTHING, minute: 999_990, outcomes: outcomes({ ok: 3 }) }]);
+    log.booked("ok", START_MS);
+    expect(log.total()).toEqual(outcomes({ ok: 4 }));
+    log.booked("ok", START_MS - 30 * MINUTE_MS);
+    expect(log.total()).toEqual(outcomes({ ok: 5 }));
   });
 });
 
