@@ -59,7 +59,11 @@ export function readImageSyncer(data: unknown, options: ReadingOptions): SyncPla
   if (faults.length > 0) {
     throw new SyncFileError(faults);
   }
-  return { format: "image-syncer", copies, unserved: [], notes: notes.all, local: localOf(auth, options) };
+  const local = localOf(auth, options);
+  if (local.credentials.size > 0) {
+    notes.add("auth", ["auth"], "is used for this run; `docker login` keeps it out of the file");
+  }
+  return { format: "image-syncer", copies, unserved: [], notes: notes.all, local };
 }
 
 /** A source as rules have it: `repository`, `repository:a,b`, `repository:/expression/` or `repository@digest`. */

@@ -1,5 +1,6 @@
 /** What regsync's file says of registries: `creds`, and the rate limit that is to be left. Pure. */
-import { canonicalHost, parseName } from "../../registry/reference.ts";
+import { placeOf } from "../../registry/credentials.ts";
+import { parseName } from "../../registry/reference.ts";
 import { noLocalSettings, type LocalSettings, type Path, type ReadingOptions, type SyncBody } from "./contract.ts";
 import type { FileFault } from "./faults.ts";
 import { filledIn } from "./go-template.ts";
@@ -19,7 +20,9 @@ export function localSettingsOf(
   local.withoutUserCredentials = file.defaults?.skipDockerConfig === true;
   for (const [index, given] of (file.creds ?? []).entries()) {
     const creds = withTemplates(given, ["creds", index], options, faults);
-    const host = canonicalHost(creds.registry);
+    // As docker's own key too: https://index.docker.io/v1/.
+    const place = placeOf(creds.registry);
+    const [host = place] = place.split("/");
     const settings = hostSettingsOf(creds);
     if (Object.keys(settings).length > 0) {
       local.hosts[host] = { ...local.hosts[host], ...settings };
@@ -33,9 +36,9 @@ export function localSettingsOf(
     }
     const { user = "", pass = "", token = "" } = creds;
     if (token !== "") {
-      local.credentials.set(host, { kind: "identity", token, username: user });
+      local.credentials.set(place, { kind: "identity", token, username: user });
     } else if (user !== "" || pass !== "") {
-      local.credentials.set(host, { kind: "basic", username: user, password: pass });
+      local.credentials.set(place, { kind: "basic", username: user, password: pass });
     }
   }
   if (local.credentials.size > 0) {

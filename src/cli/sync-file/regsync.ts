@@ -3,7 +3,7 @@ import { formatReference, type Reference } from "../../registry/reference.ts";
 import type { Path, PlannedCopy, ReadingOptions, SyncBody, SyncPlan, UnservedEntry } from "./contract.ts";
 import { checkedBy, SyncFileError, type FileFault } from "./faults.ts";
 import { filledIn, type TemplateFields } from "./go-template.ts";
-import { imageText, nameOf, repositoryText } from "./names.ts";
+import { anywhere, imageText, nameOf, repositoryText } from "./names.ts";
 import { Notes } from "./notes.ts";
 import { localSettingsOf, noteReserve } from "./regsync-creds.ts";
 import { RegsyncFileSchema, type RegsyncCommon, type RegsyncEntry, type RegsyncTagSet } from "./regsync-schema.ts";
@@ -121,17 +121,25 @@ function bodiesOf(
     return [{ source: imageText(source.name), target: imageText(target.name), ...choices }];
   }
   const names = { source: repositoryText(source.name), target: repositoryText(target.name) };
-  const sets = [...(entry.tags === undefined ? [] : [entry.tags]), ...(entry.tagSets ?? [])];
-  return sets.length === 0 ? [{ ...names, ...choices }] : sets.map((set) => ({ ...names, ...tagsOf(set), ...choices }));
+  const own = tagsOf(entry.tags ?? {});
+  const sets = (entry.tagSets ?? []).map(tagsOf);
+  // Tags of which nothing is said beside sets are no set of all tags.
+  const chosen = own.tags === undefined && sets.length > 0 ? sets : [own, ...sets];
+  return chosen.map((tags) => ({ ...names, ...tags, ...choices }));
 }
 
 function tagsOf({ allow = [], deny = [], semverRange = [] }: RegsyncTagSet): Pick<SyncBody, "tags"> {
   const tags = {
-    ...(allow.length === 0 ? {} : { include: allow }),
-    ...(deny.length === 0 ? {} : { exclude: deny }),
+    ...(allow.length === 0 ? {} : { include: allow.map(anchored) }),
+    ...(deny.length === 0 ? {} : { exclude: deny.map(anchored) }),
     ...(semverRange.length === 0 ? {} : { semver: semverRange.join(" || ") }),
   };
   return Object.keys(tags).length === 0 ? {} : { tags };
+}
+
+/** regsync puts its anchors around the text as it is, so that of `a|b` each side has only one of them. */
+function anchored(expression: string): string {
+  return expression.includes("|") ? anywhere(`^${expression}$`) : expression;
 }
 
 function platformsOf({ platform, platforms }: RegsyncEntry): Pick<SyncBody, "platforms" | "index"> {
@@ -147,8 +155,9 @@ function referrersOf(entry: RegsyncEntry, path: Path, notes: Notes): Pick<SyncBo
     return {};
   }
   const filters = entry.referrerFilters ?? [];
-  const types = filters.flatMap(({ artifactType }) => (artifactType === undefined ? [] : [artifactType]));
-  const onlyTypes = filters.every(({ artifactType, annotations }) => artifactType !== undefined && !annotations);
+  // An empty type is regsync's way to say nothing.
+  const types = filters.flatMap(({ artifactType = "" }) => (artifactType === "" ? [] : [artifactType]));
+  const onlyTypes = types.length === filters.length && filters.every(({ annotations }) => annotations === undefined);
   const [first, ...others] = filters;
   if (first !== undefined && (others.length === 0 || onlyTypes)) {
     const { annotations } = first;
@@ -189,6 +198,10 @@ function backupOf(
     entry.backup,
     {
       ...syncFields(entry),
+      // The same under its older name.
+      "Step.Source": entry.source,
+      "Step.Target": entry.target,
+      "Step.Type": entry.type,
       "Ref.Registry": registry,
       "Ref.Repository": repository,
       "Ref.Tag": "{tag}",
@@ -208,11 +221,13 @@ function backupOf(
 }
 
 function noteSmallPrint(entry: RegsyncEntry, path: Path, notes: Notes): void {
-  const { mediaTypes = [], fastCheck, referrers, digestTags } = entry;
+  const { mediaTypes = [], fastCheck, referrers, digestTags, forceRecursive } = entry;
   if (mediaTypes.length > 0 && !ALL_MEDIA_TYPES.every((type) => mediaTypes.includes(type))) {
     notes.add("mediaTypes", [...path, "mediaTypes"], "not honoured; manifests of every type are copied");
   }
   if (fastCheck === true && (referrers === true || digestTags === true)) {
     notes.add("fastCheck", [...path, "fastCheck"], "not honoured; what is attached is compared in every run");
+  } else if (fastCheck === true && forceRecursive === true) {
+    notes.add("fastCheck", [...path, "fastCheck"], "not honoured; forceRecursive looks into every image in every run");
   }
 }

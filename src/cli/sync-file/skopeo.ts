@@ -1,6 +1,7 @@
 /** The file of `skopeo sync --src yaml`, as requests for the API. Pure. */
 import * as z from "zod";
 import { isLoopback } from "../../registry/address.ts";
+import { placeOf } from "../../registry/credentials.ts";
 import { describeDigestFault } from "../../registry/digest.ts";
 import { formatReference, isTag, type Reference } from "../../registry/reference.ts";
 import { noLocalSettings, type Path, type PlannedCopy, type ReadingOptions, type SyncPlan } from "./contract.ts";
@@ -59,7 +60,7 @@ export function readSkopeo(data: unknown, { to, scoped = false }: ReadingOptions
     copies.push(...copiesOf(registry, settings, (source) => targetOf(to, source, scoped), faults));
     const { credentials, "tls-verify": verify, "cert-dir": certificates } = settings;
     if (credentials?.username !== undefined && credentials.password !== undefined) {
-      local.credentials.set(registry, {
+      local.credentials.set(placeOf(registry), {
         kind: "basic",
         username: credentials.username,
         password: credentials.password,
