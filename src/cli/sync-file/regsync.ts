@@ -121,8 +121,8 @@ function bodiesOf(
     return [{ source: imageText(source.name), target: imageText(target.name), ...choices }];
   }
   const names = { source: repositoryText(source.name), target: repositoryText(target.name) };
-  const own = tagsOf(entry.tags ?? {});
-  const sets = (entry.tagSets ?? []).map(tagsOf);
+  const own = entry.tags === undefined ? {} : tagsOf(entry.tags);
+  const sets = (entry.tagSets ?? []).map((set) => tagsOf(set));
   // Tags of which nothing is said beside sets are no set of all tags.
   const chosen = own.tags === undefined && sets.length > 0 ? sets : [own, ...sets];
   return chosen.map((tags) => ({ ...names, ...tags, ...choices }));
