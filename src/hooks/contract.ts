@@ -73,8 +73,8 @@ export interface HandshakeAnswer {
 export interface Delivery {
   headers: Headers;
   query: URLSearchParams;
-  /** Exactly as received: what signatures are over. */
-  bytes: Uint8Array<ArrayBuffer>;
+  /** What a signature may be over: the body exactly as received first; then unpacked, and the field of a form. */
+  signed: readonly [Uint8Array<ArrayBuffer>, ...Uint8Array<ArrayBuffer>[]];
   /** The JSON of the body, undefined where it has none. */
   body: unknown;
   receivedAtMs: number;

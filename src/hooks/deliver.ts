@@ -4,7 +4,7 @@
  * that fail, and distribution repeats a refused delivery for ever.
  */
 import type { CheckedPushEvent, Delivery, Hook, Ignored, Parsed, StartResult } from "./contract.ts";
-import { MAX_DELIVERY_BYTES, readBytes, readJson } from "./body.ts";
+import { MAX_DELIVERY_BYTES, readBody } from "./body.ts";
 import { normalised, shown } from "./normalise.ts";
 import { isPathPart } from "./path-part.ts";
 import { senderOf } from "./senders/table.ts";
@@ -52,16 +52,21 @@ export async function deliver(
       allow: "OPTIONS, POST",
     });
   }
-  const bytes = await readBytes(request);
-  if (bytes === null) {
+  const read = await readBody(request);
+  if (read.kind === "packed") {
+    return unreadable(
+      `it is not in "${read.encoding}", or that is none that is known here; send it unpacked, or in gzip`,
+    );
+  }
+  if (read.kind === "too-large") {
     const detail = `The delivery has more than ${MAX_DELIVERY_BYTES / 1024} KiB; let the sender send fewer events at once.`;
     return problem(413, "too-large", "The body is too large", detail);
   }
   const delivery: Delivery = {
     headers: request.headers,
     query: new URL(request.url).searchParams,
-    bytes,
-    body: readJson(bytes, request.headers.get("content-type")),
+    signed: read.signed,
+    body: read.json,
     receivedAtMs: ports.nowMs,
   };
   return answered(hook, delivery, ports);
@@ -81,7 +86,7 @@ async function answered(hook: Hook, delivery: Delivery, ports: DeliveryPorts): P
     return problem(401, "unauthorized", "The delivery cannot be verified", detail);
   }
   if (delivery.body === undefined && !delivery.headers.has("ce-type")) {
-    return unreadable(delivery.bytes.byteLength === 0 ? "its body is empty" : "its body is not JSON in UTF-8");
+    return unreadable(delivery.signed[0].byteLength === 0 ? "its body is empty" : "its body is not JSON in UTF-8");
   }
   if (sender === null) {
     return unreadable(

@@ -71,6 +71,6 @@ export function soundOf(action: string): "push" | "ping" | "other" {
   if (/^(?:ping|test)$|[._:-](?:ping|test)$/i.test(action)) {
     return "ping";
   }
-  const others = /delet|remov|untag|purg|expir|prun|pull|scan|vulnerab|quota|retention|fail|lint|denied/i;
+  const others = /delet|remov|untag|purg|expir|prun|pull|quarantin|scan|vulnerab|quota|retention|fail|lint|denied/i;
   return others.test(action) ? "other" : "push";
 }

@@ -49,8 +49,10 @@ export async function isSigned(
   let valid = false;
   for (const header of headers) {
     const mac = macIn(delivery.headers.get(header) ?? "");
-    if (mac !== null && (await crypto.subtle.verify("HMAC", key, mac, delivery.bytes))) {
-      valid = true;
+    for (const bytes of mac === null ? [] : delivery.signed) {
+      if (mac !== null && (await crypto.subtle.verify("HMAC", key, mac, bytes))) {
+        valid = true;
+      }
     }
   }
   return valid;
@@ -110,9 +112,10 @@ async function isStandardWebhook(delivery: Delivery, secret: string): Promise<bo
   const encoded = secret.startsWith("whsec_") ? decodedBase64(secret.slice("whsec_".length)) : null;
   const key = await hmacKey(encoded ?? bytesOf(secret), "SHA-256");
   const head = bytesOf(`${id}.${timestamp}.`);
-  const signed = new Uint8Array(head.byteLength + delivery.bytes.byteLength);
+  const [received] = delivery.signed;
+  const signed = new Uint8Array(head.byteLength + received.byteLength);
   signed.set(head);
-  signed.set(delivery.bytes, head.byteLength);
+  signed.set(received, head.byteLength);
   let valid = false;
   for (const signature of signatures) {
     const mac = signature.startsWith("v1,") ? decodedBase64(signature.slice("v1,".length)) : null;

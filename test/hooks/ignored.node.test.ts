@@ -136,6 +136,32 @@ describe("a delivery that starts nothing says why, with 200", () => {
     ],
     ["ECR: no tag", json(payloads.ecr({ "image-tag": "" })), NO_TAG],
     ["Google: deleted", json(payloads.pubSub(payloads.google({ action: "DELETE" }))), 'its action "DELETE" is no push'],
+    [
+      "Google: a message of another sort",
+      json(payloads.pubSub({ hello: "world" })),
+      'its message has no "action", which Google\'s registries send',
+    ],
+    [
+      "Google: a message that is no JSON",
+      json({ message: { data: "%%%" }, subscription: "s" }),
+      'its "message.data" is not base64 of JSON',
+    ],
+    [
+      "Google: a message of attributes alone",
+      json({ message: { attributes: { a: "b" }, messageId: "1" }, subscription: "s" }),
+      'its message has no "action", which Google\'s registries send',
+    ],
+    ["ACR: quarantined", json({ ...payloads.acr, action: "quarantine" }), 'its action "quarantine" is no push'],
+    [
+      "ECR: a pull through its cache that failed",
+      json(
+        payloads.ecr(
+          { "action-type": undefined, "sync-status": "FAILURE" },
+          { "detail-type": "ECR Pull Through Cache Action" },
+        ),
+      ),
+      'its action "" (ECR Pull Through Cache Action) is no push',
+    ],
     ["Google: no tag", json(payloads.pubSub(payloads.google({ tag: undefined }))), NO_TAG],
     [
       "JFrog: deleted",
@@ -344,13 +370,7 @@ describe("what cannot be read is 400 with what is missing", () => {
     ["Quay without docker_url", { sender: "quay" }, json({}), '"docker_url"'],
     ["ACR without action", { sender: "acr" }, json({}), '"action"'],
     ["ECR without detail", { sender: "ecr" }, json({}), '"detail"'],
-    [
-      "Google without base64",
-      { sender: "google" },
-      json({ message: { data: "%%%" }, subscription: "s" }),
-      '"message.data"',
-    ],
-    ["Google with something else in base64", { sender: "google" }, json(payloads.pubSub({})), 'no "action"'],
+    ["Google without message", { sender: "google" }, json({}), 'no "action"'],
     ["JFrog without domain", { sender: "jfrog" }, json({}), '"domain"'],
     ["Gitea without package", { sender: "gitea" }, gitea({ action: "created" }), '"package"'],
     ["zot without CloudEvent", { sender: "zot" }, json({}), "no CloudEvent"],

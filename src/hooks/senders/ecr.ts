@@ -43,7 +43,7 @@ export const ecr: Sender = {
 function readEvent(event: unknown): Find[] {
   const detail = valueAt(event, "/detail");
   const repository = textAt(detail, "/repository-name");
-  const action = (textAt(detail, "/action-type") ?? "").toLowerCase();
+  const action = actionOf(detail);
   if (!ACTIONS.has(action)) {
     const type = textAt(event, "/detail-type") ?? "event";
     return [ignoredOf(repository ?? type, `its action "${action}" (${type}) is no push`)];
@@ -54,6 +54,13 @@ function readEvent(event: unknown): Find[] {
   }
   const registryHost = hostOf(textAt(event, "/account"), textAt(event, "/region"));
   return pushes({ event: detail, repository, registryHost, time: valueAt(event, "/time"), id: textAt(event, "/id") });
+}
+
+/** What a pull through ECR's cache has brought from another registry is new there, and has a status in place of an action. */
+function actionOf(detail: unknown): string {
+  const action = textAt(detail, "/action-type");
+  const isCached = textAt(detail, "/sync-status")?.toUpperCase() === "SUCCESS";
+  return action?.toLowerCase() ?? (isCached ? "push" : "");
 }
 
 function readCloudEvent({ type, source, subject, data, time, id }: CloudEvent): Find[] {

@@ -9,6 +9,8 @@ import { collected, ignoring, invalid, pushOf } from "../pushes.ts";
 import { isSigned } from "../secrets.ts";
 
 const ACTIONS: ReadonlySet<string> = new Set(["published", "updated", "created"]);
+/** `package_v2` was its name while it was new; GitHub Enterprise Server of these years still says so. */
+const EVENTS: ReadonlySet<string> = new Set(["package", "registry_package", "package_v2"]);
 const IMAGE_TYPES: ReadonlySet<string> = new Set(["container", "docker"]);
 
 export const ghcr: Sender = {
@@ -21,7 +23,7 @@ export const ghcr: Sender = {
       return { kind: "ping" };
     }
     const item = ["/registry_package", "/package"].map((name) => valueAt(body, name)).find(isObject);
-    if (event !== undefined && event !== "package" && event !== "registry_package") {
+    if (event !== undefined && !EVENTS.has(event)) {
       return ignoring(`the event "${event}" is not about packages; select "Registry packages" only`);
     }
     if (item === undefined) {

@@ -7,7 +7,7 @@ import type { Sender } from "../contract.ts";
 import { fromBase64 } from "../cloud-events.ts";
 import { isObject, parsed, textAt, valueAt } from "../json.ts";
 import { splitName } from "../names.ts";
-import { collected, ignoredOf, invalid, pushOf } from "../pushes.ts";
+import { collected, ignoredOf, ignoring, invalid, pushOf } from "../pushes.ts";
 
 export const google: Sender = {
   name: "google",
@@ -19,15 +19,18 @@ export const google: Sender = {
     const message = valueAt(body, "/message");
     const wrapped = textAt(message, "/data");
     const notification = wrapped === undefined ? body : parsed(fromBase64(wrapped) ?? "");
+    const isWrapped = isObject(message);
     if (!isObject(notification)) {
-      return invalid('its "message.data" is not base64 of JSON');
+      // What is not 2xx comes again for days: a topic may have other messages than a registry's.
+      return isWrapped ? ignoring('its "message.data" is not base64 of JSON') : invalid("it is no JSON object");
     }
     const action = (textAt(notification, "/action") ?? "").toUpperCase();
     const tagged = splitName(textAt(notification, "/tag") ?? "");
     const pinned = splitName(textAt(notification, "/digest") ?? "");
     const repository = tagged.repository ?? pinned.repository;
     if (action === "") {
-      return invalid('its message has no "action", which Google\'s registries send');
+      const problem = 'its message has no "action", which Google\'s registries send';
+      return isWrapped ? ignoring(problem) : invalid(problem);
     }
     if (action !== "INSERT") {
       return collected([ignoredOf(repository ?? "image", `its action "${action}" is no push`)]);

@@ -44,9 +44,12 @@ function readData(payload: unknown, deliveryId: string | undefined): Find[] {
   const data = valueAt(payload, "/event_data") ?? payload;
   const namespace = textAt(data, "/repository/namespace");
   const name = textAt(data, "/repository/name");
+  // Some that speak Harbor's language have the namespace in the name already.
+  const joined =
+    namespace === undefined || name?.startsWith(`${namespace}/`) === true ? name : `${namespace}/${name ?? ""}`;
   const repository =
-    textAt(data, "/repository/repo_full_name") ??
-    (namespace === undefined || name === undefined ? undefined : `${namespace}/${name}`);
+    textAt(data, "/repository/repo_full_name", "/repository/full_name") ??
+    (name === undefined || joined?.includes("/") !== true ? undefined : joined);
   const resources = listAt(data, "/resources");
   return (resources.length === 0 ? [{}] : resources).map((resource) => {
     const url = textAt(resource, "/resource_url");

@@ -4,14 +4,15 @@
  */
 import type { Sender } from "../contract.ts";
 import { textAt, textsAt, valueAt } from "../json.ts";
-import { splitName } from "../names.ts";
+import { hostIn, splitName } from "../names.ts";
 import { collected, ignoring, invalid, pushOf } from "../pushes.ts";
 
 export const quay: Sender = {
   name: "quay",
   recognises: (_headers, body) =>
-    textAt(body, "/docker_url") !== undefined &&
-    (valueAt(body, "/updated_tags") !== undefined || textAt(body, "/homepage") !== undefined),
+    (textAt(body, "/docker_url") !== undefined &&
+      (valueAt(body, "/updated_tags") !== undefined || textAt(body, "/homepage") !== undefined)) ||
+    (valueAt(body, "/updated_tags") !== undefined && textAt(body, "/repository") !== undefined),
   parse({ body }) {
     const url = textAt(body, "/docker_url");
     const repository = textAt(body, "/repository");
@@ -26,7 +27,7 @@ export const quay: Sender = {
     return collected(
       (tags.length === 0 ? [undefined] : tags).map((tag) =>
         pushOf("quay", {
-          registryHost: named.registryHost,
+          registryHost: named.registryHost ?? hostIn(textAt(body, "/homepage")),
           repository: named.repository ?? repository,
           references: [tag],
         }),
