@@ -75,6 +75,8 @@ function existingOf(
   }
   const isMissing = backupTag === undefined;
   note(errors, "backup_tag", isMissing ? 'is missing; give the old image\'s tag, such as "{tag}-{date}"' : null);
+  const isSame = backupTag === "{tag}";
+  note(errors, "backup_tag", isSame ? "gives the tag that is to be overwritten; have more in it: {tag}-{date}" : null);
   const tag = templateOf(backupTag, "backup_tag", errors, isRepository !== false);
   return tag === undefined ? undefined : { kind: "backup", tag };
 }

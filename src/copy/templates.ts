@@ -5,6 +5,7 @@
 import { CopyError } from "../registry/errors.ts";
 import { fallbackTagOf } from "../registry/fallback-tag.ts";
 import { describeRepositoryFault, describeTagFault } from "../registry/reference.ts";
+import { matcherOf } from "./tag-expression.ts";
 
 /** What the places stand for: one image at its source. */
 export interface TemplateValues {
@@ -42,6 +43,14 @@ const PLACES: Readonly<Record<string, (values: TemplateValues) => string | undef
 
 /** Every name that may stand in braces. */
 export const TEMPLATE_NAMES: readonly string[] = Object.keys(PLACES);
+
+/** What a place may have become, where its value is not at hand. */
+const SHAPES: Readonly<Record<string, string>> = {
+  digest: "sha(?:256|384|512)-[0-9a-f]{64}",
+  short: `[0-9a-f]{${SHORT_DIGEST_CHARACTERS}}`,
+  date: "\\d{4}-\\d{2}-\\d{2}",
+  time: "\\d{6}",
+};
 
 /** What the text between the places may consist of. */
 const LITERAL: Readonly<Record<TemplateKind, RegExp>> = {
@@ -106,6 +115,20 @@ export function fillTemplate(template: string, kind: TemplateKind, values: Templ
     .join("");
   const wrong = kind === "tag" ? describeTagFault(result) : describeRepositoryFault(result);
   return wrong === null ? result : fail(`gives ${JSON.stringify(result)}: ${wrong}`);
+}
+
+/** Whether a tag may be what the template has given for some tag of a repository, at whatever time. */
+export function mayBeFrom(
+  template: string,
+  values: Pick<TemplateValues, "host" | "repository">,
+): (tag: string) => boolean {
+  const known = { ...values, now: 0 };
+  const pattern = partsOf(template).map(({ literal, name }) => {
+    const text = name === null || Object.hasOwn(SHAPES, name) ? undefined : PLACES[name]?.(known);
+    const place = name === null ? "" : (text?.replaceAll(".", "\\.") ?? SHAPES[name] ?? "[A-Za-z0-9._-]+");
+    return literal.replaceAll(".", "\\.") + place;
+  });
+  return matcherOf([pattern.join("")]);
 }
 
 function missing(name: string): string {

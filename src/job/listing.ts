@@ -6,7 +6,7 @@ import { isDigestTag, isFallbackTag } from "../copy/digest-tags.ts";
 import { sourceMissing } from "../copy/opening.ts";
 import { type CopyRequest, platformOf } from "../copy/request.ts";
 import { type CreationLookup, immutableTags, selectTags } from "../copy/tag-selection.ts";
-import { fillTemplate, namesDigest } from "../copy/templates.ts";
+import { fillTemplate, mayBeFrom, namesDigest } from "../copy/templates.ts";
 import type { Registry } from "../registry/contract.ts";
 import { CopyError } from "../registry/errors.ts";
 import { formatReference } from "../registry/reference.ts";
@@ -30,6 +30,9 @@ export interface Listing {
 /** @throws CopyError when the source cannot be listed, two tags would get one name, or the target's list is needed and missing. */
 export async function listTagsToCopy(parts: ListingParts): Promise<Listing> {
   const { request, source, target, creations } = parts;
+  if (request.prune !== undefined && isWithinItself(request)) {
+    throw prunesItself(request);
+  }
   const [listed, known] = await Promise.all([
     listAllTags(source, "source", request.source.repository),
     // Without the right to list, every tag is asked for by itself; only pruning needs the list.
@@ -92,15 +95,20 @@ function nameAtTarget(request: CopyRequest, tag: string, nowMs: number): string 
   return fillTemplate(targetTag, "tag", values, "target_tag");
 }
 
-/** Tags of the target that no chosen tag is named to. What belongs to an image by its digest is never among them. */
+/**
+ * Tags of the target that no chosen tag is named to. What belongs to an image by its digest is never among them, nor what may
+ * be a backup: nothing else has the old images.
+ */
 function obsoleteRows(parts: ListingParts, rows: NewTag[], undated: string[], there: Set<string>): NewTag[] {
+  const { existing, target } = parts.request;
+  const isBackup = existing?.kind === "backup" ? mayBeFrom(existing.tag, target) : () => false;
   const kept = new Set(rows.map(({ target }) => target));
   for (const tag of undated) {
     // Whether it is still wanted nobody can tell.
     kept.add(nameAtTarget(parts.request, tag, parts.now()));
   }
   return [...there]
-    .filter((tag) => !kept.has(tag) && !isDigestTag(tag))
+    .filter((tag) => !kept.has(tag) && !isDigestTag(tag) && !isBackup(tag))
     .map((tag) => ({ source: "", target: tag, held: true, state: "obsolete" as const }));
 }
 
@@ -121,6 +129,22 @@ function warningsOf(request: CopyRequest, listed: number, chosen: number, undate
     );
   }
   return warnings;
+}
+
+function isWithinItself({ source, target }: CopyRequest): boolean {
+  return source.host === target.host && source.repository === target.repository;
+}
+
+/** What is not chosen there is the source's own. */
+function prunesItself(request: CopyRequest): CopyError {
+  return new CopyError({
+    code: "invalid_request",
+    side: "request",
+    host: "",
+    operation: "choose tags",
+    retryable: false,
+    message: `prune would remove the source's own tags, since ${formatReference(request.source)} is the target too; leave prune out, or copy to another repository.`,
+  });
 }
 
 function sameName(tag: string, other: string, name: string): CopyError {

@@ -145,6 +145,9 @@ export class Publisher {
     const acceptedMs = ledger.record()?.acceptedMs ?? now();
     const values = { host, repository, tag: row.target ?? "", digest: oldDigest, now: acceptedMs };
     const name = fillTemplate(template, "tag", values, "backup_tag");
+    if (name === row.target) {
+      throw backupOntoItself(template, name);
+    }
     const old = await target.getManifest(repository, oldDigest);
     await target.putManifest(repository, name, old);
   }
@@ -180,6 +183,18 @@ export class Publisher {
       await addReferrer({ repository: request.target.repository, ...found });
     }
   }
+}
+
+/** The old image would have no name left. */
+function backupOntoItself(template: string, name: string): CopyError {
+  return new CopyError({
+    code: "invalid_request",
+    side: "request",
+    host: "",
+    operation: "fill in template",
+    retryable: false,
+    message: `backup_tag ${JSON.stringify(template)} gives ${name}, which is the tag that is to be overwritten; have more in it, such as {tag}-{date}.`,
+  });
 }
 
 function refusedSparse(host: string, detail: ErrorDetail): CopyError {

@@ -114,6 +114,11 @@ describe("choices", () => {
     ["an unknown place", { target_tag: "{tga}" }, { target_tag: "{tga}" }],
     ["one name for all", { target_tag: "same" }, { target_tag: "have {tag} in it" }],
     ["a backup without a name", { existing: "backup" }, { backup_tag: "is missing" }],
+    [
+      "a backup with the name of what is overwritten",
+      { source: "ghcr.io/acme/app", target: "registry.example.com/app", existing: "backup", backup_tag: "{tag}" },
+      { backup_tag: "the tag that is to be overwritten" },
+    ],
     ["a backup's name without a backup", { backup_tag: "{tag}-old" }, { backup_tag: 'needs "existing": "backup"' }],
     [
       "one name for all backups",

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { dependsOnTag, describeTemplateFault, fillTemplate, TEMPLATE_NAMES } from "../../src/copy/templates.ts";
+import {
+  dependsOnTag,
+  describeTemplateFault,
+  fillTemplate,
+  mayBeFrom,
+  TEMPLATE_NAMES,
+} from "../../src/copy/templates.ts";
 import { errorDetailOf } from "../../src/registry/errors.ts";
 
 const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;
@@ -84,5 +90,31 @@ describe("whether tags stay apart", () => {
     ["stable", false],
   ])("%s: %s", (template, expected) => {
     expect(dependsOnTag(template)).toBe(expected);
+  });
+});
+
+describe("whether a tag may be from a template", () => {
+  it.each([
+    ["{tag}-{date}", "v1-2026-01-31", true],
+    ["{tag}-{date}", "v1-2026-1-31", false],
+    ["{tag}-{date}-{time}", "v1.2-rc.1-2026-01-31-153000", true],
+    ["{tag}-{date}-{time}", "v1.2-2026-01-31", false],
+    ["old.{tag}", "old.v1", true],
+    ["old.{tag}", "old-v1", false],
+    ["{tag}-{short}", "v1-0123456789ab", true],
+    ["{tag}-{short}", "v1-0123456789", false],
+    ["{name}-{tag}", "nginx-v1", true],
+    ["{name}-{tag}", "httpd-v1", false],
+    ["stable-old", "stable-old", true],
+    ["stable-old", "stable", false],
+  ])("%s, %s: %s", (template, tag, expected) => {
+    expect(mayBeFrom(template, { host: "r.example", repository: "library/nginx" })(tag)).toBe(expected);
+  });
+
+  it("is so for whatever it gives", () => {
+    for (const template of ["{tag}-{date}", "{host}-{name}-{tag}-{time}", "x.{tag}_{digest}", "{tag}{short}"]) {
+      const tag = fillTemplate(template, "tag", VALUES, "backup_tag");
+      expect(mayBeFrom(template, VALUES)(tag), template).toBe(true);
+    }
   });
 });

@@ -445,6 +445,14 @@ describe("going on after an eviction", () => {
     }));
 });
 
+test("a backup that would have the name of what is overwritten fails the tag, and nothing is overwritten", () =>
+  inJob({ existing: { kind: "backup", tag: "{tag}" } }, async (bench) => {
+    bench.source.keep(image("a"), MANIFEST, "v1");
+    const { digest } = bench.target.keep(image("b"), MANIFEST, "v1");
+    expect(await bench.copy()).toMatchObject({ message: expect.stringContaining("the tag that is to be overwritten") });
+    expect(bench.target.tags.get("v1")).toBe(digest);
+  }));
+
 describe("pruning", () => {
   function keepSome(bench: Bench): void {
     bench.source.keep(image("a"), MANIFEST, "v1");
@@ -468,6 +476,35 @@ describe("pruning", () => {
       expect(bench.states).toEqual(["v1 unchanged", "gone1 deleted", "gone2 deleted"]);
       expect([...bench.target.tags.keys()]).toEqual(["v1", `sha256-${"0".repeat(64)}.sig`]);
     }));
+
+  test("removes no backup that was made of an old image", () =>
+    inJob(
+      { existing: { kind: "backup", tag: "{tag}-{date}" }, prune: { maxTags: 9, dryRun: false } },
+      async (bench) => {
+        keepSome(bench);
+        bench.target.keep(image("c"), MANIFEST, "v1-2025-12-31", "elsewhen-2020-01-01");
+        expect(await bench.copy()).toBeNull();
+        expect(bench.states).toEqual(["v1 unchanged", "gone1 deleted", "gone2 deleted"]);
+        expect([...bench.target.tags.keys()]).toEqual(expect.arrayContaining(["v1-2025-12-31", "elsewhen-2020-01-01"]));
+      },
+    ));
+
+  test("is refused where the target is the source's own repository", () =>
+    inJob(
+      {
+        target: { host: "src.example", repository: "app" },
+        targetTag: "m-{tag}",
+        prune: { maxTags: 9, dryRun: false },
+      },
+      async (bench) => {
+        keepSome(bench);
+        expect(await bench.copy()).toMatchObject({
+          code: "invalid_request",
+          message: expect.stringContaining("prune"),
+        });
+        expect(bench.target.log).toEqual([]);
+      },
+    ));
 
   test.each([
     ["there are too many", { maxTags: 1, dryRun: false }, () => {}, "at most 1 may be removed"],
