@@ -3,17 +3,25 @@
  * there: waits, since parts of a registry may lag behind one another; then looks, and brings what is missing once more.
  */
 import type { Descriptor } from "../copy/graph.ts";
-import type { Manifest } from "../registry/contract.ts";
+import type { CopyRequest } from "../copy/request.ts";
+import type { Manifest, Registry } from "../registry/contract.ts";
 import { CopyError, errorDetailOf } from "../registry/errors.ts";
+import type { EventLog } from "./events.ts";
+import type { Ledger } from "./ledger.ts";
 import type { WaitingBlob } from "./offers.ts";
-import type { StepParts } from "./step.ts";
 
 /** Waits before the pushes that follow the first one, in milliseconds. After the last of them the refusal stands. */
 const WAITS_MS = [500, 1_000, 2_000, 4_000] as const;
 /** Before this push nothing is believed any more: what the manifest refers to is looked for. */
 const LOOK_BEFORE = 2;
 
-export interface MenderParts extends StepParts {
+export interface MenderParts {
+  request: Pick<CopyRequest, "target">;
+  target: Pick<Registry, "host" | "headBlob" | "headManifest" | "putManifest">;
+  ledger: Pick<Ledger, "reopenBlob">;
+  events: Pick<EventLog, "warn">;
+  /** Before the writes of a step; throws when the run has been stopped. */
+  beginStep: () => void;
   now: () => number;
   pause: (ms: number) => Promise<void>;
   /** What a manifest refers to. */
@@ -94,9 +102,8 @@ export class Mender {
       return;
     }
     beginStep();
-    events.warn([
-      `${target.host} did not have ${blobs.length} blobs any more that had been there; they were sent again`,
-    ]);
+    const what = blobs.length === 1 ? "a blob" : `${blobs.length} blobs`;
+    events.warn([`${target.host} did not have ${what} any more that had come to it, and was sent that again`]);
     blobs.forEach(({ digest }) => ledger.reopenBlob(digest));
     const sinceMs = now();
     const coming = blobs.map(({ digest }) => {
@@ -109,7 +116,7 @@ export class Mender {
   }
 }
 
-const REMEDY = "and sent again what was missing";
+const REMEDY = "and whatever it did not have was sent again";
 
 /** A registry that does not answer HEADs may have it. */
 async function isMissing(look: () => Promise<unknown>): Promise<boolean> {

@@ -285,11 +285,22 @@ describe("a refusal", () => {
     const { source, target } = await pair();
     const { report } = await transfer(source, target, randomBytes(10), { offer: { sourceRepository: "library/none" } });
     expect(report).toMatchObject({
-      result: { kind: "failed", error: { code: "not_found", side: "source", status: 404, retryable: false } },
-      source: { class: "ok" },
+      result: { kind: "failed", error: { code: "not_found", side: "source", status: 404, retryable: true } },
+      source: { class: "failed" },
       target: { class: "ok" },
     });
     expect(target.openUploads()).toEqual([]);
+  });
+
+  it.each([
+    ["for the last time", { attempt: 4 }],
+    ["though there is another place", { offer: { hasOtherPlace: true } }],
+  ])("of a source that does not find the blob, %s, is final", async (_when, how) => {
+    const { source, target } = await pair();
+    const { attempt = 1, offer = {} }: Variation = how;
+    const missing = { attempt, offer: { sourceRepository: "library/none", ...offer } };
+    const { report } = await transfer(source, target, randomBytes(10), missing);
+    expect(report.result).toMatchObject({ kind: "failed", error: { code: "not_found", retryable: false } });
   });
 
   it("of the target at the start breaks off the source's answer", async () => {
@@ -430,6 +441,7 @@ async function pair(
 interface Variation {
   offer?: Partial<BlobOffer>;
   mountFrom?: string[];
+  attempt?: number;
   settings?: Partial<HostSettings>;
   order?: Partial<TransferOrder>;
 }
@@ -439,11 +451,11 @@ async function transfer(
   source: TestRegistry,
   target: TestRegistry,
   bytes: Buffer,
-  { offer = {}, mountFrom = [], settings = {}, order = {} }: Variation = {},
+  { offer = {}, mountFrom = [], attempt = 1, settings = {}, order = {} }: Variation = {},
 ): Promise<{ report: TransferReport }> {
   put(source, FROM, bytes, offer.digest);
   const { reports, unhandled } = await driver.run({
-    transfers: [{ ...transferOf(source, bytes, offer), mountFrom }],
+    transfers: [{ ...transferOf(source, bytes, offer), mountFrom, attempt }],
     source: settingsOf(source),
     target: settingsOf(target, settings),
     idleMs: IDLE_MS,
