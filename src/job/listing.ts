@@ -100,8 +100,8 @@ function nameAtTarget(request: CopyRequest, tag: string, nowMs: number): string 
  * be a backup: nothing else has the old images.
  */
 function obsoleteRows(parts: ListingParts, rows: NewTag[], undated: string[], there: Set<string>): NewTag[] {
-  const { existing, target } = parts.request;
-  const isBackup = existing?.kind === "backup" ? mayBeFrom(existing.tag, target) : () => false;
+  const { existing, target: to } = parts.request;
+  const isBackup = existing?.kind === "backup" ? mayBeFrom(existing.tag, to) : () => false;
   const kept = new Set(rows.map(({ target }) => target));
   for (const tag of undated) {
     // Whether it is still wanted nobody can tell.
