@@ -6,7 +6,7 @@ import * as z from "zod";
 import { hookSecrets, reachRefusal } from "../config.ts";
 import type { CheckedPushEvent, Hook, Ignored, StartResult } from "../hooks/contract.ts";
 import { deliver } from "../hooks/deliver.ts";
-import { newPathPart } from "../hooks/path-part.ts";
+import { hashOfPathPart, newPathPart } from "../hooks/path-part.ts";
 import { KeySets } from "../hooks/token.ts";
 import { INDEX_NAME } from "../ledger/contract.ts";
 import type { HookEntry, Wish } from "../ledger/rule-contract.ts";
@@ -79,9 +79,10 @@ let keySets: KeySets | null = null;
 
 async function take({ request, path, env }: Call): Promise<Response> {
   const nowMs = Date.now();
-  const entry = await env.INDEX.getByName(INDEX_NAME).findHook(path["name"] ?? "");
+  const part = path["part"] ?? "";
+  const entry = await env.INDEX.getByName(INDEX_NAME).findHook(path["name"] ?? "", await hashOfPathPart(part));
   keySets ??= new KeySets((url, init) => fetchKeys(url, init, env));
-  return deliver(entry === null ? null : hookOf(entry, env), path["part"] ?? "", request, {
+  return deliver(entry === null ? null : hookOf(entry, env), part, request, {
     start: (events) => start(entry, events, env, nowMs),
     keySets,
     nowMs,

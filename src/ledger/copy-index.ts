@@ -194,8 +194,8 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     return row === null || row === "no-hook" ? row : this.#ruleEntry(row);
   }
 
-  async findHook(name: string): Promise<HookEntry | null> {
-    return this.#rules.hook(name);
+  async findHook(name: string, pathHash: string): Promise<HookEntry | null> {
+    return this.#rules.hook(name, pathHash);
   }
 
   async wish(wishes: readonly Wish[]): Promise<WishAnswer[]> {

@@ -148,8 +148,11 @@ export interface RulesRpc {
   ): Promise<{ kind: "deleted" | "unknown" } | Extract<RulePutAnswer, { kind: "stale" | "listened" }>>;
   /** Gives the rule's own address another path. Null: there is no such rule; `no-hook`: it has no address of its own. */
   rotateHook(name: string, pathHash: string, owner?: string): Promise<RuleEntry | "no-hook" | null>;
-  /** Who has the address of this name; null: nobody. */
-  findHook(name: string): Promise<HookEntry | null>;
+  /**
+   * Who has the address of this name with the part of this hash; null: nobody. The same work whether it is the name or the
+   * part that is wrong.
+   */
+  findHook(name: string, pathHash: string): Promise<HookEntry | null>;
   /** Notes wishes durably, and says in their order what becomes of each. */
   wish(wishes: readonly Wish[]): Promise<WishAnswer[]>;
   /** Has the rule's registry asked for its repositories, and a copy made of each that is among the source. */

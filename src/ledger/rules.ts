@@ -116,9 +116,15 @@ export class Rules {
     return known;
   }
 
-  hook(name: string): HookEntry | null {
-    const known = this.find(name);
-    if (known === null || known.path_hash === null || known.hook_settings === null) {
+  hook(name: string, pathHash: string): HookEntry | null {
+    const [known] = this.#sql
+      .exec<{ hook_settings: string; path_hash: string }>(
+        "SELECT hook_settings, path_hash FROM rules WHERE name = ? AND path_hash = ? AND hook_settings IS NOT NULL",
+        name,
+        pathHash,
+      )
+      .toArray();
+    if (known === undefined) {
       return null;
     }
     const listeners = this.#sql.exec<Row>("SELECT * FROM rules WHERE hook = ? ORDER BY name", name).toArray();

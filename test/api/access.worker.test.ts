@@ -69,12 +69,18 @@ const guarded = OPERATIONS.flatMap(({ method, path, action }) =>
 
 describe("every operation that is not open", () => {
   let revoked = "";
+  let expired = "";
   const withoutAction = new Map<Action, string>();
 
   beforeAll(async () => {
     const key = await madeKey();
     await api(`/v1/keys/${key.id}`, { method: "DELETE" });
     revoked = key.key;
+    const short = await madeKey({ expiresAt: new Date(Date.now() + 60_000).toISOString() });
+    await runInDurableObject(env.INDEX.getByName(INDEX_NAME), (_, { storage }) => {
+      storage.sql.exec("UPDATE keys SET expires_at_ms = ? WHERE id = ?", Date.now(), short.id);
+    });
+    expired = short.key;
     for (const action of ACTIONS) {
       withoutAction.set(action, (await keyWith(ACTIONS.filter((each) => each !== action))).key);
     }
@@ -85,12 +91,14 @@ describe("every operation that is not open", () => {
   });
 
   test.each(guarded)(
-    "$method $path: 401 without a token, and the same for a key that is no more and one that never was",
+    "$method $path: 401 without a token, and the same for one that never was, a key that is no more, and one that has expired",
     async ({ method, path }) => {
       expect((await api(path, { method, token: null })).status).toBe(401);
-      const [gone, never] = await Promise.all([revoked, NEVER].map((token) => api(path, { method, token }).then(seen)));
-      expect(gone?.status).toBe(401);
-      expect(gone).toEqual(never);
+      const [never, ...others] = await Promise.all(
+        [NEVER, revoked, expired, "drayage_wrong"].map((token) => api(path, { method, token }).then(seen)),
+      );
+      expect(never?.status).toBe(401);
+      expect(others).toEqual([never, never, never]);
     },
   );
 

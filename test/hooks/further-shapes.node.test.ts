@@ -352,7 +352,7 @@ describe("damage", () => {
   );
 
   /** The value with each of its parts replaced, one at a time. */
-  function* damaged(value: unknown): Generator<unknown> {
+  function* damaged(value: unknown): Generator {
     yield* IN_ITS_PLACE;
     if (Array.isArray(value)) {
       for (const [at, inner] of value.entries()) {
