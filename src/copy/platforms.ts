@@ -1,6 +1,7 @@
 /**
  * Which entries of an index a copy for chosen platforms takes. Attestations follow their image; an index within the index
- * that names no platform is taken whole, since only its own entries say what it is for. Pure.
+ * that names no platform is taken whole, since only its own entries say what it is for, and so is an index none of whose
+ * entries names one (of charts, or of other artifacts): there is nothing to choose from. Pure.
  */
 import { CopyError } from "../registry/errors.ts";
 import { isIndex } from "../registry/media-types.ts";
@@ -22,6 +23,9 @@ export interface PlatformChoice {
  * @throws TypeError when a wanted platform is faulty; the API has checked them.
  */
 export function choosePlatforms(entries: readonly IndexEntry[], wanted: readonly string[]): PlatformChoice {
+  if (entries.every(({ platform }) => platform === undefined)) {
+    return { chosen: [...entries], missing: [], available: [] };
+  }
   const images = entries.filter(isImage);
   const chosen = new Set<IndexEntry>();
   const missing: string[] = [];

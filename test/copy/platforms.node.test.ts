@@ -149,6 +149,15 @@ describe("choosing from an index", () => {
     expect(letters(choosePlatforms(odd, ["linux/amd64"]).chosen)).toBe("a2");
   });
 
+  it("is everything where no entry names a platform, and nothing of it is one image", () => {
+    for (const none of [index(), index({ at: "a" }, { at: "b" })]) {
+      expect(choosePlatforms(none, ["linux/amd64"])).toEqual({ chosen: none, missing: [], available: [] });
+      expect(chooseImage(none, "linux/amd64")).toBeNull();
+    }
+    const one = index({ at: "a" }, { at: "b", platform: "linux/arm64" });
+    expect(choosePlatforms(one, ["linux/amd64"]).missing).toEqual(["linux/amd64"]);
+  });
+
   it("is a fault of the source when a platform is missing, and names the ones there are", () => {
     expect(availableIn(entries)).toEqual(["linux/amd64", "linux/arm64", "linux/arm/v6", "linux/arm/v7"]);
     const { detail } = platformMissing("r.example", "a/b:v1", ["linux/s390x"], availableIn(entries));
