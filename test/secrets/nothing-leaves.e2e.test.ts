@@ -3,7 +3,7 @@
  * copies is a marker, and everything that the service shows, logs or keeps is searched for them.
  */
 import { randomUUID } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, inject, it } from "vitest";
 import type { CopyView } from "../../src/job/contract.ts";
@@ -11,6 +11,7 @@ import { Home, copyOf } from "../e2e/command.ts";
 import { seed } from "../faults/seed.ts";
 import { startRegistry, type TestRegistry } from "../registry-server/server.ts";
 import { multiPlatformImage } from "../support/sample-image.ts";
+import { filesIn } from "./files.ts";
 import { startMarkingRegistry, type MarkingRegistry, type Refusal } from "./marking-registry.ts";
 
 const SAMPLE = multiPlatformImage({
@@ -21,13 +22,6 @@ const SAMPLE = multiPlatformImage({
 
 /** Names that are no secret: where not even they are found, the search itself is at fault. */
 const REPOSITORY = "plain/openname";
-
-/** All files below a folder, by path, as they lie on disk. */
-async function filesIn(folder: string): Promise<[string, Buffer][]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
-  return Promise.all(files.map(async (path): Promise<[string, Buffer]> => [path, await readFile(path)]));
-}
 
 /**
  * The state of an upload is written down for the lane that may have to go on with it, and nowhere but in that row
