@@ -1,4 +1,4 @@
-/** What `POST /v1/copies` takes. Shapes are checked here; what references, expressions and templates say in copy-request.ts. */
+/** What `POST /v1/copies` takes, and what one copy can be asked for wherever else copies are. Shapes are checked here; what references, expressions and templates say in copy-request.ts. */
 import * as z from "zod";
 
 /** A list of expressions beyond this is a list of tags; those have an expression of their own. */
@@ -156,3 +156,42 @@ export const CopyRequestSchema = z
   .describe("A copy to make.");
 
 export type CopyRequestBody = z.output<typeof CopyRequestSchema>;
+
+/** Targets of one request; who mirrors to more of them makes a second one. */
+export const MAX_TARGETS = 16;
+
+const { source, target, ...choices } = CopyRequestSchema.shape;
+
+/** A copy, or copies of one source to several targets. */
+export const CopiesRequestSchema = z
+  .strictObject(
+    {
+      source,
+      target: target.optional(),
+      targets: z
+        .array(target, "must be a list of references")
+        .min(2, "must name at least 2; a single one is given as target")
+        .max(MAX_TARGETS, `must be at most ${MAX_TARGETS}; make a second request for the others`)
+        .optional()
+        .describe(
+          "In place of `target`: several, each as `target` has them. Each gets a copy of its own, at its own pace; the source's " +
+            "manifests are read once for all.",
+        ),
+      ...choices,
+    },
+    "must be a JSON object with source and target",
+  )
+  .refine((body) => body.target !== undefined || body.targets !== undefined, {
+    path: ["target"],
+    message: 'is missing; give a reference such as "registry.example.com/team/alpine:3.22", or a list targets',
+    when: ({ value }) => typeof value === "object" && value !== null,
+  })
+  .refine((body) => body.target === undefined || body.targets === undefined, {
+    path: ["targets"],
+    message: "is there beside target; give one of them",
+    when: ({ value }) => typeof value === "object" && value !== null,
+  })
+  .meta({ oneOf: [{ required: ["target"] }, { required: ["targets"] }] })
+  .describe("A copy to make, or copies of one source to several targets.");
+
+export type CopiesRequestBody = z.output<typeof CopiesRequestSchema>;

@@ -1,11 +1,11 @@
-/** From the body of `POST /v1/copies` to a copy that can be made. Everything that can be said before a registry is asked. */
+/** From the body of `POST /v1/copies` to copies that can be made. Everything that can be said before a registry is asked. */
 import { reachRefusal, settingsOf, type SettingsEnv } from "../config.ts";
 import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
 import { errorDetailOf } from "../registry/errors.ts";
 import { formatReference, parseName, type Reference, withDefaultTag } from "../registry/reference.ts";
 import { choicesOf } from "./copy-choices.ts";
-import type { CopyRequestBody } from "./copy-request-schema.ts";
-import { invalidFields, type FieldError } from "./problem.ts";
+import type { CopiesRequestBody, CopyRequestBody } from "./copy-request-schema.ts";
+import { invalidFields, Problem, type FieldError } from "./problem.ts";
 
 /** What only makes sense with many tags. */
 const OF_REPOSITORIES = ["tags", "target_tag", "fail_fast", "prune"] as const;
@@ -44,6 +44,41 @@ export function copyRequestOf(body: CopyRequestBody, env: SettingsEnv, nowMs: nu
 }
 
 /**
+ * The copies that a body asks for: one, or one for each of its targets.
+ * @throws Problem 422 and CopyError as {@link copyRequestOf}; fields of targets are named `targets.0`.
+ */
+export function copyRequestsOf(body: CopiesRequestBody, env: SettingsEnv, nowMs: number): CopyRequest[] {
+  const { target = "", targets, ...rest } = body;
+  if (targets === undefined) {
+    return [copyRequestOf({ ...rest, target }, env, nowMs)];
+  }
+  const errors = new Map<string, FieldError>();
+  const places = new Map<string, number>();
+  const requests = targets.map((each, place) => {
+    const field = `targets.${place}`;
+    try {
+      const request = copyRequestOf({ ...rest, target: each }, env, nowMs);
+      const name = formatReference(request.target);
+      const known = places.get(name);
+      if (known !== undefined) {
+        note(errors, { field, message: `is the same as targets.${known}; name each once` });
+      }
+      places.set(name, known ?? place);
+      return request;
+    } catch (thrown) {
+      if (!(thrown instanceof Problem) || thrown.errors.length === 0) {
+        throw thrown;
+      }
+      // What is wrong beside the targets is wrong for each of them.
+      thrown.errors.forEach((error) => note(errors, error.field === "target" ? { ...error, field } : error));
+      return null;
+    }
+  });
+  throwIf([...errors.values()]);
+  return requests.filter((request) => request !== null);
+}
+
+/**
  * Names what is asked for, whatever way it was written: equal requests have equal fingerprints. A duration is the same
  * whenever it is sent, though it means another moment.
  */
@@ -56,8 +91,26 @@ export async function fingerprintOf(request: CopyRequest, body: Pick<CopyRequest
     ...(request.tags === undefined ? {} : { tags }),
     ...(newerThanMs === undefined ? {} : { newerThan: body.tags?.newer_than ?? newerThanMs }),
   };
-  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(named)));
+  return hashOf(JSON.stringify(named));
+}
+
+/** The same for copies that are asked for together. */
+export async function fingerprintOfAll(
+  requests: readonly CopyRequest[],
+  body: Pick<CopyRequestBody, "tags"> = {},
+): Promise<string> {
+  const each = await Promise.all(requests.map((request) => fingerprintOf(request, body)));
+  return each.length === 1 ? each.join("") : hashOf(each.join(" "));
+}
+
+async function hashOf(text: string): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Each fault once. */
+function note(errors: Map<string, FieldError>, error: FieldError): void {
+  errors.set(`${error.field} ${error.message}`, error);
 }
 
 function throwIf(errors: FieldError[]): void {

@@ -1,6 +1,6 @@
 /** The OpenAPI 3.1 document, made from the table of operations and the schemas that requests are checked against. */
 import * as z from "zod";
-import { CopyRequestSchema } from "./copy-request-schema.ts";
+import { CopiesRequestSchema } from "./copy-request-schema.ts";
 import { KeyListSchema, KeyRequestSchema, KeySchema, MadeKeySchema } from "./key-schemas.ts";
 import { DeliveryAnswerSchema } from "./hooks.ts";
 import { ReportSchema } from "./doctor.ts";
@@ -20,6 +20,7 @@ import {
 import {
   CopyListSchema,
   CopySchema,
+  GroupSchema,
   HealthSchema,
   ProblemSchema,
   RegistryListSchema,
@@ -31,8 +32,9 @@ type Json = Record<string, unknown>;
 
 /** Schemas that the document gives a name; the others stand where they are used. */
 const NAMED = z.registry<{ id: string }>();
-NAMED.add(CopyRequestSchema, { id: "CopyRequest" });
+NAMED.add(CopiesRequestSchema, { id: "CopyRequest" });
 NAMED.add(CopySchema, { id: "Copy" });
+NAMED.add(GroupSchema, { id: "Group" });
 NAMED.add(CopyListSchema, { id: "CopyList" });
 NAMED.add(TagListSchema, { id: "TagList" });
 NAMED.add(RegistrySchema, { id: "Registry" });

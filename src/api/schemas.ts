@@ -6,6 +6,7 @@ import * as z from "zod";
 import type { Asked } from "../copy/request.ts";
 import type { HostSnapshot } from "../host/contract.ts";
 import { TAG_STATES, type CopyState, type CopyView, type TagTally, type TagView } from "../job/contract.ts";
+import type { GroupView } from "../job/group/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 
 /** Longest time that `GET /v1/copies/{id}` holds its answer back. */
@@ -142,6 +143,34 @@ export const CopySchema = z
     error: ErrorSchema.nullable().describe("Null unless the state is `failed`."),
   })
   .describe("One copy of an image or artifact from one registry to another.") satisfies z.ZodType<CopyView>;
+
+export const GroupSchema = CopySchema.omit({ target: true, group: true })
+  .extend({
+    id: z.string().meta({ examples: ["cg_01jd7m3k8a0v5q2r9s4t6u1b3c"] }),
+    copies: z
+      .array(
+        CopySchema.pick({
+          id: true,
+          state: true,
+          target: true,
+          tags: true,
+          blobs: true,
+          bytes: true,
+          manifests: true,
+          requests: true,
+          times: true,
+          error: true,
+        }),
+      )
+      .describe("One for each target, in their order. Each can be asked for by its own id, with its tags and events."),
+  })
+  .describe(
+    "Copies of one source to several targets. Counts are sums over them; it runs until all have ended, and has failed if one " +
+      "of them has.",
+  ) satisfies z.ZodType<GroupView>;
+
+/** What an id of a copy may stand for. */
+export const CopyOrGroupSchema = z.union([CopySchema, GroupSchema]);
 
 export const CopyListSchema = z
   .object({

@@ -19,6 +19,8 @@ export interface CopyEntry {
   doneAtMs: number | null;
   /** Null: nobody knows. */
   asked: Asked | null;
+  /** Id of the group that it is one of; null: it was asked for alone. */
+  group: string | null;
   /** The copy as it ended; null: it has not, or did before records were kept. */
   record: CopyView | null;
 }
@@ -71,6 +73,12 @@ export interface Registration {
   asked?: Asked;
 }
 
+/** Copies of one source; `id` is the group's. */
+export interface GroupRegistration extends Omit<Registration, "target"> {
+  /** In the order of the targets. */
+  copies: { id: string; target: string }[];
+}
+
 /** An API key as the index has it: never its text, which nobody has but its bearer. Times in milliseconds since the epoch. */
 export interface KeyEntry {
   id: string;
@@ -103,6 +111,8 @@ export interface NewKey {
 export interface CopyIndexRpc {
   /** Puts a copy on the list, unless its idempotency key has one already or its principal's limits are reached. */
   register(entry: Registration): Promise<RegisterAnswer>;
+  /** The same of all copies of a group at once: all are put on the list, or none. The answer's id is the group's. */
+  registerGroup(group: GroupRegistration): Promise<RegisterAnswer>;
   /** From CopyJob: its state has changed. `copy`: as it is at its end, for the record. */
   changed(id: string, state: CopyState, copy?: CopyView): Promise<void>;
   metrics(): Promise<IndexMetrics>;
@@ -124,6 +134,8 @@ export interface CopyIndexRpc {
   }): Promise<{ copies: CopyEntry[]; next: string | null }>;
   /** One copy of the list; null: it is not on it, or the viewer may not see it. */
   find(id: string, viewer?: Pick<Principal, "id" | "scopes">): Promise<CopyEntry | null>;
+  /** The copies of a group, in the order of its targets; none: there is no such group, or the viewer may not see all of it. */
+  findGroup(id: string, viewer?: Pick<Principal, "id" | "scopes">): Promise<CopyEntry[]>;
 
   /** Keeps a new API key. `maker-gone`: its maker is a key that is no longer good; `too-many`: there are too many. */
   makeKey(key: NewKey): Promise<KeyEntry | "maker-gone" | "too-many">;

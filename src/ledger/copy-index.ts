@@ -11,6 +11,7 @@ import { migrate } from "../storage/migrations.ts";
 import type {
   CopyEntry,
   CopyIndexRpc,
+  GroupRegistration,
   HostEntry,
   IndexMetrics,
   KeyEntry,
@@ -20,10 +21,10 @@ import type {
 } from "./contract.ts";
 import { dataPointOf } from "./data-point.ts";
 import { Keys } from "./keys.ts";
-import { limitReached } from "./limits.ts";
 import { CopyList } from "./list.ts";
 import { Probes } from "./probes.ts";
 import { Records } from "./records.ts";
+import { MAX_HOSTS, Registrations } from "./registrations.ts";
 import type {
   HookEntry,
   RuleEntry,
@@ -40,18 +41,9 @@ import { LOCAL_PLACES, PLACES } from "./runs.ts";
 import { STEPS } from "./schema.ts";
 import type { Viewer } from "./visible.ts";
 
-/** As long as a client may reasonably go on repeating one request. */
-const KEY_LIFE_MS = 24 * 60 * 60 * 1000;
-const DAY_MS = 24 * 60 * 60 * 1000;
-/** Bounds the object's size (some 150 MB of rows), whatever a tenant does. */
-const MAX_ENTRIES = 100_000;
-/** Registry hosts that are remembered; far more than anybody uses, and few enough to be listed at once. */
-const MAX_HOSTS = 1_000;
-/** Old entries that one registration clears: more than one, so that a backlog shrinks, and few, so that it stays cheap. */
-const ENTRIES_CLEARED_AT_ONCE = 4;
-
 export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, RulesRpc {
   readonly #list: CopyList;
+  readonly #registrations: Registrations;
   readonly #records: Records;
   readonly #keys: Keys;
   readonly #probes: Probes;
@@ -62,6 +54,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     super(ctx, env);
     migrate(ctx.storage, STEPS);
     this.#list = new CopyList(ctx.storage.sql);
+    this.#registrations = new Registrations(ctx.storage.sql, () => recordDays(env));
     this.#records = new Records(ctx.storage.sql);
     this.#keys = new Keys(ctx.storage.sql);
     this.#probes = new Probes(ctx.storage.sql);
@@ -70,7 +63,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
       storage: ctx.storage,
       rules: this.#rules,
       places: isLocal(env) ? LOCAL_PLACES : PLACES,
-      register: (entry, now) => this.#register(entry, now),
+      register: (entry, now) => this.#registrations.register(entry, now),
       start: async (copy, request) => void (await this.env.JOBS.getByName(copy).start(copy, request)),
       repositories: (host, cursor) => this.env.REGISTRIES.getByName(host).listRepositories(cursor),
       meanwhile: (work) => ctx.waitUntil(work.then(() => this.#setAlarm())),
@@ -83,17 +76,11 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
    * nothing.
    */
   async register(entry: Registration): Promise<RegisterAnswer> {
-    const answer = this.ctx.storage.transactionSync(() => {
-      const registered = this.#register(entry, Date.now());
-      if (registered.kind === "created" && this.#list.find(entry.id)?.doneAtMs === null) {
-        this.#desk.runs.addOther(entry.id, entry.target, Date.now());
-      }
-      return registered;
-    });
-    if (entry.key !== undefined && answer.kind === "created") {
-      await this.#setAlarm();
-    }
-    return answer;
+    return this.#register(entry, [entry], (now) => this.#registrations.register(entry, now));
+  }
+
+  async registerGroup(group: GroupRegistration): Promise<RegisterAnswer> {
+    return this.#register(group, group.copies, (now) => this.#registrations.registerGroup(group, now));
   }
 
   async changed(id: string, state: CopyState, copy?: CopyView): Promise<void> {
@@ -109,6 +96,10 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
 
   async list(query: Parameters<CopyIndexRpc["list"]>[0]): ReturnType<CopyIndexRpc["list"]> {
     return this.#list.page(query);
+  }
+
+  async findGroup(id: string, viewer?: Viewer): Promise<CopyEntry[]> {
+    return this.#list.group(id, viewer);
   }
 
   async find(id: string, viewer?: Viewer): Promise<CopyEntry | null> {
@@ -221,18 +212,37 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
 
   /** Clears the idempotency keys whose time is over, does what rules have due, and rings again for the next of these. */
   override async alarm(): Promise<void> {
-    this.#sql.exec("DELETE FROM idempotency_keys WHERE at_ms <= ?", Date.now() - KEY_LIFE_MS);
+    this.#registrations.clearKeys(Date.now());
     this.#desk.tick(Date.now());
     await this.#setAlarm();
   }
 
+  async #register(
+    { key }: Pick<Registration, "key">,
+    copies: readonly Pick<Registration, "id" | "target">[],
+    register: (now: number) => RegisterAnswer,
+  ): Promise<RegisterAnswer> {
+    const now = Date.now();
+    const answer = this.ctx.storage.transactionSync(() => {
+      const registered = register(now);
+      const isNew = registered.kind === "created";
+      for (const { id, target } of isNew ? copies : []) {
+        if (this.#list.find(id)?.doneAtMs === null) {
+          this.#desk.runs.addOther(id, target, now);
+        }
+      }
+      return registered;
+    });
+    if (key !== undefined && answer.kind === "created") {
+      await this.#setAlarm();
+    }
+    return answer;
+  }
+
   /** The one place where the alarm is set: for whatever comes first; an earlier one stays. */
   async #setAlarm(): Promise<void> {
-    const [oldest] = this.#sql
-      .exec<{ at_ms: number }>("SELECT at_ms FROM idempotency_keys ORDER BY at_ms LIMIT 1")
-      .toArray();
     const deskMs = this.#desk.nextMs(Date.now());
-    const nextMs = Math.min(oldest === undefined ? Infinity : oldest.at_ms + KEY_LIFE_MS, deskMs ?? Infinity);
+    const nextMs = Math.min(this.#registrations.nextKeyMs() ?? Infinity, deskMs ?? Infinity);
     const setMs = await this.ctx.storage.getAlarm();
     if (nextMs !== Infinity && (setMs === null || setMs > nextMs)) {
       await this.ctx.storage.setAlarm(Math.max(nextMs, Date.now()));
@@ -250,80 +260,5 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
 
   get #sql(): SqlStorage {
     return this.ctx.storage.sql;
-  }
-
-  #register(entry: Registration, now: number): RegisterAnswer {
-    const { id: owner, budget, limits } = entry.by;
-    if (entry.key !== undefined) {
-      const [known] = this.#sql
-        .exec<{ id: string; fingerprint: string }>(
-          "SELECT id, fingerprint FROM idempotency_keys WHERE owner = ? AND key = ? AND at_ms > ?",
-          owner,
-          entry.key,
-          now - KEY_LIFE_MS,
-        )
-        .toArray();
-      if (known && known.id !== entry.id) {
-        return { kind: known.fingerprint === entry.fingerprint ? "known" : "conflict", id: known.id };
-      }
-    }
-    const isLimited = limits.copiesAtOnce !== undefined || limits.copiesPerHour !== undefined;
-    const limited =
-      isLimited && this.#list.find(entry.id) === null ? limitReached(this.#sql, budget, limits, now) : null;
-    if (limited !== null) {
-      return limited;
-    }
-    if (entry.key !== undefined) {
-      this.#sql.exec(
-        "INSERT OR REPLACE INTO idempotency_keys (owner, key, fingerprint, id, at_ms) VALUES (?, ?, ?, ?, ?)",
-        owner,
-        entry.key,
-        entry.fingerprint,
-        entry.id,
-        now,
-      );
-    }
-    this.#sql.exec(
-      `INSERT INTO copies (id, state, source, target, owner, budget, accepted_at_ms, asked)
-       VALUES (?1, 'accepted', ?2, ?3, ?4, ?5, ?6, ?7)
-       ON CONFLICT (id) DO UPDATE SET source = ?2, target = ?3, owner = ?4, budget = ?5, asked = ?7`,
-      entry.id,
-      entry.source,
-      entry.target,
-      owner,
-      isLimited ? budget : null,
-      now,
-      entry.asked === undefined ? null : JSON.stringify(entry.asked),
-    );
-    this.#noteHosts(entry.hosts, now);
-    this.#clearOldest(now);
-    return { kind: "created", id: entry.id };
-  }
-
-  #noteHosts(hosts: string[], now: number): void {
-    for (const host of hosts) {
-      this.#sql.exec(
-        `INSERT INTO hosts (host, first_used_at_ms, last_used_at_ms) VALUES (?1, ?2, ?2)
-         ON CONFLICT (host) DO UPDATE SET last_used_at_ms = max(last_used_at_ms, ?2)`,
-        host,
-        now,
-      );
-    }
-    this.#sql.exec(
-      `DELETE FROM hosts WHERE (SELECT count(*) FROM hosts) > ?1
-       AND host IN (SELECT host FROM hosts ORDER BY last_used_at_ms DESC, host LIMIT -1 OFFSET ?1)`,
-      MAX_HOSTS,
-    );
-  }
-
-  /** Looks at the oldest few entries only, so it costs the same however long the list is. */
-  #clearOldest(now: number): void {
-    this.#sql.exec(
-      `DELETE FROM copies WHERE n IN (SELECT n FROM copies ORDER BY n LIMIT ?)
-       AND (accepted_at_ms < ? OR n <= (SELECT max(n) FROM copies) - ?)`,
-      ENTRIES_CLEARED_AT_ONCE,
-      now - recordDays(this.env) * DAY_MS,
-      MAX_ENTRIES,
-    );
   }
 }

@@ -1,4 +1,4 @@
-/** Whether a copy is one too many for its principal. Counts rows, in the transaction that adds the next one. */
+/** Whether copies are too many for their principal. Counts rows, in the transaction that adds the next ones. */
 import type { Limits } from "../access/contract.ts";
 import type { Limited } from "./contract.ts";
 
@@ -10,8 +10,17 @@ const START_LIMIT_MS = 10 * 60 * 1000;
 /** Nobody knows when a copy will end; most take seconds. */
 const RETRY_GUESS_MS = 5_000;
 
-/** The limit that is reached, or null. */
-export function limitReached(sql: SqlStorage, budget: string, limits: Limits, now: number): Limited | null {
+/**
+ * The limit that is reached, or null.
+ * @param more How many copies are to be added, all or none.
+ */
+export function limitReached(
+  sql: SqlStorage,
+  budget: string,
+  limits: Limits,
+  now: number,
+  more: number,
+): Limited | null {
   const { copiesAtOnce, copiesPerHour } = limits;
   if (copiesAtOnce !== undefined) {
     const { open } = sql
@@ -23,19 +32,22 @@ export function limitReached(sql: SqlStorage, budget: string, limits: Limits, no
         now - COPY_LIFE_MS,
       )
       .one();
-    if (open >= copiesAtOnce) {
+    if (open + more > copiesAtOnce) {
       return { kind: "limited", limit: "copiesAtOnce", allowed: copiesAtOnce, retryAtMs: now + RETRY_GUESS_MS };
     }
   }
+  if (copiesPerHour !== undefined && more > copiesPerHour) {
+    return { kind: "limited", limit: "copiesPerHour", allowed: copiesPerHour, retryAtMs: now + HOUR_MS };
+  }
   if (copiesPerHour !== undefined) {
-    // The one whose leaving the hour makes room: there are as many after it as are allowed, itself included.
+    // The one whose leaving the hour makes room: those after it and those to be added are as many as are allowed.
     const [deciding] = sql
       .exec<{ accepted_at_ms: number }>(
         `SELECT accepted_at_ms FROM copies WHERE budget = ?1 AND accepted_at_ms > ?2
          ORDER BY accepted_at_ms DESC LIMIT 1 OFFSET ?3`,
         budget,
         now - HOUR_MS,
-        copiesPerHour - 1,
+        copiesPerHour - more,
       )
       .toArray();
     if (deciding !== undefined) {

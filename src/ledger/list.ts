@@ -6,7 +6,7 @@ import { rowViewOf, type Viewer } from "./visible.ts";
 /** How many of the newest copies are looked through for those of others that a viewer may see: some 20 ms, whatever its scopes. */
 const COPIES_LOOKED_THROUGH = 20_000;
 
-const COLUMNS = "n, id, state, source, target, owner, accepted_at_ms, done_at_ms, asked, record";
+const COLUMNS = "n, id, state, source, target, owner, accepted_at_ms, done_at_ms, asked, group_id, record";
 
 type Row = Record<"id" | "source" | "target" | "owner", string> & {
   n: number;
@@ -14,6 +14,7 @@ type Row = Record<"id" | "source" | "target" | "owner", string> & {
   accepted_at_ms: number;
   done_at_ms: number | null;
   asked: string | null;
+  group_id: string | null;
   record: string | null;
 };
 
@@ -45,6 +46,15 @@ export class CopyList {
   find(id: string, viewer?: Viewer): CopyEntry | null {
     const row = this.#row(id, viewer);
     return row === null ? null : entryOf(row);
+  }
+
+  /** In the order of the targets. None: there is no such group, or the viewer may not see all of it. */
+  group(id: string, viewer?: Viewer): CopyEntry[] {
+    const rows = this.#sql
+      .exec<Row>(`SELECT ${COLUMNS} FROM copies WHERE group_id = ? AND source IS NOT NULL ORDER BY n`, id)
+      .toArray();
+    const sees = viewer === undefined ? () => true : rowViewOf(viewer);
+    return rows.every(sees) ? rows.map(entryOf) : [];
   }
 
   #row(id: string, viewer?: Viewer): Row | null {
@@ -102,6 +112,7 @@ function entryOf(row: Row): CopyEntry {
     acceptedAtMs: row.accepted_at_ms,
     doneAtMs: row.done_at_ms,
     asked,
+    group: row.group_id,
     record,
   };
 }

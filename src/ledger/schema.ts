@@ -125,4 +125,7 @@ export const STEPS: readonly string[] = [
    CREATE TABLE totals (one INTEGER PRIMARY KEY CHECK (one = 1), totals TEXT NOT NULL);`,
   `CREATE TABLE probes (id TEXT PRIMARY KEY, sent_at_ms INTEGER NOT NULL, came_at_ms INTEGER) WITHOUT ROWID;`,
   "CREATE INDEX runs_open_of_rule ON runs (rule, state) WHERE ended_at_ms IS NULL;",
+  // Copies of one source to several targets.
+  `ALTER TABLE copies ADD COLUMN group_id TEXT;
+   CREATE INDEX copies_by_group ON copies (group_id, n) WHERE group_id IS NOT NULL;`,
 ];
