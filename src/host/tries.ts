@@ -29,6 +29,8 @@ export interface Tries {
   damages: number;
 }
 
+const DAMAGED = " (what is stored there is damaged, or changed on its way: push it there once more)";
+
 /** Counts a failed try; answers the error for the copy, or undefined when there is to be another try. */
 export function countFailure(tries: Tries, error: ErrorDetail): ErrorDetail | undefined {
   const isThrottled = error.code === "rate_limited";
@@ -42,7 +44,8 @@ export function countFailure(tries: Tries, error: ErrorDetail): ErrorDetail | un
   }
   // A person should know that it was not the first.
   const count = tries.attempts + tries.throttles;
-  const message = count < 2 ? error.message : `${error.message}; tried ${count} times`;
+  const remedy = isDamaged && error.side === "source" ? DAMAGED : "";
+  const message = count < 2 ? error.message : `${error.message}; tried ${count} times${remedy}`;
   return { ...error, message, retryable: error.retryable && !isDamaged };
 }
 

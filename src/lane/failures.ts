@@ -2,6 +2,7 @@
  * The errors that only the streaming of a blob knows: whose fault a broken stream is, and what a person is told.
  * Errors of single requests come from the registry client and pass through unchanged.
  */
+import { asClause } from "../registry/wire.ts";
 import { CopyError, errorDetailOf, type ErrorCode, type ErrorDetail } from "../registry/errors.ts";
 
 export type Side = "source" | "target";
@@ -37,7 +38,7 @@ export function brokenStream(place: Place, thrown: unknown): CopyError {
   }
   const words = thrown instanceof Error ? thrown.message : String(thrown);
   const what = place.side === "source" ? "broke off while sending" : "broke off while receiving";
-  return failure(place, "connection", true, `${what}: ${words}`);
+  return failure(place, "connection", true, `${what}: ${asClause(words)}`);
 }
 
 export function stalled(place: Place, idleMs: number): CopyError {

@@ -114,6 +114,6 @@ function verify(ends: Ends, { trail }: Course): void {
   const { place } = ends.source;
   const actual = trail.digest();
   if (actual !== null && actual !== place.digest) {
-    throw failure(place, "digest_mismatch", true, `sent bytes with the digest ${actual}`);
+    throw failure(place, "digest_mismatch", true, `sent bytes with the digest ${actual} in place of the blob's own`);
   }
 }

@@ -134,7 +134,10 @@ export function createTransport(options: TransportOptions): Transport {
         }
         url = check(parse(location, url, request.operation), request.operation, "a redirect");
         if (request.body instanceof ReadableStream) {
-          const problem = `moved ${request.method} to ${shownOrigin(url)}`;
+          // Seen by a person only when following it leads nowhere.
+          const problem =
+            `answered ${request.method} with ${response.status} to ${shownOrigin(url)}, again and again; ` +
+            "set hostname and tls of this host so that it is reached there directly";
           throw new Moved(
             { ...refuse(request.operation, "unsupported", problem).detail, status: response.status },
             url,

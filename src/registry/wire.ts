@@ -235,7 +235,12 @@ function reasonOf(thrown: unknown, url: URL): string {
       ? ": no connection came about; check its name and port, that it speaks HTTPS, and that its certificate is trusted"
       : ": no connection came about; check its name and port";
   }
-  return thrown.message === "" || thrown.message.includes("://") ? "" : `: ${thrown.message.slice(0, 200)}`;
+  return thrown.message === "" || thrown.message.includes("://") ? "" : `: ${asClause(thrown.message)}`;
+}
+
+/** The runtime's own words, a sentence, as a part of ours. */
+export function asClause(words: string): string {
+  return words.trim().slice(0, 200).replace(/\.$/, "");
 }
 
 function lengthOf(response: Response | null): number {

@@ -163,36 +163,48 @@ describe("an address inside", () => {
 
   const addresses = [...HOSTILE.map(([address]) => address), ...UNREADABLE];
 
-  it.each(addresses)("%s is not followed from a redirect, a Location, a link or a token realm", async (address) => {
-    const asked: string[] = [];
-    const code = expect.stringMatching(/denied|unsupported/);
-    const answer =
-      (respond: (url: URL, init: WireInit) => Response): Fetch =>
-      async (url, init) => {
-        asked.push(url);
-        return respond(new URL(url), init);
-      };
-    const at = (respond: (url: URL, init: WireInit) => Response) =>
-      clientOf("registry.example", { settings, fetch: answer(respond), credential: LOGIN, refusalOf }).registry;
-    // Headers are bytes: what is not ASCII comes as the UTF-8 that a registry would send.
-    const sent = Buffer.from(address).toString("latin1");
-    const headersOf = (name: string, value: string) => ({ headers: { [name]: value } });
+  it.each(addresses)(
+    "%s is not followed from a redirect, of whatever method, a Location, a link or a token realm",
+    async (address) => {
+      const asked: string[] = [];
+      const code = expect.stringMatching(/denied|unsupported/);
+      const answer =
+        (respond: (url: URL, init: WireInit) => Response): Fetch =>
+        async (url, init) => {
+          asked.push(url);
+          return respond(new URL(url), init);
+        };
+      const at = (respond: (url: URL, init: WireInit) => Response) =>
+        clientOf("registry.example", { settings, fetch: answer(respond), credential: LOGIN, refusalOf }).registry;
+      // Headers are bytes: what is not ASCII comes as the UTF-8 that a registry would send.
+      const sent = Buffer.from(address).toString("latin1");
+      const headersOf = (name: string, value: string) => ({ headers: { [name]: value } });
 
-    const redirecting = at(() => new Response(null, { status: 307, ...headersOf("location", sent) }));
-    expect(await refusal(redirecting.openBlob("a", BLOB, { signal: never }))).toMatchObject({ code });
-    expect(await refusal(redirecting.getManifest("a", "latest"))).toMatchObject({ code });
+      const redirecting = at(() => new Response(null, { status: 307, ...headersOf("location", sent) }));
+      expect(await refusal(redirecting.openBlob("a", BLOB, { signal: never }))).toMatchObject({ code });
+      expect(await refusal(redirecting.getManifest("a", "latest"))).toMatchObject({ code });
 
-    const locating = at(() => new Response(null, { status: 202, ...headersOf("location", sent) }));
-    expect(await refusal(locating.startUpload("a", { digest: BLOB, signal: never }))).toMatchObject({ code });
+      const start = { digest: BLOB, signal: never };
+      expect(await refusal(redirecting.startUpload("a", start))).toMatchObject({ code });
+      const bytes = new TextEncoder().encode(MANIFEST);
+      const manifest = { digest: digestOf(bytes), mediaType: "application/x", bytes };
+      expect(await refusal(redirecting.putManifest("a", "latest", manifest))).toMatchObject({ code });
+      const upload = { repository: "a", location: "https://registry.example/v2/a/blobs/uploads/1", minChunkBytes: 0 };
+      const put = redirecting.putBlob(upload, { ...start, sizeBytes: 4, body: streamOf("blob") });
+      expect(await refusal(put)).toMatchObject({ code });
 
-    const linking = at(() => Response.json({ tags: ["x"] }, headersOf("link", `<${sent}?n=2>; rel="next"`)));
-    expect(await refusal(linking.listTags("a"))).toMatchObject({ code });
+      const locating = at(() => new Response(null, { status: 202, ...headersOf("location", sent) }));
+      expect(await refusal(locating.startUpload("a", { digest: BLOB, signal: never }))).toMatchObject({ code });
 
-    const challenge = `Bearer realm="${sent}"`;
-    const challenging = at(() => new Response(null, { status: 401, ...headersOf("www-authenticate", challenge) }));
-    expect(await refusal(challenging.getManifest("a", "latest"))).toMatchObject({ code });
-    expect(asked.filter((url) => !url.startsWith("https://registry.example/"))).toEqual([]);
-  });
+      const linking = at(() => Response.json({ tags: ["x"] }, headersOf("link", `<${sent}?n=2>; rel="next"`)));
+      expect(await refusal(linking.listTags("a"))).toMatchObject({ code });
+
+      const challenge = `Bearer realm="${sent}"`;
+      const challenging = at(() => new Response(null, { status: 401, ...headersOf("www-authenticate", challenge) }));
+      expect(await refusal(challenging.getManifest("a", "latest"))).toMatchObject({ code });
+      expect(asked.filter((url) => !url.startsWith("https://registry.example/"))).toEqual([]);
+    },
+  );
 
   it("credentials stay at home when a redirect or a Location leads elsewhere", async () => {
     const elsewhere: string[] = [];

@@ -84,7 +84,7 @@ const CASES: Case[] = [
   {
     what: "a source that always corrupts",
     source: { rules: [{ match: { method: "GET", path: /blobs/ }, action: { type: "corrupt", atByte: 100 } }] },
-    says: [/at the source/i, /sent bytes with the digest sha256:/, /tried 3 times/],
+    says: [/at the source/i, /sent bytes with the digest sha256:/, /tried 3 times/, /push it there once more/],
   },
   {
     what: "a target without room",

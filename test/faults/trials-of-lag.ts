@@ -126,7 +126,7 @@ export const HOPELESS: Trial[] = [
   {
     what: "target: PUTs are redirected in circles",
     target: { rules: [rule(PUT_BLOB, { type: "redirect", status: 307 })] },
-    fails: { side: "target", says: [/moved PUT to http:\S+/] },
+    fails: { side: "target", says: [/answered PUT with 307 to http:\S+, again and again; set hostname/] },
   },
   {
     what: "target: chunks are refused with 403",
