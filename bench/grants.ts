@@ -32,6 +32,7 @@ export function grantMicroseconds(waiting: number): number {
     order: nothing,
     borrow: nothing,
     giveBack: nothing,
+    tellRoom: nothing,
     keep: nothing,
     lend: nothing,
     settle: nothing,

@@ -192,6 +192,26 @@ export interface LoanRequest {
   starving: boolean;
 }
 
+/** All that a host tells another whose slots it borrows, in one call. */
+export interface Exchange {
+  borrower: string;
+  /** Loans that it could use at once, those that it keeps a slot for while it asks included. */
+  room: number;
+  /** Slots, or places in the queue, that it gives back. */
+  returns: { id: string; outcome: Outcome }[];
+  requests: LoanRequest[];
+}
+
+export interface ExchangeAnswer {
+  /** In the order of the requests. */
+  answers: LoanAnswer[];
+  /** Loans of the borrower that waited here and have a slot now; one that it does not use is to be given back. */
+  lent: string[];
+}
+
+/** `full`: the borrower has no room for it now, and will ask for it anew. `unwanted`: it knows nothing of it any more. */
+export type LentAnswer = "taken" | "full" | "unwanted";
+
 /**
  * `refused`: the source is to be left alone for longer than anyone should wait. `heldBack`: it waits for the source's quota,
  * which may take hours, so nothing is to be kept for it meanwhile.
@@ -261,16 +281,14 @@ export interface RegistryHostRpc {
   /** Takes back everything a job has offered; running transfers find their lease lost. */
   withdraw(job: string): Promise<void>;
   /**
-   * As a source: for each a slot now, or a place in the queue, in the order of the requests. Asking again with the same id
-   * changes nothing.
+   * As a source: takes slots back, and answers each request with a slot or a place in the queue. Never lends more than the
+   * borrower has room for. Asking again with the same id, and giving back what was given back, changes nothing.
    */
-  borrow(requests: LoanRequest[]): Promise<LoanAnswer[]>;
-  /** As a source: gives borrowed slots (or places in the queue) back. */
-  giveBack(returns: { id: string; outcome: Outcome }[]): Promise<void>;
+  exchange(exchange: Exchange): Promise<ExchangeAnswer>;
   /** As a source: keeps borrowed slots from expiring. */
   keep(ids: string[]): Promise<void>;
-  /** As a target: the source has a slot for this offer now. False: pass it on. */
-  lent(id: string, lease: string): Promise<boolean>;
+  /** As a target: the source has a slot for this offer now. */
+  lent(id: string): Promise<LentAnswer>;
   /**
    * As a target without the referrers API: lists a referrer under the fallback tag of its subject. The one writer of that
    * list, so that no entry is lost; ends when the registry has it. Asking again changes nothing.

@@ -1,17 +1,25 @@
 /** This host as a source: the slots it lends to the hosts that its blobs go to. */
-import type { LoanAnswer, LoanRequest } from "./contract.ts";
+import type { Exchange, ExchangeAnswer, LentAnswer, LoanAnswer, LoanRequest } from "./contract.ts";
+import { Credit } from "./credit.ts";
 import { LEASE_MS } from "./leases.ts";
 import type { SchedulerPort } from "./port.ts";
 import type { Entry } from "./queue.ts";
 import type { Slots } from "./slots.ts";
 import type { Outcome } from "../registry/gate.ts";
 
+/** An exchange under way: what is lent to its borrower meanwhile is its answer. */
+interface Answering {
+  borrower: string;
+  /** Leases by loan. */
+  granted: Map<string, string>;
+}
+
 export class Loans {
   /** By the name under which they wait. */
   #waiting = new Map<string, LoanRequest>();
   #waitingByJob = new Map<string, number>();
-  /** The loan that is being asked for right now: granted, it is the answer to that very call. */
-  #asked: { id: string; lease?: string } | undefined;
+  #credit = new Credit();
+  #answering: Answering | undefined;
   #slots: Slots;
   #port: SchedulerPort;
 
@@ -20,30 +28,31 @@ export class Loans {
     this.#port = port;
   }
 
+  /** Loans that wait until their borrowers have room. */
+  get parkedCount(): number {
+    return this.#credit.parkedCount;
+  }
+
   /**
-   * A slot now, or a place in the queue under the loan's own age.
+   * Takes back what is returned, and answers what is asked with a slot now or a place in the queue under the loan's own age.
    * @param dispatch Grants what may be granted, in the policy's order: a newcomer overtakes nobody.
    */
-  borrow(request: LoanRequest, now: number, dispatch: () => void): LoanAnswer {
-    const lease = this.#slots.leases.ofLoan(request.id);
-    if (lease !== undefined) {
-      lease.expiresAtMs = now + LEASE_MS;
-      return { lease: lease.id };
+  exchange({ borrower, room, returns, requests }: Exchange, now: number, dispatch: () => void): ExchangeAnswer {
+    for (const { id, outcome } of returns) {
+      this.giveBack(id, outcome, now);
     }
-    const retryAtMs = this.#slots.limits.givesUpUntil(now);
-    if (retryAtMs !== undefined) {
-      return { refused: { ...this.#slots.limits.gaveUp(retryAtMs, now), side: "source" } };
-    }
-    const asked: { id: string; lease?: string } = { id: request.id };
-    this.#asked = asked;
-    this.#wait(request);
+    const placed = requests.map((request) => this.#place(request, now));
+    this.#tellCredit(borrower, room);
+    const granted = new Map<string, string>();
+    this.#answering = { borrower, granted };
     dispatch();
-    this.#asked = undefined;
-    if (asked.lease !== undefined) {
-      return { lease: asked.lease };
-    }
-    const heldBack = request.background === true && this.#slots.heldBackUntilMs(now) !== undefined;
-    return heldBack ? { queued: true, heldBack } : { queued: true };
+    this.#answering = undefined;
+    const answers = requests.map((request, index): LoanAnswer => {
+      const answer = placed[index];
+      return answer ?? this.#answerOf(request, granted.get(request.id), now);
+    });
+    const asked = new Set(requests.map(({ id }) => id));
+    return { answers, lent: [...granted.keys()].filter((id) => !asked.has(id)) };
   }
 
   /** False: this is not a loan. */
@@ -52,14 +61,18 @@ export class Loans {
     if (loan === undefined) {
       return false;
     }
+    const { id, job, borrower, starving } = loan;
+    // It may keep a slot of its own there, of which its host's room says nothing.
+    if (!starving && !this.#credit.spend(borrower, entryId)) {
+      return true;
+    }
     this.#forget(loan);
-    const { id, job, borrower } = loan;
     const use = { type: "loan", job, loanId: id, borrower } as const;
     const lease = this.#slots.grant(entryOf(loan), use, `host:${borrower}`, now);
-    if (this.#asked?.id === id) {
-      this.#asked.lease = lease.id;
+    if (this.#answering?.borrower === borrower) {
+      this.#answering.granted.set(id, lease.id);
     } else {
-      this.#port.lend(borrower, id, lease.id);
+      this.#port.lend(borrower, id);
     }
     return true;
   }
@@ -85,10 +98,18 @@ export class Loans {
     }
   }
 
-  /** The borrower has taken the slot that was offered to it, or passes it on. */
-  answered(id: string, taken: boolean): void {
+  /** What the borrower made of the slot that was offered to it. */
+  answered(borrower: string, id: string, answer: LentAnswer): void {
+    if (answer === "taken") {
+      return;
+    }
+    if (answer === "full") {
+      this.#credit.exhausted(borrower);
+    } else {
+      this.#credit.refund(borrower);
+    }
     const lease = this.#slots.leases.ofLoan(id);
-    if (!taken && lease !== undefined) {
+    if (lease !== undefined) {
       this.#slots.free(lease.id);
     }
   }
@@ -100,12 +121,50 @@ export class Loans {
     }
   }
 
+  /** Undefined: it waits now. */
+  #place(request: LoanRequest, now: number): LoanAnswer | undefined {
+    const lease = this.#slots.leases.ofLoan(request.id);
+    if (lease !== undefined) {
+      lease.expiresAtMs = now + LEASE_MS;
+      return { lease: lease.id };
+    }
+    const retryAtMs = this.#slots.limits.givesUpUntil(now);
+    if (retryAtMs !== undefined) {
+      return { refused: { ...this.#slots.limits.gaveUp(retryAtMs, now), side: "source" } };
+    }
+    this.#wait(request);
+    return undefined;
+  }
+
+  #answerOf(request: LoanRequest, lease: string | undefined, now: number): LoanAnswer {
+    if (lease !== undefined) {
+      return { lease };
+    }
+    const heldBack = request.background === true && this.#slots.heldBackUntilMs(now) !== undefined;
+    return heldBack ? { queued: true, heldBack } : { queued: true };
+  }
+
+  #tellCredit(borrower: string, room: number): void {
+    for (const entryId of this.#credit.told(borrower, room)) {
+      const loan = this.#waiting.get(entryId);
+      if (loan !== undefined) {
+        this.#enqueue(loan);
+      }
+    }
+  }
+
   #wait(loan: LoanRequest): void {
     const entry = entryOf(loan);
     if (!this.#waiting.has(entry.id)) {
       this.#waitingByJob.set(entry.job, (this.#waitingByJob.get(entry.job) ?? 0) + 1);
     }
     this.#waiting.set(entry.id, loan);
+    this.#credit.unpark(loan.borrower, entry.id);
+    this.#enqueue(loan);
+  }
+
+  #enqueue(loan: LoanRequest): void {
+    const entry = entryOf(loan);
     this.#slots.wait(entry, "slot", loan.background === true ? loan.job : undefined);
     this.#slots.setJobBytesLeft(entry.job, loan.jobBytesLeft);
   }
@@ -115,6 +174,7 @@ export class Loans {
     const { id, job } = entryOf(loan);
     this.#slots.stopWaiting(id);
     this.#waiting.delete(id);
+    this.#credit.unpark(loan.borrower, id);
     const others = (this.#waitingByJob.get(job) ?? 1) - 1;
     if (others > 0) {
       this.#waitingByJob.set(job, others);

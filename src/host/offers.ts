@@ -55,6 +55,7 @@ export class Offers {
   #bytesLeftByJob = new Map<string, number>();
   #bytesLeft = 0;
   #heldBack = 0;
+  #queuedBySource = new Map<string, number>();
   #idsByPhase: Record<Phase, Set<string>> = {
     waiting: new Set(),
     parked: new Set(),
@@ -117,10 +118,16 @@ export class Offers {
     return this.#byId.size - this.#idsByPhase.settled.size;
   }
 
+  /** Hosts at which offers are queued. */
+  queuedSources(): string[] {
+    return [...this.#queuedBySource.keys()];
+  }
+
   move(state: OfferState, phase: Phase): void {
-    this.#idsByPhase[state.phase].delete(state.offer.id);
+    this.#leave(state);
     this.#idsByPhase[phase].add(state.offer.id);
     state.phase = phase;
+    this.#countQueued(state, 1);
     this.setHeldBack(state, false);
   }
 
@@ -155,7 +162,7 @@ export class Offers {
       this.#addBytes(state.job, -state.offer.sizeBytes);
     }
     this.#byId.delete(id);
-    this.#idsByPhase[state.phase].delete(id);
+    this.#leave(state);
     this.setHeldBack(state, false);
     const ids = this.#idsByJob.get(state.job);
     ids?.delete(id);
@@ -187,6 +194,23 @@ export class Offers {
       this.#sameBlob.set(key, rest);
     }
     return first ? this.#states(rest) : [];
+  }
+
+  #leave(state: OfferState): void {
+    this.#idsByPhase[state.phase].delete(state.offer.id);
+    this.#countQueued(state, -1);
+  }
+
+  #countQueued({ phase, offer }: OfferState, change: 1 | -1): void {
+    if (phase !== "queued") {
+      return;
+    }
+    const count = (this.#queuedBySource.get(offer.sourceHost) ?? 0) + change;
+    if (count > 0) {
+      this.#queuedBySource.set(offer.sourceHost, count);
+    } else {
+      this.#queuedBySource.delete(offer.sourceHost);
+    }
   }
 
   #states(ids: Iterable<string>): OfferState[] {

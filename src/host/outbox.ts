@@ -2,11 +2,12 @@
  * The calls a RegistryHost makes to other objects and to the queue, sent after the step that asked for them, those to
  * one receiver together. A stub that threw is broken, so the next call makes a new one.
  */
-import type { LoanAnswer, LoanRequest, Settlement } from "./contract.ts";
+import type { Exchange, ExchangeAnswer, LentAnswer, LoanRequest, Settlement } from "./contract.ts";
 import { isGroupId } from "../copy/copy-id.ts";
 import { writeLine } from "../log.ts";
 import type { Env } from "../env.ts";
 import type { CopyJob } from "../job/copy-job.ts";
+import { Exchanges } from "./exchanges.ts";
 import type { Outcome } from "../registry/gate.ts";
 import type { RegistryHost } from "./registry-host.ts";
 
@@ -18,8 +19,10 @@ const ORDERS_PER_BATCH = 100;
 
 /** Where the answers go. */
 export interface OutboxAnswers {
-  borrowed(id: string, answer: LoanAnswer | undefined): void;
-  lentAnswered(loanId: string, taken: boolean): void;
+  /** How many slots a source may lend now, to be told with these requests. */
+  roomFor(sourceHost: string, requests: LoanRequest[]): number;
+  exchanged(sourceHost: string, requests: LoanRequest[], answer: ExchangeAnswer | undefined): void;
+  lentAnswered(borrower: string, loanId: string, answer: LentAnswer): void;
   acknowledged(ids: string[]): void;
 }
 
@@ -32,8 +35,7 @@ export class Outbox {
   #flushing = false;
   #orders: string[] = [];
   #sending = false;
-  #returns = new Map<string, { id: string; outcome: Outcome }[]>();
-  #loans = new Map<string, LoanRequest[]>();
+  #exchanges = new Exchanges();
   #settlements = new Map<string, Settlement[]>();
   /** Jobs that are being told of ends: what ends meanwhile is told together after that. */
   #telling = new Set<string>();
@@ -53,15 +55,17 @@ export class Outbox {
   }
 
   giveBack(sourceHost: string, id: string, outcome: Outcome): void {
-    const asked = this.#loans.get(sourceHost);
-    if (asked?.some((request) => request.id === id) === true) {
-      // Not asked for yet: what is given back first would never be given back again. An earlier asking may stand, though.
-      this.#loans.set(
-        sourceHost,
-        asked.filter((request) => request.id !== id),
-      );
-    }
-    push(this.#returns, sourceHost, { id, outcome });
+    this.#exchanges.giveBack(sourceHost, id, outcome);
+    this.#flushSoon();
+  }
+
+  borrow(sourceHost: string, request: LoanRequest): void {
+    this.#exchanges.borrow(sourceHost, request);
+    this.#flushSoon();
+  }
+
+  tellRoom(sourceHost: string): void {
+    this.#exchanges.tellRoom(sourceHost);
     this.#flushSoon();
   }
 
@@ -80,19 +84,14 @@ export class Outbox {
     this.#flushSoon();
   }
 
-  borrow(sourceHost: string, request: LoanRequest): void {
-    push(this.#loans, sourceHost, request);
-    this.#flushSoon();
-  }
-
   keep(sourceHost: string, ids: string[]): void {
     this.#call(sourceHost, (registry) => registry.keep(ids));
   }
 
-  /** Without an answer nobody knows whether the slot was taken: it is kept, claimed by the next `borrow`, or runs out. */
-  lend(borrower: string, loanId: string, lease: string): void {
+  /** Without an answer nobody knows whether the slot was taken: it is kept, claimed when it is asked for again, or runs out. */
+  lend(borrower: string, loanId: string): void {
     this.#call(borrower, async (registry) => {
-      this.#answers.lentAnswered(loanId, await registry.lent(loanId, lease));
+      this.#answers.lentAnswered(borrower, loanId, await registry.lent(loanId));
     });
   }
 
@@ -106,12 +105,8 @@ export class Outbox {
   #flush(): void {
     this.#flushing = false;
     this.#sendOrders();
-    for (const [sourceHost, returns] of drain(this.#returns)) {
-      this.#giveBack(sourceHost, returns, 1);
-    }
-    // After the returns: what was given back may be just what is asked for.
-    for (const [sourceHost, requests] of drain(this.#loans)) {
-      this.#borrow(sourceHost, requests);
+    for (const [sourceHost, { returns, requests }] of this.#exchanges.take()) {
+      this.#exchange(sourceHost, returns, requests, 1);
     }
     for (const job of this.#settlements.keys()) {
       this.#settle(job);
@@ -147,28 +142,18 @@ export class Outbox {
     );
   }
 
-  #borrow(sourceHost: string, requests: LoanRequest[]): void {
-    if (requests.length === 0) {
-      return;
-    }
-    const answered = (answers: (LoanAnswer | undefined)[]): void =>
-      requests.forEach(({ id }, index) => this.#answers.borrowed(id, answers[index]));
-    this.#call(
-      sourceHost,
-      async (registry) => answered(await registry.borrow(requests)),
-      () => answered([]),
-    );
-  }
-
   /** Giving back twice does no harm, so it is repeated until it was heard. */
-  #giveBack(sourceHost: string, returns: { id: string; outcome: Outcome }[], tries: number): void {
+  #exchange(sourceHost: string, returns: Exchange["returns"], requests: LoanRequest[], tries: number): void {
+    const room = this.#answers.roomFor(sourceHost, requests);
+    const exchange: Exchange = { borrower: this.#host, room, returns, requests };
     this.#call(
       sourceHost,
-      (registry) => registry.giveBack(returns),
+      async (registry) => this.#answers.exchanged(sourceHost, requests, await registry.exchange(exchange)),
       () => {
-        if (tries < GIVE_BACK_TRIES) {
+        this.#answers.exchanged(sourceHost, requests, undefined);
+        if (returns.length > 0 && tries < GIVE_BACK_TRIES) {
           const pauseMs = GIVE_BACK_PAUSE_MS * 2 ** (tries - 1);
-          this.#waitUntil(sleep(pauseMs).then(() => this.#giveBack(sourceHost, returns, tries + 1)));
+          this.#waitUntil(sleep(pauseMs).then(() => this.#exchange(sourceHost, returns, [], tries + 1)));
         }
       },
     );

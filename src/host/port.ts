@@ -31,12 +31,15 @@ export interface SchedulerPort {
   abandon(repository: string, handover: Handover): void;
   /** Sends a work order for a lane of this name. */
   order(lane: string): void;
-  /** Asks a source for a slot; the answer comes back through `borrowed`. */
+  /** Asks a source for a slot, with the next exchange; the answer comes back through `exchanged`. */
   borrow(sourceHost: string, request: LoanRequest): void;
+  /** With the next exchange. */
   giveBack(sourceHost: string, loanId: string, outcome: Outcome): void;
+  /** Has an exchange with a source even if there is nothing to ask or to give back: it is to know how much room there is. */
+  tellRoom(sourceHost: string): void;
   keep(sourceHost: string, loanIds: string[]): void;
   /** Offers a lent slot to its borrower; the answer comes back through `lentAnswered`. */
-  lend(borrower: string, loanId: string, lease: string): void;
+  lend(borrower: string, loanId: string): void;
   /** Tells a job; `acknowledged` follows when it knows. */
   settle(job: string, settlement: Settlement): void;
   /** Tells a background job that it waits for this host's quota. */

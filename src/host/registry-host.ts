@@ -9,16 +9,18 @@ import type { Env } from "../env.ts";
 import { type CatalogPage, listRepositories } from "../registry/catalog.ts";
 import { ConnectionBudget } from "../registry/connection-budget.ts";
 import { CopyError } from "../registry/errors.ts";
-import type { Authorization, AuthorizationRequest, Outcome } from "../registry/gate.ts";
+import type { Authorization, AuthorizationRequest } from "../registry/gate.ts";
 import type { HostClient } from "../registry/host-client.ts";
 import { updateManifest } from "../registry/manifest-update.ts";
 import { TokenSource } from "../registry/token.ts";
 import { createWire, type WireInit } from "../registry/wire.ts";
 import type {
   BlobOffer,
+  Exchange,
+  ExchangeAnswer,
   HostSnapshot,
   Joiner,
-  LoanAnswer,
+  LentAnswer,
   LoanRequest,
   Progress,
   ReferrerAddition,
@@ -123,23 +125,15 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
 
   // --- called by other hosts ----------------------------------------------------------------------------------------
 
-  async borrow(requests: LoanRequest[]): Promise<LoanAnswer[]> {
-    return this.#step((now) => requests.map((request) => this.#scheduler.borrow(request, now)));
-  }
-
-  async giveBack(returns: { id: string; outcome: Outcome }[]): Promise<void> {
-    this.#step((now) => {
-      for (const { id, outcome } of returns) {
-        this.#scheduler.giveBack(id, outcome, now);
-      }
-    });
+  async exchange(exchange: Exchange): Promise<ExchangeAnswer> {
+    return this.#step((now) => this.#scheduler.exchange(exchange, now));
   }
 
   async keep(ids: string[]): Promise<void> {
     this.#step((now) => this.#scheduler.keep(ids, now));
   }
 
-  async lent(id: string, _lease: string): Promise<boolean> {
+  async lent(id: string): Promise<LentAnswer> {
     return this.#step((now) => this.#scheduler.lent(id, now));
   }
 
@@ -314,10 +308,12 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
 
   #newOutbox(): Outbox {
     const answers = {
-      borrowed: (id: string, loan: LoanAnswer | undefined) =>
-        this.#step((now) => this.#scheduler.borrowed(id, loan, now)),
-      lentAnswered: (loanId: string, taken: boolean) =>
-        this.#step((now) => this.#scheduler.lentAnswered(loanId, taken, now)),
+      roomFor: (sourceHost: string, requests: LoanRequest[]) =>
+        this.#scheduler.roomFor(sourceHost, requests, Date.now()),
+      exchanged: (sourceHost: string, requests: LoanRequest[], exchanged: ExchangeAnswer | undefined) =>
+        this.#step((now) => this.#scheduler.exchanged(sourceHost, requests, exchanged, now)),
+      lentAnswered: (borrower: string, loanId: string, lent: LentAnswer) =>
+        this.#step((now) => this.#scheduler.lentAnswered(borrower, loanId, lent, now)),
       acknowledged: (ids: string[]) => this.#step(() => this.#scheduler.acknowledged(ids)),
     };
     return new Outbox(this.env, this.#host, answers, (promise) => this.ctx.waitUntil(promise));
@@ -351,8 +347,9 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       order: (lane) => outbox.order(lane),
       borrow: (sourceHost, request) => outbox.borrow(sourceHost, request),
       giveBack: (sourceHost, loanId, outcome) => outbox.giveBack(sourceHost, loanId, outcome),
+      tellRoom: (sourceHost) => outbox.tellRoom(sourceHost),
       keep: (sourceHost, loanIds) => outbox.keep(sourceHost, loanIds),
-      lend: (borrower, loanId, lease) => outbox.lend(borrower, loanId, lease),
+      lend: (borrower, loanId) => outbox.lend(borrower, loanId),
       settle: (job, settlement) => outbox.settle(job, settlement),
       heldBack: (job) => outbox.warn(job, this.#limits.heldBackNotice(this.#limits.heldBackUntilMs(Date.now()) ?? 0)),
       hand: (seat, transfer) =>

@@ -10,7 +10,9 @@
  */
 import type {
   BlobOffer,
-  LoanAnswer,
+  Exchange,
+  ExchangeAnswer,
+  LentAnswer,
   LoanRequest,
   Progress,
   Renewal,
@@ -181,39 +183,42 @@ export class HostScheduler {
 
   // --- other hosts, this one being the source -------------------------------------------------------------------------
 
-  borrow(request: LoanRequest, now: number): LoanAnswer {
-    const waitsForQuota = request.background === true && this.#slots.limits.heldBackUntilMs(now) !== undefined;
-    if (request.starving && !waitsForQuota) {
-      this.#transfers.endHoldsYoungerThan(request);
+  exchange(exchange: Exchange, now: number): ExchangeAnswer {
+    for (const request of exchange.requests) {
+      const waitsForQuota = request.background === true && this.#slots.limits.heldBackUntilMs(now) !== undefined;
+      if (request.starving && !waitsForQuota) {
+        this.#transfers.asks.endHoldsYoungerThan(request);
+      }
     }
-    return this.#loans.borrow(request, now, () => this.#dispatch(now));
-  }
-
-  giveBack(loanId: string, outcome: Outcome, now: number): void {
-    this.#loans.giveBack(loanId, outcome, now);
-    this.#dispatch(now);
+    return this.#loans.exchange(exchange, now, () => this.#dispatch(now));
   }
 
   keep(loanIds: string[], now: number): void {
     this.#loans.keep(loanIds, now);
   }
 
-  lentAnswered(loanId: string, taken: boolean, now: number): void {
-    this.#loans.answered(loanId, taken);
+  lentAnswered(borrower: string, loanId: string, answer: LentAnswer, now: number): void {
+    this.#loans.answered(borrower, loanId, answer);
     this.#dispatch(now);
   }
 
   // --- other hosts, this one being the target ---------------------------------------------------------------------------
 
-  borrowed(id: string, answer: LoanAnswer | undefined, now: number): void {
-    this.#transfers.borrowed(id, answer, now);
+  /** How many slots a source may lend now, to be told with these requests. */
+  roomFor(sourceHost: string, requests: LoanRequest[], now: number): number {
+    return this.#transfers.asks.roomFor(sourceHost, requests, now);
+  }
+
+  /** A source's answer to what it was told; undefined: it could not be reached. */
+  exchanged(sourceHost: string, requests: LoanRequest[], answer: ExchangeAnswer | undefined, now: number): void {
+    this.#transfers.asks.exchanged(sourceHost, requests, answer, now);
     this.#dispatch(now);
   }
 
-  lent(id: string, now: number): boolean {
-    const taken = this.#transfers.lent(id, now);
+  lent(id: string, now: number): LentAnswer {
+    const answer = this.#transfers.asks.lent(id, now);
     this.#dispatch(now);
-    return taken;
+    return answer;
   }
 
   // --- time -----------------------------------------------------------------------------------------------------------
@@ -268,7 +273,8 @@ export class HostScheduler {
   waiting(): { waiting: Record<RequestKind, number>; heldBack: number } {
     const { waiting, heldBack } = this.#slots.waiting();
     const { waitingElsewhere, heldBackElsewhere } = this.#transfers;
-    return { waiting: { ...waiting, blob: waiting.blob + waitingElsewhere }, heldBack: heldBack + heldBackElsewhere };
+    const blob = waiting.blob + this.#loans.parkedCount + waitingElsewhere;
+    return { waiting: { ...waiting, blob }, heldBack: heldBack + heldBackElsewhere };
   }
 
   active(): Record<RequestKind, number> {
@@ -286,7 +292,8 @@ export class HostScheduler {
   /** Whether anything is to come, were it only the answer of a job that was told of an end. */
   get busy(): boolean {
     const { unsettled, endings } = this.#transfers;
-    return unsettled > 0 || endings.unacknowledged > 0 || this.#slots.leases.size > 0 || !this.#slots.idle;
+    const isWaitedFor = !this.#slots.idle || this.#loans.parkedCount > 0;
+    return unsettled > 0 || endings.unacknowledged > 0 || this.#slots.leases.size > 0 || isWaitedFor;
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------
@@ -320,6 +327,7 @@ export class HostScheduler {
         this.#port.order(lane);
       }
     }
+    this.#transfers.asks.tellRoom(now);
     for (const seat of this.#seats.overdue(now, this.#transfers.pending > 0, pausedUntilMs)) {
       this.#port.hand(seat, null);
     }

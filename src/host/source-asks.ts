@@ -2,7 +2,7 @@
  * The slots that blobs of this host ask for at their sources: who has asked, who waits there, who may keep a slot here
  * meanwhile. See scheduler.ts for the rule that keeps both ends free of deadlock and starvation.
  */
-import type { LoanAnswer } from "./contract.ts";
+import type { ExchangeAnswer, LentAnswer, LoanAnswer, LoanRequest } from "./contract.ts";
 import { LEASE_MS } from "./leases.ts";
 import { offerOfLoan } from "./loans.ts";
 import type { Offers, OfferState } from "./offers.ts";
@@ -43,6 +43,8 @@ export class SourceAsks {
   /** Makes the names of loans unlike those of this object's lives before a restart. */
   #life: string;
   #keptAtMs = 0;
+  /** How many slots each source may still lend, as far as it was told here. */
+  #toldRoom = new Map<string, number>();
   /** When a source that could not be reached is to be asked again, milliseconds since the epoch; Infinity: none is. */
   #retryAtMs = Infinity;
 
@@ -72,8 +74,45 @@ export class SourceAsks {
     return `${state.offer.id}#${this.#life}.${state.round}`;
   }
 
-  /** The source's answer to `borrow`; undefined: it could not be reached. */
-  borrowed(loanId: string, answer: LoanAnswer | undefined, now: number): void {
+  /** How many slots a source may lend now, to be told with these requests. */
+  roomFor(sourceHost: string, requests: LoanRequest[], now: number): number {
+    const asking = requests.filter(({ id }) => {
+      const state = this.#offerOfLoan(id);
+      return state?.phase === "asking" && this.#slots.reserved.has(state.offer.id);
+    }).length;
+    const room = this.#room(now) + asking;
+    this.#toldRoom.set(sourceHost, room);
+    return room;
+  }
+
+  /** The source's answer to an exchange; undefined: it could not be reached. */
+  exchanged(sourceHost: string, requests: LoanRequest[], answer: ExchangeAnswer | undefined, now: number): void {
+    if (answer === undefined) {
+      this.#toldRoom.delete(sourceHost);
+    }
+    requests.forEach(({ id }, index) => this.#borrowed(id, answer?.answers[index], now));
+    for (const loanId of answer?.lent ?? []) {
+      if (this.lent(loanId, now) !== "taken") {
+        this.#port.giveBack(sourceHost, loanId, UNUSED);
+      }
+    }
+  }
+
+  /** Sources that wait for a word of it are told that there is room again. */
+  tellRoom(now: number): void {
+    const sources = this.#offers.queuedSources();
+    if (sources.length === 0 || this.#room(now) <= 0) {
+      return;
+    }
+    for (const sourceHost of sources) {
+      if ((this.#toldRoom.get(sourceHost) ?? 0) <= 0) {
+        this.#toldRoom.set(sourceHost, this.#room(now));
+        this.#port.tellRoom(sourceHost);
+      }
+    }
+  }
+
+  #borrowed(loanId: string, answer: LoanAnswer | undefined, now: number): void {
     const state = this.#offerOfLoan(loanId);
     if (state === undefined || (state.phase !== "asking" && state.phase !== "queued")) {
       return;
@@ -85,6 +124,7 @@ export class SourceAsks {
       state.askedAtMs = now - REASK_MS + ASK_RETRY_MS;
       this.#retryAtMs = Math.min(this.#retryAtMs, now + ASK_RETRY_MS);
     } else if ("lease" in answer) {
+      this.#spend(sourceHost);
       if (!this.#options.take(state, now)) {
         this.#port.giveBack(sourceHost, loanId, UNUSED);
       }
@@ -106,19 +146,25 @@ export class SourceAsks {
     }
   }
 
-  /** The source has a slot for this offer now. False: pass it on. */
-  lent(loanId: string, now: number): boolean {
+  /** The source has a slot for this offer now. */
+  lent(loanId: string, now: number): LentAnswer {
     const state = this.#offerOfLoan(loanId);
-    if (state?.phase === "asking" || state?.phase === "queued") {
-      if (!this.#slots.admitsBlob(now) || this.#options.seats.free <= this.#slots.reserved.size) {
-        // What is here goes before what is only being asked for. Two offers that wait for each other's slots would
-        // otherwise pass them back and forth.
-        this.#yieldReservation(loanId);
-      }
-      return this.#options.take(state, now);
+    if (state?.phase !== "asking" && state?.phase !== "queued") {
+      // Told twice: it has been taken already.
+      return state?.phase === "running" ? "taken" : "unwanted";
     }
-    // Told twice: it has been taken already.
-    return state?.phase === "running";
+    const { sourceHost } = state.offer;
+    this.#spend(sourceHost);
+    if (this.#room(now) <= 0) {
+      // What is here goes before what is only being asked for. Two offers that wait for each other's slots would
+      // otherwise pass them back and forth.
+      this.#yieldReservation(loanId);
+    }
+    if (this.#options.take(state, now)) {
+      return "taken";
+    }
+    this.#toldRoom.delete(sourceHost);
+    return "full";
   }
 
   /** Takes the slot that a younger offer keeps here while it waits at its source. */
@@ -166,6 +212,18 @@ export class SourceAsks {
       ...(background === true ? { background } : {}),
       starving: this.#starving(state, now),
     });
+  }
+
+  /** Transfers that could begin at once, had they a slot at their source. */
+  #room(now: number): number {
+    if (!this.#slots.admitsBlob(now)) {
+      return 0;
+    }
+    return Math.max(0, Math.min(this.#slots.freeBlobSlots, this.#options.seats.free - this.#slots.reserved.size));
+  }
+
+  #spend(sourceHost: string): void {
+    this.#toldRoom.set(sourceHost, (this.#toldRoom.get(sourceHost) ?? 0) - 1);
   }
 
   #starving(state: OfferState, now: number): boolean {

@@ -2,7 +2,7 @@
  * The blobs that go into this host, from offer to settlement: which wait, which ask their source for the other slot
  * (source-asks.ts), which a lane has. See scheduler.ts for the rule that keeps both ends free of deadlock and starvation.
  */
-import type { BlobOffer, Handover, LoanAnswer, Settlement, TransferReport } from "./contract.ts";
+import type { BlobOffer, Handover, Settlement, TransferReport } from "./contract.ts";
 import { Endings, type End } from "./endings.ts";
 import { Handovers, type KeptHandover } from "./handovers.ts";
 import type { Lease } from "./leases.ts";
@@ -39,7 +39,8 @@ export class Transfers {
   #port: SchedulerPort;
   #offers = new Offers();
   #handovers: Handovers;
-  #asks: SourceAsks;
+  /** What it asks of its blobs' sources. */
+  readonly asks: SourceAsks;
   readonly endings: Endings;
 
   constructor({ host, maxWaitMs, slots, seats, port }: TransfersOptions) {
@@ -49,7 +50,7 @@ export class Transfers {
     this.#port = port;
     this.#handovers = new Handovers(port);
     this.endings = new Endings(this.#offers, slots, port);
-    this.#asks = new SourceAsks({
+    this.asks = new SourceAsks({
       host,
       maxWaitMs,
       offers: this.#offers,
@@ -121,7 +122,7 @@ export class Transfers {
       const { id } = state.offer;
       this.#slots.stopWaiting(id);
       if (state.phase === "asking" || state.phase === "queued") {
-        this.#asks.takeBack(state);
+        this.asks.takeBack(state);
       }
       if (state.phase === "running") {
         this.#leaveToLane(state);
@@ -203,34 +204,19 @@ export class Transfers {
     if (state.offer.sourceHost === this.#host) {
       this.#take(state, now);
     } else {
-      this.#asks.begin(state, now);
+      this.asks.begin(state, now);
     }
     return true;
   }
 
-  /** The source's answer to `borrow`; undefined: it could not be reached. */
-  borrowed(loanId: string, answer: LoanAnswer | undefined, now: number): void {
-    this.#asks.borrowed(loanId, answer, now);
-  }
-
-  /** The source has a slot for this offer now. False: pass it on. */
-  lent(loanId: string, now: number): boolean {
-    return this.#asks.lent(loanId, now);
-  }
-
-  /** Takes the slot that a younger offer keeps here while it waits at its source. */
-  endHoldsYoungerThan(other: { since: number; id: string }): void {
-    this.#asks.endHoldsYoungerThan(other);
-  }
-
   tick(now: number): void {
-    this.#asks.tick(now);
+    this.asks.tick(now);
     this.endings.tick(now);
   }
 
   /** Times at which {@link tick} has something to do before the watchdog's next round. */
   get dueAtMs(): number[] {
-    return [this.#asks.retryAtMs ?? [], this.endings.dueAtMs ?? []].flat();
+    return [this.asks.retryAtMs ?? [], this.endings.dueAtMs ?? []].flat();
   }
 
   failWaiting(error: ErrorDetail, now: number): void {
@@ -294,7 +280,7 @@ export class Transfers {
       return false;
     }
     const { id: offerId, sourceHost, sizeBytes, since } = offer;
-    const loanId = sourceHost === this.#host ? null : this.#asks.loanIdOf(state);
+    const loanId = sourceHost === this.#host ? null : this.asks.loanIdOf(state);
     const use = { type: "transfer", job, offerId, sourceHost, loanId } as const;
     const lease = this.#slots.grant(
       { id: offerId, kind: "blob", bytes: sizeBytes, job, since },

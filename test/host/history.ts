@@ -88,7 +88,7 @@ export class History {
     const { host } = this;
     for (let round = 0; round < MOST_ROUNDS && !this.#quiet(); round++) {
       this.#lane();
-      host.asked.splice(0).forEach(({ request }) => host.scheduler.borrowed(request.id, { lease: "x" }, host.now));
+      host.asked.splice(0).forEach((asked) => host.answer({ lease: "x" }, asked));
       this.#listen();
       while (this.#running.size > 0) {
         this.#finish({ class: "ok" }, { kind: "copied" });
@@ -97,6 +97,11 @@ export class History {
       while (this.#held.size > 0) {
         this.#release({ class: "ok" });
         this.#listen();
+      }
+      // The other host has room again.
+      for (const id of host.exchange({}).lent) {
+        host.giveBack(id);
+        this.#loans.delete(id);
       }
       while (host.lent.length > 0) {
         this.#answerLend(true);
@@ -148,7 +153,7 @@ export class History {
   #borrow(): void {
     const id = `loan-${++this.#count}#1.1`;
     const answer = this.host.borrow(id, { starving: this.#chance(0.2), background: this.#chance(0.2) });
-    if (!("refused" in answer)) {
+    if (answer !== undefined && !("refused" in answer)) {
       this.#loans.set(id, "lease" in answer ? "held" : "waiting");
     }
   }
@@ -165,7 +170,7 @@ export class History {
         undefined,
       ] as const;
       const answer = this.#one(answers);
-      host.scheduler.borrowed(asked.request.id, answer, host.now);
+      host.answer(answer, asked);
       if (answer !== undefined && "queued" in answer && this.#chance(0.7)) {
         this.#listen();
         host.scheduler.lent(asked.request.id, host.now);
@@ -217,7 +222,7 @@ export class History {
     const id = this.#one(ids);
     if (id !== undefined) {
       this.#loans.delete(id);
-      const giveBack = (): void => this.host.scheduler.giveBack(id, { class: "ok" }, this.host.now);
+      const giveBack = (): void => this.host.giveBack(id);
       giveBack();
       this.#finished.push(giveBack);
     }
@@ -232,7 +237,8 @@ export class History {
       } else {
         this.#loans.delete(lent.id);
       }
-      this.host.scheduler.lentAnswered(lent.id, wanted, this.host.now);
+      const answer = wanted ? "taken" : this.#one(["full", "unwanted"] as const);
+      this.host.scheduler.lentAnswered(lent.borrower, lent.id, answer, this.host.now);
     }
   }
 

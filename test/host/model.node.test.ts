@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { blob, Model, seeded } from "./model.ts";
 
 const CASES = 10_000;
@@ -83,3 +83,29 @@ test.each([0, 1, 40])(
     expect(model.calls).toBeLessThan(blobs * 12);
   },
 );
+
+describe.each([
+  ["ends alike", 16, 16],
+  ["a narrow source", 8, 16],
+  ["a narrow target", 16, 8],
+])("%s, with small requests at both", (_name, source, target) => {
+  test("take three calls a blob, whoever is full when: nothing is offered to whom has no room", () => {
+    const blobs = 400;
+    const random = seeded(7);
+    const model = new Model({
+      hosts: { source, target },
+      random,
+      callMs: 2,
+      durationMs: (_bytes, draw) => 20 + draw() * 100,
+    });
+    const offers = Array.from({ length: blobs }, (_, i) => blob("j", "source", `b${i}`, 1000 + i, 0));
+    model.offerAt(0, "j", "target", offers);
+    for (let i = 0; i < 2 * blobs; i++) {
+      model.askAt(random() * 3_000, `small${i}`, i % 2 === 0 ? "source" : "target", 10 + random() * 20);
+    }
+    model.run(3_600_000);
+    expect(model.violations).toEqual([]);
+    expect(model.ended.size).toBe(blobs);
+    expect(model.calls / blobs).toBeLessThan(3);
+  });
+});

@@ -3,7 +3,8 @@
  * clock: every call takes a random time, lanes die, calls get lost. Checks at every grant that no host has more under
  * way than it may.
  */
-import type { BlobOffer, LoanAnswer, Settlement, Transfer } from "../../src/host/contract.ts";
+import type { BlobOffer, Settlement, Transfer } from "../../src/host/contract.ts";
+import { Exchanges } from "../../src/host/exchanges.ts";
 import { Limits } from "../../src/host/limits.ts";
 import { POLICIES, type PolicyName } from "../../src/host/policy.ts";
 import type { SchedulerPort } from "../../src/host/port.ts";
@@ -49,6 +50,15 @@ export interface Ended {
   waitedMs: number;
 }
 
+interface ModelHost {
+  scheduler: HostScheduler;
+  /** What the step under way has to tell to other hosts. */
+  exchanges: Exchanges;
+  timerAtMs: number;
+  running: number;
+  cap: number;
+}
+
 const MOST_CALL_MS = 50;
 
 export class Model {
@@ -58,17 +68,19 @@ export class Model {
   /** Longest wait between a blob's offer and its first start. */
   worstWaitMs = 0;
   readonly violations: string[] = [];
-  /** Calls between hosts, and from hosts to jobs and the queue. */
+  /** Calls between hosts, and of hosts to the queue. */
   calls = 0;
   #events: { atMs: number; order: number; run: () => void }[] = [];
   #order = 0;
   #ids = 0;
   #options: ModelOptions;
-  #hosts = new Map<string, { scheduler: HostScheduler; timerAtMs: number; running: number; cap: number }>();
+  #hosts = new Map<string, ModelHost>();
   /** By session: what ends each of its transfers. */
   #lanes = new Map<string, Set<() => void>>();
   #started = new Set<string>();
   #offered = new Map<string, number>();
+  /** Small requests, and how long each takes. */
+  #held = new Map<string, number>();
 
   constructor(options: ModelOptions) {
     this.#options = options;
@@ -77,6 +89,7 @@ export class Model {
       const settings = { host, maxWaitMs: options.maxWaitMs ?? 60_000, policy: POLICIES[options.policy ?? "drayage"] };
       this.#hosts.set(host, {
         scheduler: new HostScheduler(settings, limits, this.#port(host)),
+        exchanges: new Exchanges(),
         timerAtMs: Infinity,
         running: 0,
         cap,
@@ -92,6 +105,15 @@ export class Model {
       }
       this.#step(target, (host) => host.offer(job, offers, this.now));
     });
+  }
+
+  /** A small request of a job, which holds its slot for a time. */
+  askAt(atMs: number, job: string, name: string, holdMs: number): void {
+    const id = `small${++this.#ids}`;
+    this.#held.set(id, holdMs);
+    this.#at(atMs, () =>
+      this.#step(name, (host) => host.request(job, { id, kind: "manifest", bytes: 0, job }, this.now)),
+    );
   }
 
   withdrawAt(atMs: number, job: string, target: string): void {
@@ -130,23 +152,14 @@ export class Model {
       putKnown: () => undefined,
       known: () => [],
       order: (lane) => this.#call(() => this.#startLane(host, lane)),
-      borrow: (source, request) => {
-        let answer: LoanAnswer | undefined;
-        this.#call(
-          () => {
-            answer = this.#step(source, (other) => other.borrow(request, this.now));
-            this.#call(() => this.#step(host, (me) => me.borrowed(request.id, answer, this.now)));
-          },
-          () => this.#step(host, (me) => me.borrowed(request.id, undefined, this.now)),
-        );
-      },
-      giveBack: (source, id, outcome) =>
-        this.#call(() => this.#step(source, (other) => other.giveBack(id, outcome, this.now))),
+      borrow: (source, request) => this.#host(host).exchanges.borrow(source, request),
+      giveBack: (source, id, outcome) => this.#host(host).exchanges.giveBack(source, id, outcome),
+      tellRoom: (source) => this.#host(host).exchanges.tellRoom(source),
       keep: (source, ids) => this.#call(() => this.#step(source, (other) => other.keep(ids, this.now))),
       lend: (borrower, id) =>
         this.#call(() => {
-          const taken = this.#step(borrower, (other) => other.lent(id, this.now));
-          this.#call(() => this.#step(host, (me) => me.lentAnswered(id, taken, this.now)));
+          const answer = this.#step(borrower, (other) => other.lent(id, this.now));
+          this.#answer(() => this.#step(host, (me) => me.lentAnswered(borrower, id, answer, this.now)));
         }),
       settle: (job, settlement) => {
         const { id, outcome } = settlement;
@@ -155,16 +168,19 @@ export class Model {
           this.violations.push(`${id} was settled twice`);
         }
         if (this.ended.has(id)) {
-          this.#call(() => this.#step(host, (me) => me.acknowledged([id])));
+          this.#answer(() => this.#step(host, (me) => me.acknowledged([id])));
           return;
         }
         this.#settled.set(id, settlement);
         this.ended.set(id, { id, job, outcome, atMs: this.now, waitedMs: this.now - (this.#offered.get(id) ?? 0) });
-        this.#call(() => this.#step(host, (me) => me.acknowledged([id])));
+        this.#answer(() => this.#step(host, (me) => me.acknowledged([id])));
       },
       hand: (seat, transfer) => this.#hand(host, seat, transfer),
       heldBack: () => undefined,
-      admit: () => undefined,
+      admit: (id) =>
+        this.#at(this.now + (this.#held.get(id) ?? 0), () =>
+          this.#step(host, (me) => me.release(id, { class: "ok" }, this.now)),
+        ),
       refuse: () => undefined,
     };
   }
@@ -249,8 +265,26 @@ export class Model {
   #step<T>(name: string, step: (scheduler: HostScheduler) => T): T {
     const host = this.#host(name);
     const result = step(host.scheduler);
+    this.#exchange(name);
     this.#arm(name);
     return result;
+  }
+
+  /** What the step has left to tell to other hosts, one call to each. */
+  #exchange(name: string): void {
+    const { exchanges, scheduler } = this.#host(name);
+    for (const [source, { returns, requests }] of exchanges.take()) {
+      const room = scheduler.roomFor(source, requests, this.now);
+      this.#call(
+        () => {
+          const answer = this.#step(source, (other) =>
+            other.exchange({ borrower: name, room, returns, requests }, this.now),
+          );
+          this.#answer(() => this.#step(name, (me) => me.exchanged(source, requests, answer, this.now)));
+        },
+        () => this.#step(name, (me) => me.exchanged(source, requests, undefined, this.now)),
+      );
+    }
   }
 
   #arm(name: string): void {
@@ -267,7 +301,7 @@ export class Model {
     }
   }
 
-  #host(name: string): { scheduler: HostScheduler; timerAtMs: number; running: number; cap: number } {
+  #host(name: string): ModelHost {
     const host = this.#hosts.get(name);
     if (host === undefined) {
       throw new Error(`no host ${name}`);
@@ -276,8 +310,12 @@ export class Model {
   }
 
   #call(run: () => void, lost?: () => void): void {
-    const { random, losses = 0, callMs } = this.#options;
     this.calls += 1;
+    this.#answer(run, lost);
+  }
+
+  #answer(run: () => void, lost?: () => void): void {
+    const { random, losses = 0, callMs } = this.#options;
     const isLost = random() < losses;
     const then = isLost ? lost : run;
     if (then !== undefined) {

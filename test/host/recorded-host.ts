@@ -4,6 +4,9 @@
  */
 import type {
   BlobOffer,
+  Exchange,
+  ExchangeAnswer,
+  LoanAnswer,
   LoanRequest,
   Settlement,
   SmallRequest,
@@ -26,6 +29,8 @@ export interface RecordedOptions extends Partial<LimitsSettings> {
   startMs?: number;
 }
 
+/** What a borrower can use, where that is not the point. */
+const MUCH_ROOM = 1_000;
 /** Far more than any history needs. */
 const MOST_WAKE_UPS = 100_000;
 
@@ -47,7 +52,9 @@ export class RecordedHost {
   readonly asked: { source: string; request: LoanRequest }[] = [];
   readonly givenBack: { source: string; id: string; outcome: Outcome }[] = [];
   readonly kept: { source: string; ids: string[] }[] = [];
-  readonly lent: { borrower: string; id: string; lease: string }[] = [];
+  readonly lent: { borrower: string; id: string }[] = [];
+  /** Sources that were told how much room there is. */
+  readonly toldRoom: string[] = [];
   readonly settled: Settlement[] = [];
   readonly toldHeldBack: string[] = [];
   /** Locations of uploads that were to be deleted. */
@@ -147,9 +154,29 @@ export class RecordedHost {
     return offer;
   }
 
-  borrow(id: string, more: Partial<LoanRequest> = {}): ReturnType<HostScheduler["borrow"]> {
+  /** Another host asks for a slot; it could use many. */
+  borrow(id: string, more: Partial<LoanRequest> = {}): LoanAnswer | undefined {
     const request = { id, borrower: "there", job: "k", bytes: 1_000, jobBytesLeft: 1_000, since: this.now };
-    return this.scheduler.borrow({ ...request, starving: false, ...more }, this.now);
+    return this.exchange({ requests: [{ ...request, starving: false, ...more }] }).answers[0];
+  }
+
+  giveBack(id: string, outcome: Outcome = { class: "ok" }): void {
+    this.exchange({ returns: [{ id, outcome }] });
+  }
+
+  exchange(more: Partial<Exchange>): ExchangeAnswer {
+    const exchange = { borrower: "there", room: MUCH_ROOM, returns: [], requests: [], ...more };
+    return this.scheduler.exchange(exchange, this.now);
+  }
+
+  /** The source answers what it was asked, by default first; undefined: it could not be reached. */
+  answer(answer: LoanAnswer | undefined, asked = this.asked[0]): void {
+    if (asked === undefined) {
+      throw new Error("no source was asked for anything");
+    }
+    const { source, request } = asked;
+    const exchanged = answer === undefined ? undefined : { answers: [answer], lent: [] };
+    this.scheduler.exchanged(source, [request], exchanged, this.now);
   }
 
   report(transfer: Transfer, more: Partial<TransferReport> = {}): void {
@@ -230,8 +257,9 @@ export class RecordedHost {
       order: (lane) => this.ordered.push(lane),
       borrow: (source, request) => this.asked.push({ source, request }),
       giveBack: (source, id, outcome) => this.givenBack.push({ source, id, outcome }),
+      tellRoom: (source) => this.toldRoom.push(source),
       keep: (source, ids) => this.kept.push({ source, ids }),
-      lend: (borrower, id, lease) => this.lent.push({ borrower, id, lease }),
+      lend: (borrower, id) => this.lent.push({ borrower, id }),
       settle: (_job, settlement) => this.settled.push(settlement),
       heldBack: (job) => this.toldHeldBack.push(job),
       hand: (seat, transfer) => this.handed.push({ seat, transfer }),
@@ -248,17 +276,30 @@ export function carryCalls(...hosts: RecordedHost[]): void {
     carried = false;
     for (const host of hosts) {
       const { scheduler, now } = host;
-      for (const { source, request } of host.asked.splice(0)) {
-        scheduler.borrowed(request.id, named(source)?.scheduler.borrow(request, now), now);
+      const exchange = (source: string, requests: LoanRequest[], returns: Exchange["returns"]): void => {
+        const room = scheduler.roomFor(source, requests, now);
+        const other = named(source)?.scheduler;
+        scheduler.exchanged(
+          source,
+          requests,
+          other?.exchange({ borrower: host.host, room, returns, requests }, now),
+          now,
+        );
         carried = true;
+      };
+      for (const { source, request } of host.asked.splice(0)) {
+        exchange(source, [request], []);
       }
       for (const { borrower, id } of host.lent.splice(0)) {
-        scheduler.lentAnswered(id, named(borrower)?.scheduler.lent(id, now) ?? false, now);
+        const answer = named(borrower)?.scheduler.lent(id, now) ?? "unwanted";
+        scheduler.lentAnswered(borrower, id, answer, now);
         carried = true;
       }
       for (const { source, id, outcome } of host.givenBack.splice(0)) {
-        named(source)?.scheduler.giveBack(id, outcome, now);
-        carried = true;
+        exchange(source, [], [{ id, outcome }]);
+      }
+      for (const source of host.toldRoom.splice(0)) {
+        exchange(source, [], []);
       }
     }
   }

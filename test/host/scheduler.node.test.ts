@@ -108,7 +108,7 @@ describe("while the quota is below its reserve", () => {
     host.offer("background", { background: true, sourceHost: "there", since: host.now - HOUR_MS });
     const [asked] = host.asked;
     expect(asked?.request).toMatchObject({ background: true, starving: true });
-    host.scheduler.borrowed(asked?.request.id ?? "", { queued: true, heldBack: true }, host.now);
+    host.answer({ queued: true, heldBack: true });
     const local = host.offer("local", { job: "other" });
     expect(host.transfers.map(({ offer }) => offer.id)).toEqual([local.id]);
     expect(host.scheduler.waiting()).toMatchObject({ waiting: { blob: 1 }, heldBack: 1 });
@@ -118,7 +118,7 @@ describe("while the quota is below its reserve", () => {
     const host = new RecordedHost({ reqConcurrent: 1, maxWaitMs: 1000 });
     host.joinLane("lane", 1);
     host.offer("starving", { sourceHost: "there", since: host.now - HOUR_MS });
-    host.scheduler.borrowed(host.asked[0]?.request.id ?? "", { queued: true }, host.now);
+    host.answer({ queued: true });
     host.offer("local", { job: "other" });
     expect(host.transfers).toEqual([]);
   });
@@ -294,7 +294,7 @@ describe("who gets a slot", () => {
     expect(host.lent.map(({ id }) => id)).toEqual(["gone"]);
     host.request("after");
     expect(host.admitted).toEqual(["next"]);
-    host.scheduler.lentAnswered("gone", false, host.now);
+    host.scheduler.lentAnswered("there", "gone", "unwanted", host.now);
     expect(host.admitted).toEqual(["next", "after"]);
   });
 
@@ -324,7 +324,7 @@ describe("who gets a slot", () => {
     const host = new RecordedHost({ reqConcurrent: 2 });
     host.joinLane("lane", 1);
     host.offer("blob", { sourceHost: "there" });
-    host.scheduler.borrowed(host.asked[0]?.request.id ?? "", { lease: "x" }, host.now);
+    host.answer({ lease: "x" });
     host.borrow("loan");
     ["a", "b", "c", "d"].forEach((id) => host.request(id));
     const [transfer] = host.transfers;
@@ -335,8 +335,8 @@ describe("who gets a slot", () => {
     }
     expect(host.admitted).toEqual(["a"]);
     expect(host.givenBack).toHaveLength(1);
-    host.scheduler.giveBack("loan", { class: "ok" }, host.now);
-    host.scheduler.giveBack("loan", { class: "ok" }, host.now);
+    host.giveBack("loan");
+    host.giveBack("loan");
     expect(host.admitted).toEqual(["a", "b"]);
   });
 });
@@ -536,7 +536,7 @@ describe("the same blob for several jobs", () => {
     host.joinLane("lane", 1);
     host.scheduler.acknowledged([id]);
     expect(host.offers.size).toBe(1);
-    host.scheduler.borrowed(host.asked[0]?.request.id ?? "", { lease: "x" }, host.now);
+    host.answer({ lease: "x" });
     expect(host.transfers).toHaveLength(1);
   });
 
