@@ -162,6 +162,11 @@ export const MAX_TARGETS = 16;
 
 const { source, target, ...choices } = CopyRequestSchema.shape;
 
+/** What is no object at all is told so, and nothing else. */
+function isObject({ value }: { value: unknown }): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** A copy, or copies of one source to several targets. */
 export const CopiesRequestSchema = z
   .strictObject(
@@ -170,8 +175,12 @@ export const CopiesRequestSchema = z
       target: target.optional(),
       targets: z
         .array(target, "must be a list of references")
-        .min(2, "must name at least 2; a single one is given as target")
-        .max(MAX_TARGETS, `must be at most ${MAX_TARGETS}; make a second request for the others`)
+        .refine((list) => list.length >= 2, "must name at least 2; a single one is given as target")
+        .refine(
+          (list) => list.length <= MAX_TARGETS,
+          `must be at most ${MAX_TARGETS}; make a second request for the others`,
+        )
+        .meta({ minItems: 2, maxItems: MAX_TARGETS })
         .optional()
         .describe(
           "In place of `target`: several, each as `target` has them. Each gets a copy of its own, at its own pace; the source's " +
@@ -184,12 +193,12 @@ export const CopiesRequestSchema = z
   .refine((body) => body.target !== undefined || body.targets !== undefined, {
     path: ["target"],
     message: 'is missing; give a reference such as "registry.example.com/team/alpine:3.22", or a list targets',
-    when: ({ value }) => typeof value === "object" && value !== null,
+    when: isObject,
   })
   .refine((body) => body.target === undefined || body.targets === undefined, {
     path: ["targets"],
     message: "is there beside target; give one of them",
-    when: ({ value }) => typeof value === "object" && value !== null,
+    when: isObject,
   })
   .meta({ oneOf: [{ required: ["target"] }, { required: ["targets"] }] })
   .describe("A copy to make, or copies of one source to several targets.");

@@ -19,6 +19,7 @@ import {
 } from "./rule-schemas.ts";
 import {
   CopyListSchema,
+  CopyOrGroupSchema,
   CopySchema,
   GroupSchema,
   HealthSchema,
@@ -35,6 +36,7 @@ const NAMED = z.registry<{ id: string }>();
 NAMED.add(CopiesRequestSchema, { id: "CopyRequest" });
 NAMED.add(CopySchema, { id: "Copy" });
 NAMED.add(GroupSchema, { id: "Group" });
+NAMED.add(CopyOrGroupSchema, { id: "CopyOrGroup" });
 NAMED.add(CopyListSchema, { id: "CopyList" });
 NAMED.add(TagListSchema, { id: "TagList" });
 NAMED.add(RegistrySchema, { id: "Registry" });

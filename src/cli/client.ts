@@ -1,5 +1,6 @@
 /** Talks to the service's API, embedded or elsewhere. It shows nothing and decides nothing about exit statuses. */
 import { ENDED_STATES, type CopyEvent, type CopyView, type TagView } from "../job/contract.ts";
+import type { GroupView } from "../job/group/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 import { EventReader } from "./sse.ts";
 
@@ -33,6 +34,12 @@ export interface ServiceAddress {
 export interface CopyBody {
   source: string;
   target: string;
+  [choice: string]: unknown;
+}
+
+export interface GroupBody {
+  source: string;
+  targets: string[];
   [choice: string]: unknown;
 }
 
@@ -73,15 +80,23 @@ export class ServiceClient {
 
   /** Asks for a copy. @throws ServiceError */
   async create(copy: CopyBody, signal: AbortSignal): Promise<CopyView> {
-    const body = JSON.stringify(copy);
-    const headers = { "content-type": "application/json" };
-    const response = await this.#ask("/v1/copies", { method: "POST", body, headers, signal });
-    return copyOf(response);
+    return answerOf(await this.#create(copy, signal), isCopyView);
+  }
+
+  /** Asks for copies of one source to several targets. @throws ServiceError */
+  async createGroup(copies: GroupBody, signal: AbortSignal): Promise<GroupView> {
+    return answerOf(await this.#create(copies, signal), isGroupView);
+  }
+
+  /** A group, once all its copies have ended or the time is over. */
+  async group(id: string, waitSeconds: number, signal: AbortSignal): Promise<GroupView> {
+    const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}?wait=${waitSeconds}`, { signal });
+    return answerOf(response, isGroupView);
   }
 
   async view(id: string, waitSeconds: number, signal: AbortSignal): Promise<CopyView> {
     const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}?wait=${waitSeconds}`, { signal });
-    return copyOf(response);
+    return answerOf(response, isCopyView);
   }
 
   /** Every name of a copy and what became of it, page by page. */
@@ -169,6 +184,11 @@ export class ServiceClient {
     }
   }
 
+  #create(copies: CopyBody | GroupBody, signal: AbortSignal): Promise<Response> {
+    const headers = { "content-type": "application/json" };
+    return this.#ask("/v1/copies", { method: "POST", body: JSON.stringify(copies), headers, signal });
+  }
+
   async *#events(id: string, lastSeq: number, signal: AbortSignal): AsyncGenerator<CopyEvent> {
     const headers: Record<string, string> = { accept: "text/event-stream" };
     if (lastSeq > 0) {
@@ -246,9 +266,9 @@ async function problemOf(response: Response): Promise<Problem> {
   };
 }
 
-async function copyOf(response: Response): Promise<CopyView> {
+async function answerOf<T>(response: Response, isIt: (body: unknown) => body is T): Promise<T> {
   const body: unknown = await response.json().catch(() => null);
-  if (isCopyView(body)) {
+  if (isIt(body)) {
     return body;
   }
   throw new ServiceError({
@@ -261,6 +281,10 @@ async function copyOf(response: Response): Promise<CopyView> {
 
 function isCopyView(value: unknown): value is CopyView {
   return typeof value === "object" && value !== null && "id" in value && "state" in value && "blobs" in value;
+}
+
+function isGroupView(value: unknown): value is GroupView {
+  return typeof value === "object" && value !== null && "copies" in value && Array.isArray(value.copies);
 }
 
 function isTagPage(value: unknown): value is { tags: TagView[]; next: string | null } {

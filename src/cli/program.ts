@@ -48,6 +48,9 @@ A SOURCE with neither tag nor digest is a repository: all its tags are copied, o
 the whole tag. Tags share what they have in common, so it is read and sent once. One that fails does not hold up
 the others; the exit status is then 1. Where nothing has changed, tags are compared and nothing is read.
 
+With several TARGETs each gets a copy of its own, at its own pace; the source's manifests are read once for all, and
+one that fails does not hold up the others. With --json they are the "copies" of one object.
+
 Names in a template: {tag}, {repository}, {name}, {host}, {digest}, {short}, {date}, {time}.
 
 Examples:
@@ -55,6 +58,7 @@ Examples:
   drayage copy 127.0.0.1:5000/app:v1 127.0.0.1:5001/app:v1
   drayage copy --json ghcr.io/org/app@sha256:... registry.example.com/org/app:v1
   drayage copy --server https://drayage.example.com alpine:3.22 registry.example.com/alpine:3.22
+  drayage copy alpine:3.22 registry.example.com/alpine:3.22 ghcr.io/org/alpine:3.22
   drayage copy ghcr.io/org/app registry.example.com/mirror/app
   drayage copy ghcr.io/org/app registry.example.com/mirror/app --semver '>=2.0' --latest 10 --dry-run
   drayage copy ghcr.io/org/app registry.example.com/mirror/app --tags 'v\\d+\\..*' --exclude '.*-rc.*' --json
@@ -75,7 +79,7 @@ Environment:
 
 Exit status:
   0  done, also when there was nothing to do
-  1  the copy failed, or some tags of a repository did; the others are at the target
+  1  the copy failed, or some tags of a repository did, or the copy to some target; the others are there
   2  wrong use: bad options, malformed references, wrong settings; no copy was started
   130, 143  interrupted (Ctrl-C, SIGTERM): the copy was cancelled. A second Ctrl-C does not wait for that.`;
 
@@ -153,15 +157,16 @@ function newProgram(io: CommandIo, ended: (status: number) => void): Command {
           "Copies an image or artifact, or the tags of a repository, with everything they refer to, and shows it.",
         )
         .argument("<source>", "what to copy")
-        .argument("<target>", "where to"),
+        .argument("<target>", "where to")
+        .argument("[targets...]", "where to besides: up to 16 in all, each gets a copy of its own"),
     )
       .option("--server <url>", "ask a running or deployed service instead of starting one")
       .option("--json", "print one JSON object (the copy, or what is wrong) on standard output, and nothing else")
       .option("--quiet", "print errors only"),
   )
     .addHelpText("after", COPY_HELP)
-    .action(async (source: string, target: string, options: CopyOptions) => {
-      ended(await copyCommand(source, target, options, io));
+    .action(async (source: string, target: string, others: string[], options: CopyOptions) => {
+      ended(await copyCommand(source, [target, ...others], options, io));
     });
 
   embeddingOptions(

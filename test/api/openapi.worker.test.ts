@@ -73,6 +73,7 @@ test("every reference leads somewhere", () => {
 
 const { source, target } = inject("registries");
 const body = { source: `${source}/nothing/there:1`, target: `${target}/nothing/there:1` };
+const many = { source: body.source, targets: [body.target, `${target}/nothing/elsewhere:1`] };
 const keyed = { "idempotency-key": "documented" };
 const rule = {
   source: `${source}/nothing/there`,
@@ -89,6 +90,13 @@ const newKey = {
   limits: { copiesPerHour: 1 },
   expiresAt: "2100-01-01T00:00:00Z",
 };
+
+async function group(): Promise<string> {
+  const { id } = await (
+    await api("/v1/copies", { body: many, headers: { "idempotency-key": "group" } })
+  ).json<CopyView>();
+  return id;
+}
 
 async function made(key: object): Promise<{ id: string; key: string }> {
   return (await api("/v1/keys", { body: key })).json();
@@ -108,6 +116,10 @@ async function usedUpKey(): Promise<string> {
 test.each<[string, string, number, (id: string) => [string, Ask] | Promise<[string, Ask]>]>([
   ["post", "/v1/copies", 202, () => ["/v1/copies", { body }]],
   ["post", "/v1/copies", 200, () => ["/v1/copies", { body, headers: keyed }]],
+  ["post", "/v1/copies", 202, () => ["/v1/copies", { body: many }]],
+  ["get", "/v1/copies/{id}", 200, async () => [`/v1/copies/${await group()}?wait=20`, {}]],
+  ["delete", "/v1/copies/{id}", 200, async () => [`/v1/copies/${await group()}`, { method: "DELETE" }]],
+  ["get", "/v1/copies/{id}/events", 200, async () => [`/v1/copies/${await group()}/events`, {}]],
   ["post", "/v1/copies", 400, () => ["/v1/copies", { body: "{" }]],
   ["post", "/v1/copies", 401, () => ["/v1/copies", { body, token: null }]],
   ["post", "/v1/copies", 409, () => ["/v1/copies", { body: { ...body, target: `${target}/c:2` }, headers: keyed }]],

@@ -1,10 +1,10 @@
 import { Command } from "commander";
 import { expect, test } from "vitest";
-import { addChoices, bodyOf, type CopyChoices } from "../../src/cli/commands/copy-options.ts";
+import { addChoices, choicesOf, type CopyChoices } from "../../src/cli/commands/copy-options.ts";
 
 function bodyFrom(...args: string[]) {
   const command = addChoices(new Command("copy").exitOverride().configureOutput({ writeErr: () => undefined }));
-  return bodyOf("a", "b", command.parse(args, { from: "user" }).opts<CopyChoices>());
+  return { source: "a", target: "b", ...choicesOf(command.parse(args, { from: "user" }).opts<CopyChoices>()) };
 }
 
 test("without options only source and target are sent", () => {

@@ -1,5 +1,13 @@
 import { expect, test } from "vitest";
-import { ID_RANDOM_BYTES, isCopyId, newCopyId } from "../../src/copy/copy-id.ts";
+import {
+  ID_RANDOM_BYTES,
+  copyIdIn,
+  copyIdTimeMs,
+  isCopyId,
+  isGroupId,
+  newCopyId,
+  newGroupId,
+} from "../../src/copy/copy-id.ts";
 
 const zeros = new Uint8Array(ID_RANDOM_BYTES);
 const ones = new Uint8Array(ID_RANDOM_BYTES).fill(0xff);
@@ -29,4 +37,17 @@ test.each([
   `x${newCopyId(0, zeros)}`,
 ])("%j is none", (text) => {
   expect(isCopyId(text)).toBe(false);
+});
+
+test("the copies of a group have ids of its time that follow from its own, in their order", () => {
+  for (const random of [zeros, ones]) {
+    const group = newGroupId(1_764_000_000_000, random);
+    expect([isGroupId(group), isCopyId(group)]).toEqual([true, false]);
+    const copies = [0, 1, 15].map((place) => copyIdIn(group, place));
+    expect(copies.every(isCopyId)).toBe(true);
+    expect(copies.toSorted()).toEqual(copies);
+    expect(copies[0]?.slice(3)).toBe(group.slice(3));
+    expect(copyIdTimeMs(group)).toBe(1_764_000_000_000);
+    expect(new Set(copies).size).toBe(3);
+  }
 });

@@ -1,6 +1,5 @@
 /** What `drayage copy` can be asked for beyond source and target: its options, and the request that they make. */
 import { InvalidArgumentError, Option, type Command } from "commander";
-import type { CopyBody } from "../client.ts";
 
 export interface CopyChoices {
   tags?: string[];
@@ -78,8 +77,8 @@ export function addChoices(command: Command): Command {
     .option("--background", "leave the reserve of a registry's rate limit to others");
 }
 
-/** The request for the API. Whether the values are any good is the service's to say. */
-export function bodyOf(source: string, target: string, choices: CopyChoices): CopyBody {
+/** What the request for the API has besides its source and targets. Whether the values are any good is the service's to say. */
+export function choicesOf(choices: CopyChoices): Record<string, unknown> {
   const tags = {
     ...(choices.tags === undefined ? {} : { include: choices.tags }),
     ...(choices.exclude === undefined ? {} : { exclude: choices.exclude }),
@@ -95,8 +94,6 @@ export function bodyOf(source: string, target: string, choices: CopyChoices): Co
   };
   const { artifactType: artifactTypes } = choices;
   return {
-    source,
-    target,
     ...(choices.platform === undefined ? {} : { platforms: choices.platform }),
     ...(choices.index === undefined ? {} : { index: choices.index }),
     ...(artifactTypes === undefined ? {} : { referrers: { artifact_types: artifactTypes } }),

@@ -1,4 +1,7 @@
-/** `drayage copy`: one copy, of an image or of a repository, by a service started for it or by one that runs elsewhere, shown until its end. */
+/**
+ * `drayage copy`: a copy of an image or of a repository, by a service started for it or by one that runs elsewhere, shown
+ * until its end. Several targets are copy-many.ts's.
+ */
 import type { CopyView, TagView } from "../../job/contract.ts";
 import { CopyError } from "../../registry/errors.ts";
 import { parseName, type Reference } from "../../registry/reference.ts";
@@ -6,7 +9,9 @@ import { ServiceClient, type CopyBody } from "../client.ts";
 import { noDisplay, plainDisplay, terminalDisplay, type Display } from "../display/display.ts";
 import { failureText } from "../display/problem-text.ts";
 import { EXIT_DONE, EXIT_FAILED, UsageError } from "../failure.ts";
-import { bodyOf, type CopyChoices } from "./copy-options.ts";
+import { choicesOf, type CopyChoices } from "./copy-options.ts";
+import { copyMany } from "./copy-many.ts";
+import { diedInMidCopy } from "./died.ts";
 import { Interruption } from "./interruption.ts";
 import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
 import { openService, type Service, type ServiceOptions } from "./service.ts";
@@ -23,19 +28,28 @@ const TIDY_LIMIT_MS = 2_000;
 /** Runs the command and answers with its exit status. Everything it has to say is written when it returns. */
 export async function copyCommand(
   source: string,
-  target: string,
+  targets: readonly [string, ...string[]],
   options: CopyOptions,
   io: CommandIo,
 ): Promise<number> {
   let ended: Ended;
   try {
     const { tag, digest } = checkReference(source, "SOURCE");
-    checkReference(target, "TARGET");
+    targets.forEach((target) => checkReference(target, "TARGET"));
     if (options.keepGoing === true && options.failFast === true) {
       throw new UsageError("--fail-fast", "--fail-fast and --keep-going say the opposite; give one of them.");
     }
     const isRepository = tag === undefined && digest === undefined;
-    ended = await runCopy(bodyOf(source, target, options), isRepository, options, io);
+    const [target, ...others] = targets;
+    if (others.length > 0) {
+      const body = { source, targets: [...targets], ...choicesOf(options) };
+      const { report, signal } = await copyMany(body, isRepository, options, io);
+      if (options.json === true) {
+        io.stdout.write(`${JSON.stringify(report)}\n`);
+      }
+      return statusOf(report, signal);
+    }
+    ended = await runCopy({ source, target, ...choicesOf(options) }, isRepository, options, io);
   } catch (error) {
     return tellFailure(error, options, io);
   }
@@ -87,12 +101,7 @@ async function runCopy(body: CopyBody, isRepository: boolean, options: CopyOptio
   }
 }
 
-export async function diedInMidCopy(service: Service): Promise<never> {
-  const words = await service.died;
-  throw new Error(`The local runtime (workerd) ended in mid-copy: ${words}`);
-}
-
-function statusOf(view: CopyView, stopped: StopSignal | null): number {
+function statusOf(view: Pick<CopyView, "state">, stopped: StopSignal | null): number {
   if (view.state === "succeeded") {
     return EXIT_DONE;
   }

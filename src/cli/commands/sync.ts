@@ -1,18 +1,12 @@
 /** `drayage sync`: the copies of a file, made once by a service started for them or by one that runs elsewhere, and reported. */
 import { readFileSync } from "node:fs";
 import { ServiceClient } from "../client.ts";
-import {
-  NO_MANY_DISPLAY,
-  plainManyDisplay,
-  quietManyDisplay,
-  terminalManyDisplay,
-  type ManyDisplay,
-} from "../display/many.ts";
+import { manyDisplayFor, type ManyDisplay } from "../display/many.ts";
 import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf } from "../failure.ts";
 import type { PlannedCopy, SyncFormat } from "../sync-file/contract.ts";
 import { isRepository } from "../sync-file/names.ts";
 import { readSyncFile, WrongFile, type SyncReading } from "../sync-file/read.ts";
-import { diedInMidCopy } from "./copy.ts";
+import { diedInMidCopy } from "./died.ts";
 import { tellFailure } from "./tell-failure.ts";
 import { Interruption } from "./interruption.ts";
 import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
@@ -88,7 +82,7 @@ function asAsked(copy: PlannedCopy, { dryRun, failFast }: SyncOptions): PlannedC
 async function runFile(file: string, reading: SyncReading, options: SyncOptions, io: CommandIo): Promise<number> {
   const startedAtMs = Date.now();
   const { copies, unserved, local } = reading.plan;
-  const display = await displayFor(options, io);
+  const display = await manyDisplayFor(options, io);
   let outcomes: Outcome[] = [];
   let signal: StopSignal | null = null;
   try {
@@ -173,19 +167,6 @@ function statusOf(outcomes: readonly Outcome[], unserved: number, signal: StopSi
   const asked = outcomes.flatMap(({ problem }) => (problem === null ? [] : [problem]));
   const wrongly = asked.length > 0 && asked.every((problem) => exitStatusOf(problem) === EXIT_WRONG_USE);
   return nothingStarted && wrongly ? EXIT_WRONG_USE : EXIT_FAILED;
-}
-
-async function displayFor(options: SyncOptions, io: CommandIo): Promise<ManyDisplay> {
-  if (options.json === true) {
-    return NO_MANY_DISPLAY;
-  }
-  if (options.quiet === true) {
-    return quietManyDisplay(io.stderr);
-  }
-  // Lines of the log would break what is drawn in place.
-  return io.stderr.isTTY && options.verbose !== true
-    ? terminalManyDisplay(io.stderr, io.env)
-    : plainManyDisplay(io.stderr);
 }
 
 function readText(file: string): string {

@@ -1,6 +1,6 @@
 /** Shows many copies at once: one line per copy that has ended, and on a terminal what is under way over all of them. */
 import type { CopyEvent, CopyView, TagTally } from "../../job/contract.ts";
-import type { Output } from "../commands/io.ts";
+import type { CommandIo, Output } from "../commands/io.ts";
 import { progressLines, tagDoneLine } from "./format.ts";
 import { apply, newModel, type CopyModel } from "./model.ts";
 
@@ -64,6 +64,23 @@ function keptLine(view: CopyView, event: CopyEvent): string | null {
   // A single image is told of by its summary.
   const line = event.type === "tag" && view.tags.all !== 1 ? tagDoneLine(event.data) : null;
   return line === null ? null : `${view.target.reference}: ${line}`;
+}
+
+/** What the options and the terminal ask for. */
+export async function manyDisplayFor(
+  options: { json?: true; quiet?: true; verbose?: true },
+  io: Pick<CommandIo, "stderr" | "env">,
+): Promise<ManyDisplay> {
+  if (options.json === true) {
+    return NO_MANY_DISPLAY;
+  }
+  if (options.quiet === true) {
+    return quietManyDisplay(io.stderr);
+  }
+  // Lines of the log would break what is drawn in place.
+  return io.stderr.isTTY && options.verbose !== true
+    ? terminalManyDisplay(io.stderr, io.env)
+    : plainManyDisplay(io.stderr);
 }
 
 /** Lines redrawn in place: how many copies have ended, then blobs under way and totals over all copies. */
