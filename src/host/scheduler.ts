@@ -69,13 +69,17 @@ export class HostScheduler {
   // --- jobs -----------------------------------------------------------------------------------------------------------
 
   offer(job: string, offers: BlobOffer[], now: number): void {
+    this.#seats.recall();
     this.#transfers.offer(job, offers, now);
+    this.#seats.recall();
     this.#dispatch(now);
   }
 
   /** Takes back all that a job has offered; running transfers find their lease lost. */
   withdraw(job: string, now: number): void {
     this.#transfers.withdraw(job);
+    this.#seats.dismiss();
+    this.#seats.dismiss();
     this.#dispatch(now);
   }
 
@@ -91,7 +95,9 @@ export class HostScheduler {
     if (isLane) {
       this.#seats.joined(session, name);
     } else {
+      this.#seats.jobJoined(session);
       this.#smalls.joined(name, held);
+      this.#seats.jobJoined(session);
     }
     for (const id of held) {
       const lease = this.#slots.leases.get(id);

@@ -22,11 +22,28 @@ export class Seats {
   #lanes = new Map<string, string>();
   #seats: Seat[] = [];
   #orders = new Map<string, number>();
+  /** Sessions of jobs, which may offer more. */
+  #jobs = new Set<string>();
+  #isDismissed = false;
   #count = 0;
 
   joined(session: string, lane: string): void {
     this.#lanes.set(session, lane);
     this.#orders.delete(lane);
+  }
+
+  jobJoined(session: string): void {
+    this.#jobs.add(session);
+    this.#isDismissed = false;
+  }
+
+  /** A job has ended: unless another is here, or comes, lanes need not linger. Whoever waits for their end is not kept. */
+  dismiss(): void {
+    this.#isDismissed = true;
+  }
+
+  recall(): void {
+    this.#isDismissed = false;
   }
 
   knows(session: string): boolean {
@@ -36,6 +53,7 @@ export class Seats {
   /** Answers the seats that nobody waits on any more. */
   left(session: string): string[] {
     this.#lanes.delete(session);
+    this.#jobs.delete(session);
     return this.givenUp(session);
   }
 
@@ -87,7 +105,8 @@ export class Seats {
   /** Seats to be sent home, removed: nothing waits for a lane, or the host is paused for too long. */
   overdue(now: number, workWaits: boolean, pausedUntilMs: number): string[] {
     const longPause = pausedUntilMs - now > LANE_PATIENCE_MS;
-    const isOverdue = (seat: Seat): boolean => longPause || (!workWaits && seat.sinceMs + LINGER_MS <= now);
+    const lingerMs = this.#isDismissed && this.#jobs.size === 0 ? 0 : LINGER_MS;
+    const isOverdue = (seat: Seat): boolean => longPause || (!workWaits && seat.sinceMs + lingerMs <= now);
     const overdue = this.#seats.filter(isOverdue);
     this.#seats = this.#seats.filter((seat) => !isOverdue(seat));
     return overdue.map((seat) => seat.id);
