@@ -5,6 +5,7 @@
 import type { HostSession, Joiner, Progress, Renewal, Transfer, TransferReport } from "../host/contract.ts";
 import { errorDetailOf } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest } from "../registry/gate.ts";
+import { Authorizations } from "./authorizations.ts";
 import { pause } from "./time.ts";
 
 /** Sessions opened in a row, without a call between them that got through, after which the host is given up. */
@@ -18,6 +19,7 @@ export class HostLine {
   readonly #join: Join;
   readonly #who: () => Joiner;
   readonly #hungUp = new AbortController();
+  readonly #authorizations: Authorizations;
   #session: Promise<HostSession> | null = null;
   /** Sessions that failed a call. They end after the next one has taken their leases over: ending them frees the rest. */
   #failed: Promise<HostSession>[] = [];
@@ -25,9 +27,10 @@ export class HostLine {
   #isRetired = false;
 
   /** @param who Asked at every joining: the leases still held change. */
-  constructor(join: Join, who: () => Joiner) {
+  constructor(join: Join, who: () => Joiner, now: () => number = Date.now) {
     this.#join = join;
     this.#who = who;
+    this.#authorizations = new Authorizations((request) => this.#call((session) => session.authorize(request)), now);
   }
 
   /** The next transfer; null: nothing to do, or the line takes nothing more. */
@@ -63,7 +66,7 @@ export class HostLine {
   }
 
   authorize(request: AuthorizationRequest): Promise<Authorization | null> {
-    return this.#call((session) => session.authorize(request));
+    return this.#authorizations.authorize(request);
   }
 
   /** Ends the session: the host frees whatever this lane holds, and every waiting `next` answers null. */
