@@ -149,6 +149,13 @@ describe("the project's own format", () => {
       ["4:54 copies[0].targets[1]: it is the source itself"],
     ],
     [
+      "a copy that would remove what another brings",
+      own(
+        "  - {source: a.example/b, target: c.example/d, prune: {dry_run: false}}\n  - {source: a.example/e:1, target: c.example/d:1}",
+      ),
+      ["4:48 copies[0].prune: would remove what copies[1] brings to c.example/d"],
+    ],
+    [
       "a variable that is not set",
       own("  - {source: a.example/b:1, target: '${NOPE}/b:1'}"),
       ["4:29 copies[0].target: has ${NOPE}, and NOPE is not set"],
@@ -160,6 +167,17 @@ describe("the project's own format", () => {
     ],
   ])("tells %s with its place", (_name, text, expected) => {
     expect(faults(text)).toEqual(expected.map((words) => expect.stringContaining(words)));
+  });
+
+  test("removing in a dry way stands in nobody's way, nor does removing elsewhere", () => {
+    expect(
+      faults(
+        own(`
+  - { source: a.example/b, target: c.example/d, prune: {} }
+  - { source: a.example/e:1, target: c.example/d:1 }
+  - { source: a.example/b, target: c.example/f, prune: { dry_run: false } }`),
+      ),
+    ).toEqual([]);
   });
 
   test("tells everything that is wrong at once, in the order of the file", () => {

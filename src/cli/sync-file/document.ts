@@ -32,6 +32,8 @@ type Numbers = "values" | "text";
 export class SyncDocument {
   readonly #document: Document.Parsed;
   readonly #lines: LineCounter;
+  /** What aliases stand for; the library walks the whole document for each. */
+  readonly #aliases = new Map<Node, Node | null>();
 
   /** @throws SyncFileError with all errors of syntax and their places. */
   constructor(text: string) {
@@ -113,7 +115,16 @@ export class SyncDocument {
   }
 
   #resolved(node: Node | null): Node | null {
-    return isAlias(node) ? (node.resolve(this.#document) ?? null) : node;
+    if (!isAlias(node)) {
+      return node;
+    }
+    const known = this.#aliases.get(node);
+    if (known !== undefined) {
+      return known;
+    }
+    const meant = node.resolve(this.#document) ?? null;
+    this.#aliases.set(node, meant);
+    return meant;
   }
 
   #placeAt(offset: number): Place {

@@ -9,6 +9,7 @@ import type { Note, Path, PlannedCopy, ReadingOptions, SyncFormat, SyncPlan } fr
 import { SyncDocument, type Place } from "./document.ts";
 import { checkedBy, pathText, refuse, SyncFileError, type FileFault } from "./faults.ts";
 import { readImageSyncer } from "./image-syncer.ts";
+import { nameOf, repositoryText } from "./names.ts";
 import { readOwn } from "./own.ts";
 import { readRegsync } from "./regsync.ts";
 import { readSkopeo } from "./skopeo.ts";
@@ -49,7 +50,7 @@ export function readSyncFile(text: string, format: SyncFormat | undefined, optio
     const kind = format ?? recognised(document.data("text"));
     const data = document.data(kind === "own" ? "values" : "text");
     const plan = READERS[kind](data, options);
-    const faults = plan.copies.flatMap((copy) => faultsOf(copy, options.nowMs));
+    const faults = [...plan.copies.flatMap((copy) => faultsOf(copy, options.nowMs)), ...rivals(plan.copies)];
     if (faults.length > 0) {
       throw new SyncFileError(faults);
     }
@@ -140,6 +141,33 @@ function collisions(copies: readonly PlannedCopy[]): Note[] {
     }
   }
   return notes;
+}
+
+/** Copies that remove from a repository what another copy of the file brings there. */
+function rivals(copies: readonly PlannedCopy[]): FileFault[] {
+  const byRepository = new Map<string, PlannedCopy[]>();
+  for (const copy of copies) {
+    const repository = repositoryOf(copy.body.target);
+    const known = byRepository.get(repository);
+    if (known === undefined) {
+      byRepository.set(repository, [copy]);
+    } else {
+      known.push(copy);
+    }
+  }
+  return copies
+    .filter(({ body }) => body.prune?.dry_run === false)
+    .flatMap(({ body: { target }, path }) => {
+      const other = byRepository.get(repositoryOf(target))?.find((each) => each.path !== path);
+      const message = `would remove what ${pathText(other?.path ?? [])} brings to ${target}; make one copy of them, or leave prune out`;
+      return other === undefined ? [] : [{ path: [...path, "prune"], message }];
+    });
+}
+
+/** What is no reference is told elsewhere. */
+function repositoryOf(target: string): string {
+  const { name } = nameOf(target, "target");
+  return name === null ? target : repositoryText(name);
 }
 
 function placed({ path, message, at }: FileFault, document: SyncDocument | null): PlacedFault {
