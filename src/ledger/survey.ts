@@ -16,8 +16,6 @@ const MAX_PAGES = 1_000;
 export interface Found {
   /** In the registry's order, each once. */
   repositories: string[];
-  /** How many the registry has listed. */
-  listed: number;
 }
 
 /**
@@ -29,11 +27,9 @@ export async function survey(source: string, page: (cursor: string | null) => Pr
   const host = source.slice(0, source.indexOf("/"));
   const found = new Set<string>();
   const asked = new Set<string>();
-  let listed = 0;
   let cursor: string | null = null;
   do {
     const { repositories, next }: CatalogPage = await page(cursor);
-    listed += repositories.length;
     for (const repository of repositories) {
       const isName = describeRepositoryFault(repository) === null;
       if (isName && !("fault" in pattern) && inPattern({ host, repository }, pattern)) {
@@ -52,7 +48,7 @@ export async function survey(source: string, page: (cursor: string | null) => Pr
     asked.add(next ?? "");
     cursor = next;
   } while (cursor !== null);
-  return { repositories: [...found], listed };
+  return { repositories: [...found] };
 }
 
 function tooMany(host: string, problem: string): CopyError {

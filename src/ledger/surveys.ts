@@ -86,7 +86,7 @@ export class Surveys {
     this.#ports.meanwhile(this.take(this.#insert(row, trigger, now)));
   }
 
-  #wishAll(run: RunRow, { repositories, listed }: Found, now: number): void {
+  #wishAll(run: RunRow, { repositories }: Found, now: number): void {
     const row = this.#ports.rules.find(run.rule ?? "");
     if (row === null) {
       this.#end(run.n, "failed", "The rule is gone.", now);
@@ -106,7 +106,9 @@ export class Surveys {
       why ||= answer.kind === "ignored" ? answer.reason : "";
     }
     const isInVain = counts.ignored > 0 && counts.ignored === repositories.length;
-    this.#end(run.n, isInVain ? "failed" : "succeeded", foundText(listed, counts, why), now);
+    this.#end(run.n, isInVain ? "failed" : "succeeded", foundText(counts, why), now);
+    // What it has found stands above its copies: of many the oldest are soon cleared away.
+    this.#sql.exec("UPDATE runs SET n = (SELECT max(n) + 1 FROM runs) WHERE n = ?", run.n);
   }
 
   #insert(row: RuleRow, trigger: Trigger, now: number): RunRow {
@@ -151,9 +153,9 @@ function hostOf(source: string): string {
   return source.slice(0, source.indexOf("/"));
 }
 
-function foundText(listed: number, { started, joined, ignored }: Record<WishAnswer["kind"], number>, why: string) {
+/** Tells nothing of what lies outside of the source: that may be outside of somebody's scopes. */
+function foundText({ started, joined, ignored }: Record<WishAnswer["kind"], number>, why: string): string {
   const joining = joined === 0 ? "" : `, ${joined} under way already`;
   const left = ignored === 0 ? "" : `, ${ignored} left out (the first: ${why})`;
-  const among = started + joined + ignored;
-  return `${among} of the registry's ${listed} repositories are among the source: ${started} copies wished for${joining}${left}.`;
+  return `Repositories among the source: ${started + joined + ignored}; ${started} copies begun${joining}${left}.`;
 }
