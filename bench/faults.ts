@@ -7,7 +7,9 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { machine, Rig, RigError, type FaultRun } from "./rig.ts";
 
-const HELP = `npm run bench:faults -- [--cases 'NAME;NAME'] [--tools drayage,skopeo]
+const HELP = `npm run bench:faults -- [--cases 'NAME;NAME'] [--tools drayage,skopeo] [--drayage FILE]
+
+FILE is the command to measure; default: dist/drayage.mjs, which is built first.
 
 The image is the rig's set "small" (6 blobs, 10 MB). A copy is right when every byte of it is at the target, and wrong
 when the tool says that it succeeded and it is not.`;
@@ -16,12 +18,13 @@ const { values: options } = parseArgs({
   options: {
     cases: { type: "string" },
     tools: { type: "string", default: "drayage,skopeo" },
+    drayage: { type: "string", default: "dist/drayage.mjs" },
     help: { type: "boolean" },
   },
 });
 
 const COMMANDS: Readonly<Record<string, string>> = {
-  drayage: `${process.execPath} ${resolve("dist/drayage.mjs")} copy --quiet {S}/{repo}:{tag} {D}/{repo}:{tag}`,
+  drayage: `${process.execPath} ${resolve(options.drayage)} copy --quiet {S}/{repo}:{tag} {D}/{repo}:{tag}`,
   skopeo:
     "skopeo --insecure-policy copy --quiet --all --preserve-digests --src-tls-verify=false --dest-tls-verify=false " +
     "docker://{S}/{repo}:{tag} docker://{D}/{repo}:{tag}",
@@ -60,8 +63,8 @@ async function main(): Promise<void> {
       return [tool, command];
     }),
   );
-  if (!existsSync("dist/drayage.mjs")) {
-    throw new RigError("dist/drayage.mjs is missing: run npm run build first.");
+  if (!existsSync(options.drayage)) {
+    throw new RigError(`${options.drayage} is missing: run npm run build first.`);
   }
   const rig = new Rig();
   rig.checkPrograms(false, tools.includes("skopeo") ? { skopeo: "skopeo" } : {});
