@@ -4,8 +4,8 @@
  */
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { LEASE_MS } from "../../src/host/leases.ts";
-import { AS_EVER, STEPS, walked } from "./walk-steps.ts";
-import { playJobsAndLanes, SIDES, Walk } from "./walk.ts";
+import { AS_EVER, STEPS, walked } from "./walk-steps.worker.ts";
+import { playJobsAndLanes, SIDES, Walk } from "./walk.worker.ts";
 
 const HOUR_MS = 3_600_000;
 

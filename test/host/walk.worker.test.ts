@@ -3,8 +3,8 @@
  * steps: objects evicted, every call made twice, alarms that ring when nobody expects them. It always ends the same.
  */
 import { beforeAll, describe, expect, test } from "vitest";
-import { AS_EVER, STEPS, walked } from "./walk-steps.ts";
-import { playJobsAndLanes, SIDES, type Side } from "./walk.ts";
+import { AS_EVER, STEPS, walked } from "./walk-steps.worker.ts";
+import { playJobsAndLanes, SIDES, type Side } from "./walk.worker.ts";
 
 beforeAll(playJobsAndLanes);
 

@@ -2,19 +2,12 @@
  * The simulation: every policy under every scenario, as a table, or as JSON with `--json`
  * (`npm run --silent sim -- --json`; npm keeps a `--json` without the dashes for itself, but says so in the environment).
  */
-import { POLICIES } from "../../src/host/policy.ts";
-import { POLICY_NAMES, run, SCENARIOS } from "./scenarios.ts";
+import { resultsOf } from "./rows.ts";
+import { SCENARIOS } from "./scenarios.ts";
 
 const json = process.argv.includes("--json") || process.env.npm_config_json === "true";
 
-const rows = SCENARIOS.flatMap((scenario) =>
-  POLICY_NAMES.map((policy) => ({
-    scenario: scenario.name,
-    slots: scenario.slots,
-    policy,
-    ...run(scenario, POLICIES[policy]),
-  })),
-);
+const results = resultsOf(SCENARIOS);
 
 function rounded(value: string | number): string | number {
   if (typeof value === "string") {
@@ -24,10 +17,18 @@ function rounded(value: string | number): string | number {
 }
 
 if (json) {
-  console.log(JSON.stringify(rows, null, 2));
+  console.log(
+    JSON.stringify(
+      results.map(({ row }) => row),
+      null,
+      2,
+    ),
+  );
 } else {
   console.log("Times are fractions of the time that all bytes need, where the name does not say Ms.");
   console.table(
-    rows.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, rounded(value)]))),
+    results.map(({ row, more }) =>
+      Object.fromEntries(Object.entries({ ...row, ...more }).map(([key, value]) => [key, rounded(value)])),
+    ),
   );
 }

@@ -1,6 +1,6 @@
 /** The life of a copy at its two hosts, from its first small request to the end of its last blob, and how it always ends. */
 import { expect } from "vitest";
-import { Walk, type Remains } from "./walk.ts";
+import { Walk, type Remains } from "./walk.worker.ts";
 
 /** Each step may be done again at once, as callers do who have not heard the answer; `once`: not even they would. */
 export interface Step {
