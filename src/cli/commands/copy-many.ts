@@ -1,6 +1,7 @@
 /** `drayage copy` with several targets: one request for all of them, a line for each as it ends. */
 import { ENDED_STATES, type CopyView, type TagView } from "../../job/contract.ts";
 import type { GroupedCopy, GroupView } from "../../job/group/contract.ts";
+import { copyIn } from "../../job/group/view.ts";
 import { ServiceClient, type GroupBody } from "../client.ts";
 import { manyDisplayFor, type ManyDisplay } from "../display/many.ts";
 import { duration, summaryLine } from "../display/format.ts";
@@ -82,8 +83,7 @@ async function followAll(
   display.tally(tally);
   await Promise.all(
     group.copies.map(async (copy, index) => {
-      const { dryRun, asked, warnings } = group;
-      let view: CopyView = { ...copy, dryRun, asked, warnings, group: group.id, source: group.source };
+      let view = copyIn(group, copy);
       view = await client.follow(
         copy.id,
         (event) => {

@@ -1,8 +1,10 @@
 /** Many copies made by one service: started, followed, and each one's end kept. It reads no file and prints nothing itself. */
 import type { CopyView, TagView } from "../../job/contract.ts";
+import type { GroupView } from "../../job/group/contract.ts";
+import { copyIn } from "../../job/group/view.ts";
 import { ServiceError, type Problem, type ServiceClient } from "../client.ts";
 import type { ManyDisplay } from "../display/many.ts";
-import type { PlannedCopy } from "../sync-file/contract.ts";
+import type { PlannedCopy, SyncBody } from "../sync-file/contract.ts";
 import { exitStatusOf, EXIT_WRONG_USE } from "../failure.ts";
 import { gateOf, type Gate } from "./at-once.ts";
 
@@ -43,6 +45,8 @@ export class SyncRun {
   readonly #running = new Set<string>();
   /** Who waits for one of them to end. */
   #waiters: (() => void)[] = [];
+  /** By the list of targets that copies have in common. */
+  readonly #groups = new Map<readonly string[], Promise<GroupView | null>>();
   #stopped = false;
   readonly #tally = { all: 0, done: 0, failed: 0 };
 
@@ -129,13 +133,13 @@ export class SyncRun {
   }
 
   /** Null: the run has been stopped. */
-  async #create({ body }: PlannedCopy): Promise<CopyView | null> {
+  async #create(copy: PlannedCopy): Promise<CopyView | null> {
     for (;;) {
       if (this.#stopped) {
         return null;
       }
       try {
-        const view = await this.#client.create(body, this.#giveUp);
+        const view = (await this.#inGroup(copy)) ?? (await this.#client.create(copy.body, this.#giveUp));
         this.#running.add(view.id);
         if (this.#wasStopped()) {
           this.#cancel(view.id);
@@ -148,6 +152,31 @@ export class SyncRun {
         }
         await new Promise<void>((resolve) => this.#waiters.push(resolve));
       }
+    }
+  }
+
+  /** The copy as one of those that are asked for together with it. Null: it is to be asked for alone. */
+  async #inGroup({ body, alongside }: PlannedCopy): Promise<CopyView | null> {
+    if (alongside === undefined || this.#options.parallel !== undefined) {
+      return null;
+    }
+    const asked = this.#groups.get(alongside) ?? this.#askForGroup(body, alongside);
+    this.#groups.set(alongside, asked);
+    const group = await asked;
+    const copy = group?.copies[alongside.indexOf(body.target)];
+    return group === null || copy === undefined ? null : copyIn(group, copy);
+  }
+
+  /** Null: they are not taken together, for what may be wrong with one of them only, or for a limit of copies at once. */
+  async #askForGroup({ target: _target, ...body }: SyncBody, targets: readonly string[]): Promise<GroupView | null> {
+    try {
+      return await this.#client.createGroup({ ...body, targets: [...targets] }, this.#giveUp);
+    } catch (error) {
+      const isRefusal = error instanceof ServiceError && [403, 422, 429].includes(error.problem.status);
+      if (isRefusal) {
+        return null;
+      }
+      throw error;
     }
   }
 

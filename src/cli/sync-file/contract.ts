@@ -17,6 +17,8 @@ export interface PlannedCopy {
   body: SyncBody;
   /** Where in the file it stands. */
   path: Path;
+  /** Targets of copies that are alike but for these, its own among them: one list for all, to be asked for at once. */
+  alongside?: readonly string[];
 }
 
 /** An entry that cannot be carried out as it was meant. It counts as a copy that failed. */

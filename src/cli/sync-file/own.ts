@@ -1,4 +1,5 @@
 /** The project's own format, as requests for the API. Pure. */
+import { MAX_TARGETS } from "../../api/copy-request-schema.ts";
 import { noLocalSettings, type PlannedCopy, type ReadingOptions, type SyncBody, type SyncPlan } from "./contract.ts";
 import { checkedBy, SyncFileError, type FileFault } from "./faults.ts";
 import { interpolated } from "./interpolation.ts";
@@ -21,13 +22,26 @@ export function readOwn(data: unknown, { env }: ReadingOptions): SyncPlan {
     format: "own",
     copies: copies.flatMap(({ target, targets, ...entry }, index): PlannedCopy[] => {
       const body: Omit<SyncBody, "target"> = { ...(isRepository(entry.source) ? defaults : ofImages), ...entry };
-      return (targets ?? (target === undefined ? [] : [target])).map((each, at) => ({
-        body: { ...body, target: each },
-        path: targets === undefined ? ["copies", index] : ["copies", index, "targets", at],
-      }));
+      if (targets === undefined) {
+        return target === undefined ? [] : [{ body: { ...body, target }, path: ["copies", index] }];
+      }
+      return together(targets).flatMap((alongside, block) =>
+        alongside.map((each, at) => ({
+          body: { ...body, target: each },
+          path: ["copies", index, "targets", block * MAX_TARGETS + at],
+          ...(alongside.length > 1 ? { alongside } : {}),
+        })),
+      );
     }),
     unserved: [],
     notes: [],
     local: noLocalSettings(),
   };
+}
+
+/** As many as one request may have. */
+function together(targets: readonly string[]): (readonly string[])[] {
+  return Array.from({ length: Math.ceil(targets.length / MAX_TARGETS) }, (_, block) =>
+    targets.slice(block * MAX_TARGETS, (block + 1) * MAX_TARGETS),
+  );
 }

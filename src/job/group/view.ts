@@ -52,6 +52,12 @@ export function groupedCopy(copy: CopyView): GroupedCopy {
   return { id, state, target, tags, blobs, bytes, manifests, requests, times, error };
 }
 
+/** One of its copies as the copy would show itself. */
+export function copyIn(group: GroupView, copy: GroupedCopy): CopyView {
+  const { dryRun, asked, source, warnings, id } = group;
+  return { ...copy, dryRun, asked, source, warnings, group: id };
+}
+
 /** A group runs until its last copy has ended, whatever became of the others. */
 export function stateOf(states: readonly CopyState[]): CopyState {
   if (states.some((state) => !ENDED_STATES.includes(state))) {
