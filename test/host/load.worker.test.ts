@@ -77,11 +77,11 @@ test("a thousand lanes, 200 jobs: never more slots than the limit, every blob mo
       handed = session.next(copied(transfer));
     }
   };
-  const caller = async (name: string): Promise<void> => {
-    using session = await host.join({ name, width: 0, held: [] });
+  const ask = async (caller: string): Promise<void> => {
+    using session = await host.join({ name: caller, width: 0, held: [] });
     for (let request = 0; request < REQUESTS_PER_JOB; request++) {
       const kind = KINDS[request % KINDS.length] ?? "head";
-      const lease = await session.acquire({ id: `${name}-${request}`, kind, bytes: 1_000, job: name });
+      const lease = await session.acquire({ id: `${caller}-${request}`, kind, bytes: 1_000, job: caller });
       take(0);
       answered.add(lease);
       // Held for a while, as a request is.
@@ -90,10 +90,10 @@ test("a thousand lanes, 200 jobs: never more slots than the limit, every blob mo
       await session.release(lease, { class: "ok" });
     }
   };
-  let isOver = false;
+  const over = new AbortController();
   let extraUsed = 0;
   const watch = async (): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const { active, limit } = await host.snapshot();
       const all = active.blob + active.head + active.manifest + active.query;
       expect(active.blob).toBeLessThanOrEqual(limit.slots);
@@ -114,10 +114,10 @@ test("a thousand lanes, 200 jobs: never more slots than the limit, every blob mo
       job,
       Array.from({ length: count }, (_, index) => offerOf(from * BLOBS_PER_LANE + index)),
     );
-    const jobs = Array.from({ length: JOBS_AT_ONCE }, (_, index) => caller(`job-${from + index}`));
+    const jobs = Array.from({ length: JOBS_AT_ONCE }, (_, index) => ask(`job-${from + index}`));
     await Promise.all([...first.map((each) => lane(...each)), ...jobs]);
   }
-  isOver = true;
+  over.abort();
   await watching;
 
   // More were there than that: it is the limit that held them.
