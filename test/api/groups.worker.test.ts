@@ -1,10 +1,12 @@
 /** `/v1/copies` with several targets: what is taken, who may, and what is shown. */
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, inject, test } from "vitest";
 import { ROOT } from "../../src/access/contract.ts";
 import { CopiesRequestSchema } from "../../src/api/copy-request-schema.ts";
 import { copyRequestsOf, fingerprintOfAll } from "../../src/api/copy-request.ts";
 import { copyIdIn, ID_RANDOM_BYTES, newGroupId } from "../../src/copy/copy-id.ts";
+import { KEPT_MS } from "../../src/job/contract.ts";
 import type { GroupView } from "../../src/job/group/contract.ts";
 import { INDEX_NAME } from "../../src/ledger/contract.ts";
 import { pushImage } from "../job/push.ts";
@@ -123,6 +125,24 @@ describe("a request with several targets", () => {
       .poll(async () => (await env.INDEX.getByName(INDEX_NAME).findGroup(id)).map(({ state }) => state))
       .toEqual(["failed", "failed", "failed"]);
     expect(listed.map((copy) => copy.id)).toEqual(group.copies.map((copy) => copy.id));
+  });
+
+  test("is put together from the records of its copies once its object is gone", async () => {
+    const { group } = await made();
+    const ended = await seen(group.id);
+    await expect
+      .poll(async () =>
+        (await env.INDEX.getByName(INDEX_NAME).findGroup(group.id)).every(({ record }) => record !== null),
+      )
+      .toBe(true);
+    await runInDurableObject(env.GROUPS.getByName(group.id), (_, { storage }) => {
+      storage.sql.exec("UPDATE copy_group SET done_ms = done_ms - ?", KEPT_MS);
+    });
+    await runDurableObjectAlarm(env.GROUPS.getByName(group.id));
+    const record = await seen(group.id);
+    expect(record).toMatchObject({ state: "failed", error: ended.error, copies: ended.copies });
+    const text = await (await api(`/v1/copies/${group.id}/events`)).text();
+    expect(text).toMatch(/^id: 1\nevent: state\n/);
   });
 
   test("that nobody has made is not found", async () => {

@@ -62,6 +62,7 @@ copies:
   - source: SOURCE/team/tool:v2
     target: TARGET/own/tool:stable
 `;
+    const before = requestsOf(pair.source).length;
     const first = await sync(text, "--json");
     expect(first, first.stdout + first.stderr).toMatchObject({ status: 0, stderr: "" });
     const report = Report.parse(JSON.parse(first.stdout));
@@ -73,6 +74,13 @@ copies:
     ]);
     await pair.expectWhole("team/app", "own/a", ["v1", "v2"]);
     await pair.expectWhole("team/app", "own/b", ["v1", "v2"]);
+    await logSettled(pair.source);
+    const ofApp = requestsOf(pair.source)
+      .slice(before)
+      .filter(({ method, uri }) => method === "GET" && uri.includes("/team/app/manifests/"))
+      .map(({ uri }) => uri);
+    expect(ofApp.length).toBeGreaterThan(1);
+    expect(new Set(ofApp).size).toBe(ofApp.length);
     expect(await tag("own/a", "edge")).toBeNull();
     expect(await tag("own/tool", "stable")).toBe(v2.digest);
 

@@ -12,7 +12,11 @@ import { run } from "../../src/cli/program.ts";
 import type { CopyView } from "../../src/job/contract.ts";
 import { view } from "./views.ts";
 
-const Body = z.looseObject({ source: z.string(), target: z.string() });
+const Body = z.looseObject({
+  source: z.string(),
+  target: z.string().default(""),
+  targets: z.array(z.string()).optional(),
+});
 
 interface Started {
   view: CopyView;
@@ -81,24 +85,36 @@ class StubService {
   }
 
   #create(body: z.output<typeof Body>, response: ServerResponse): void {
-    if (this.#running.length >= this.limit) {
+    const { source, target, targets } = body;
+    if (this.#running.length + (targets ?? [target]).length > this.limit) {
       problem(response, 429, "This key may have no more copies at once.");
       return;
     }
-    if (body.source.endsWith(":refused")) {
+    if (source.endsWith(":refused")) {
       problem(response, 422, "Not to there.", [{ field: "target", message: "not to there" }]);
       return;
     }
-    this.bodies.push(body);
+    this.bodies.push(targets === undefined ? body : { source, targets });
+    const made =
+      targets === undefined
+        ? this.#make(source, target)
+        : {
+            ...view({ id: "cg_0", source: { reference: source, digest: null } }),
+            copies: targets.map((each) => this.#make(source, each)),
+          };
+    response.writeHead(202).end(JSON.stringify(made));
+  }
+
+  #make(source: string, target: string): CopyView {
     const id = `cp_${this.#copies.size}`;
     const made = view({
       id,
-      source: { reference: body.source, digest: null },
-      target: { reference: body.target, digest: null },
+      source: { reference: source, digest: null },
+      target: { reference: target, digest: null },
     });
     this.#copies.set(id, { view: made, follower: null });
     this.mostAtOnce = Math.max(this.mostAtOnce, this.#running.length);
-    response.writeHead(202).end(JSON.stringify(made));
+    return made;
   }
 
   #follow(copy: Started, response: ServerResponse): void {
@@ -182,6 +198,40 @@ describe("copies", () => {
       { source: "a.example/x", target: "b.example/x", dry_run: true, fail_fast: true },
       { source: "a.example/y:1", target: "b.example/y", dry_run: true },
     ]);
+  });
+
+  describe("of one source to several targets", () => {
+    const targets = ["b.example/x:1", "c.example/x:1"];
+    const text = (end: string) =>
+      `version: 1\ncopies: [{source: "a.example/x:${end}", targets: [${targets.join(", ")}]}]`;
+    const alone = targets.map((target) => ({ source: "a.example/x:ok", target }));
+
+    test("are asked for together", async () => {
+      const ended = await syncText(text("ok"));
+      expect(ended.status).toBe(0);
+      expect(ended.stderr).toMatch(/\n2 copies: 2 done, in /);
+      expect(service.bodies).toEqual([{ source: "a.example/x:ok", targets }]);
+    });
+
+    test("are asked for one by one where --parallel bounds them", async () => {
+      expect(await syncText(text("ok"), "--parallel", "1")).toMatchObject({ status: 0 });
+      expect(service.bodies).toEqual(alone);
+      expect(service.mostAtOnce).toBe(1);
+    });
+
+    test("are asked for one by one where there is no room for all of them", async () => {
+      service.limit = 1;
+      expect(await syncText(text("ok"))).toMatchObject({ status: 0 });
+      expect(service.bodies).toEqual(alone);
+    });
+
+    test("are refused each for itself", async () => {
+      const ended = await syncText(text("refused"), "--json");
+      expect(ended.status).toBe(2);
+      const Copies = z.object({ copies: z.array(z.looseObject({ state: z.string(), target: z.string() })) });
+      const { copies } = Copies.parse(JSON.parse(ended.stdout));
+      expect(copies.map(({ state, target }) => [state, target])).toEqual(targets.map((target) => ["refused", target]));
+    });
   });
 
   test("are no more at once than --parallel says", async () => {

@@ -13,7 +13,8 @@ import type { SharedManifest, SharedRead, SharedReader } from "./contract.ts";
  */
 export function createShared(own: Registry, places: readonly Place[], reader: SharedReader): Registry {
   return {
-    ...own,
+    host: own.host,
+    usage: own.usage,
     headManifest: (repository, reference) =>
       read(
         () => reader.head(reference),
@@ -26,6 +27,18 @@ export function createShared(own: Registry, places: readonly Place[], reader: Sh
       );
       return "from" in manifest ? placed(manifest, places) : manifest;
     },
+    listTags: (repository, page) => own.listTags(repository, page),
+    listReferrers: (repository, digest, how) => own.listReferrers(repository, digest, how),
+    headBlob: (repository, digest) => own.headBlob(repository, digest),
+    openBlob: (repository, digest, how) => own.openBlob(repository, digest, how),
+    readSmallBlob: (repository, digest) => own.readSmallBlob(repository, digest),
+    putManifest: (repository, reference, manifest) => own.putManifest(repository, reference, manifest),
+    deleteTag: (repository, tag) => own.deleteTag(repository, tag),
+    startUpload: (repository, how) => own.startUpload(repository, how),
+    putBlob: (upload, how) => own.putBlob(upload, how),
+    patchBlob: (upload, how) => own.patchBlob(upload, how),
+    uploadOffset: (upload, signal) => own.uploadOffset(upload, signal),
+    cancelUpload: (upload) => own.cancelUpload(upload),
   };
 }
 

@@ -3,7 +3,7 @@
  * image even if the tag moves meanwhile. What one copy asks while another's read is under way waits for that.
  */
 import type { ManifestHead, Registry } from "../../registry/contract.ts";
-import { CopyError, errorDetailOf } from "../../registry/errors.ts";
+import { errorDetailOf } from "../../registry/errors.ts";
 import type { Place } from "../../registry/places.ts";
 import type { OpenSource } from "../registries.ts";
 import type { SharedManifest, SharedRead, SharedReader } from "./contract.ts";
@@ -101,9 +101,9 @@ export class SourceReader implements SharedReader {
       this.#opened ??= this.#parts.open();
       return { kind: "read", value: await work(this.#opened.source) };
     } catch (thrown) {
-      const isWord = thrown instanceof CopyError && thrown.detail.code !== "cancelled";
+      const error = errorDetailOf(thrown);
       // What befell this object says nothing of the source: each copy looks for itself.
-      return isWord ? { kind: "failed", error: errorDetailOf(thrown) } : null;
+      return error.code === "internal" || error.code === "cancelled" ? null : { kind: "failed", error };
     } finally {
       this.#book();
     }
