@@ -22,6 +22,8 @@ export class CopyIndex extends DurableObject<Env> {}
 
 export class Notifier extends DurableObject<Env> {}
 
+export class CopyGroup extends DurableObject<Env> {}
+
 /** Blobs that no other call of this makes: of equal ones only the first would move. */
 function offers(job: string, sourceHost: string, first: number, count: number): BlobOffer[] {
   const since = Date.now();
