@@ -6,8 +6,6 @@ import type { Descriptor } from "../copy/graph.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import type { Manifest, Registry } from "../registry/contract.ts";
 import { CopyError, errorDetailOf } from "../registry/errors.ts";
-import type { EventLog } from "./events.ts";
-import type { Ledger } from "./ledger.ts";
 import type { WaitingBlob } from "./offers.ts";
 
 /** Waits before the pushes that follow the first one, in milliseconds. After the last of them the refusal stands. */
@@ -18,8 +16,9 @@ const LOOK_BEFORE = 2;
 export interface MenderParts {
   request: Pick<CopyRequest, "target">;
   target: Pick<Registry, "host" | "headBlob" | "headManifest" | "putManifest">;
-  ledger: Pick<Ledger, "reopenBlob">;
-  events: Pick<EventLog, "warn">;
+  /** Where a blob that had come is put down as missing. */
+  ledger: { reopenBlob(digest: string): void };
+  events: { warn(messages: string[]): void };
   /** Before the writes of a step; throws when the run has been stopped. */
   beginStep: () => void;
   now: () => number;

@@ -2,6 +2,7 @@
  * A blob into one upload session, across breaks of the target: asks how much has arrived, goes back to there, and goes on.
  * What breaks without having gained anything is left to the next try, which the host puts where it belongs in time.
  */
+import { onAbort } from "../registry/aborts.ts";
 import type { BlobBody } from "../registry/contract.ts";
 import type { ErrorCode } from "../registry/errors.ts";
 import { BlobReader } from "./blob-reader.ts";
@@ -123,7 +124,8 @@ async function readerOf(ends: Ends, whole: BlobBody | null, { session, trail }: 
 /** The same ends, with a break that ends only what is under way now. */
 function stretchOf(ends: Ends): Ends {
   const broken = new AbortController();
-  const signal = AbortSignal.any([ends.target.signal, broken.signal]);
+  const { signal } = broken;
+  onAbort([ends.target.signal], (reason) => broken.abort(reason));
   return {
     source: { ...ends.source, signal },
     target: { ...ends.target, signal },

@@ -1,4 +1,5 @@
 /** Waiting with an end. */
+import { onAbort } from "../registry/aborts.ts";
 
 /** Waits, or throws the signal's reason as soon as it is aborted. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -34,12 +35,7 @@ export function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
 /** What the work comes to, or the signal's reason as soon as it is aborted; the work itself goes on unheeded. */
 export function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    work.then(resolve, reject);
-    const stop = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
-    if (signal.aborted) {
-      stop();
-    } else {
-      signal.addEventListener("abort", stop, { once: true });
-    }
+    const unlisten = onAbort([signal], (reason) => reject(reason instanceof Error ? reason : new Error("aborted")));
+    work.then(resolve, reject).finally(unlisten);
   });
 }

@@ -1,4 +1,5 @@
 /** Whose fault it is that a blob's bytes do not have its digest, when the target has found out and nobody looked before. */
+import { onAbort } from "../registry/aborts.ts";
 import type { HostSettings } from "../registry/contract.ts";
 import { algorithmOf, createHasher, isHashAlgorithm, type Hasher } from "../registry/digest.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
@@ -53,7 +54,8 @@ async function isSourceRight(
   const { place, idleMs, now } = source;
   const controller = new AbortController();
   using watchdog = new Watchdog(idleMs, now, (_, limitMs) => controller.abort(stalled(place, limitMs)));
-  const tools = { ...source, watchdog, signal: AbortSignal.any([controller.signal, signal]) };
+  onAbort([signal], (reason) => controller.abort(reason));
+  const tools = { ...source, watchdog, signal: controller.signal };
   const reader = await BlobReader.from(tools, sizeBytes, 0);
   try {
     while (!reader.isComplete) {

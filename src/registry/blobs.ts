@@ -56,6 +56,7 @@ export async function openBlob(
       // 416: there are no bytes from there on.
       otherwise: fromByte > 0 ? "size_mismatch" : "unsupported",
       signal,
+      streams: true,
     },
     ({ response }) => {
       const range = response.status === 206 ? rangeOf(response) : { firstByte: 0 };

@@ -3,6 +3,7 @@
  * How long to wait between attempts is the gate's business: a slot is given back with what became of the request, and
  * asking for the next one waits as long as the host needs.
  */
+import { onAbort } from "./aborts.ts";
 import { outcomeOf, outcomeOfError, refusalOf } from "./answer.ts";
 import { BrokenBody, discard } from "./body.ts";
 import { CopyError, errorDetailOf, type ErrorCode, type ErrorDetail } from "./errors.ts";
@@ -51,6 +52,8 @@ export interface Call {
   /** What a 404 means when the registry does not say; default `not_found`. */
   missing?: ErrorCode;
   signal?: AbortSignal;
+  /** The answer's body is read after the call has ended, and its signals end that reading too. */
+  streams?: true;
   timeLimitMs?: number;
   maxAttempts?: number;
 }
@@ -101,25 +104,32 @@ export class Requester {
     const allowed = call.maxAttempts ?? this.#options.maxAttempts ?? MAX_ATTEMPTS;
     const maxAttempts = call.body?.kind === "stream" ? 1 : allowed;
     let isUnclear = false;
-    for (let attempt = 1; ; attempt++) {
+    for (let count = 1; ; count++) {
       const slot = await this.#acquire(gate, call);
-      const course: Course = { outcome: null };
+      // The client's own signal may live as long as a copy of thousands of tags: no request is to stay with it.
+      const cut = new AbortController();
+      const attempt: Attempt = { count, signal: cut.signal, outcome: null };
+      const unlisten = onAbort(this.#signals(call), (reason) => cut.abort(reason));
       try {
-        const result = await read(await this.#send(call, attempt, course));
-        slot.release(course.outcome ?? { class: "ok" });
+        const result = await read(await this.#send(call, attempt));
+        slot.release(attempt.outcome ?? { class: "ok" });
+        if (call.streams !== true) {
+          unlisten();
+        }
         return result;
       } catch (thrown) {
+        unlisten();
         const error = this.#asError(thrown, call);
-        slot.release(outcomeAfter(error, course, now()));
+        slot.release(outcomeAfter(error, attempt, now()));
         isUnclear ||= UNCLEAR.has(error.detail.code);
         const isOver = !error.detail.retryable || OTHERS_TO_MEND.has(error.detail.code);
-        if (isOver || attempt >= maxAttempts) {
+        if (isOver || count >= maxAttempts) {
           // An inquiry that fails itself says nothing; the first error does.
           const done = isUnclear ? await wasDone?.().catch(() => null) : null;
           if (done !== null && done !== undefined) {
             return done;
           }
-          throw triedOften(error, attempt);
+          throw triedOften(error, count);
         }
       }
     }
@@ -135,28 +145,26 @@ export class Requester {
     if (signals.length === 0) {
       return granted;
     }
-    const signal = AbortSignal.any([...signals]);
     return new Promise((resolve, reject) => {
-      const aborted = (): void => {
+      const unlisten = onAbort(signals, () => {
         reject(endedBy(signals, call.operation, this.#options.side, this.#options.host));
         // The slot may come all the same; nobody is left to use it.
         granted.then(
           (slot) => slot.release({ class: "unused" }),
           () => {},
         );
-      };
-      signal.addEventListener("abort", aborted, { once: true });
-      granted.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
+      });
+      granted.then(resolve, reject).finally(unlisten);
     });
   }
 
   /** Sends the request, a second time with a new authorization if the first is answered with a challenge. */
-  async #send(call: Call, attempt: number, course: Course): Promise<Answer> {
+  async #send(call: Call, attempt: Attempt): Promise<Answer> {
     const { transport } = this.#options;
     const known = transport.isOwn(call.url) ? await this.#authorization(call) : null;
     let authorization = known;
     let answer = await this.#sendOnce(call, attempt, authorization);
-    course.outcome = this.#outcomeOf(answer);
+    attempt.outcome = this.#outcomeOf(answer);
     const challenge = answer.response.headers.get("www-authenticate")?.trim() || null;
     const isTaken = challenge === null && call.accept.includes(answer.response.status);
     if (isChallenge(answer.response) && !isTaken && transport.isOwn(answer.url)) {
@@ -170,7 +178,7 @@ export class Requester {
       if (isWorthwhile) {
         discard(answer.response);
         answer = await this.#sendOnce(call, attempt, authorization);
-        course.outcome = this.#outcomeOf(answer);
+        attempt.outcome = this.#outcomeOf(answer);
       }
     }
     if (call.accept.includes(answer.response.status)) {
@@ -181,7 +189,7 @@ export class Requester {
   }
 
   /** Sends the request, and again where the registry led it to an address that refuses. */
-  async #sendOnce(call: Call, attempt: number, authorization: Authorization | null): Promise<Answer> {
+  async #sendOnce(call: Call, attempt: Attempt, authorization: Authorization | null): Promise<Answer> {
     for (let address = 1; ; address++) {
       const answer = await this.#sendTo(call, attempt, authorization);
       if (!this.#isRefusalElsewhere(call, answer) || address === MAX_ADDRESSES) {
@@ -191,7 +199,7 @@ export class Requester {
     }
   }
 
-  async #sendTo(call: Call, attempt: number, authorization: Authorization | null): Promise<Answer> {
+  async #sendTo(call: Call, attempt: Attempt, authorization: Authorization | null): Promise<Answer> {
     const { body } = call;
     const bodyBytes = body === undefined ? 0 : body.kind === "bytes" ? body.bytes.byteLength : body.sizeBytes;
     const hasLength = call.method !== "GET" && call.method !== "HEAD" && call.method !== "DELETE";
@@ -204,8 +212,8 @@ export class Requester {
       bodyBytes,
       authorization: authorization?.header ?? null,
       timeLimitMs: call.timeLimitMs ?? ANSWER_TIME_LIMIT_MS,
-      signals: this.#signals(call),
-      attempt,
+      signals: [attempt.signal],
+      attempt: attempt.count,
     });
   }
 
@@ -313,22 +321,26 @@ export class Requester {
   }
 }
 
-interface Course {
+interface Attempt {
+  /** From 1. */
+  readonly count: number;
+  /** Ends its requests. */
+  readonly signal: AbortSignal;
   /** Of the newest answer; null while there was none. */
   outcome: Outcome | null;
 }
 
-function outcomeAfter(error: CopyError, course: Course, nowMs: number): Outcome {
+function outcomeAfter(error: CopyError, attempt: Attempt, nowMs: number): Outcome {
   const { status, code } = error.detail;
-  if (course.outcome === null && code === "cancelled") {
+  if (attempt.outcome === null && code === "cancelled") {
     return { class: "unused" };
   }
   // A refused answer has said itself what it means; so has a good one, unless its body then broke off.
-  if (course.outcome !== null && (status !== undefined || !error.detail.retryable)) {
-    return course.outcome;
+  if (attempt.outcome !== null && (status !== undefined || !error.detail.retryable)) {
+    return attempt.outcome;
   }
   const outcome = outcomeOfError(error, nowMs);
-  return course.outcome === null || code !== "connection" ? outcome : { ...course.outcome, class: "failed" };
+  return attempt.outcome === null || code !== "connection" ? outcome : { ...attempt.outcome, class: "failed" };
 }
 
 /** RFC 6750, section 3.1: a token that is good but not enough is answered with 403; registries use 401 for both. */

@@ -2,6 +2,7 @@
  * One HTTP request on the wire, to a registry or a token endpoint: sent, timed, logged, its connection errors put into
  * words. Knows nothing of registries, authentication or redirects.
  */
+import { onAbort } from "./aborts.ts";
 import { shownHost } from "./address.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import { CopyError, errorDetailOf, type ErrorDetail } from "./errors.ts";
@@ -67,7 +68,7 @@ export interface WireRequest {
   bodyBytes: number;
   /** How long to wait for the answer's headers. */
   timeLimitMs: number;
-  /** Ends the request and the reading of its answer. */
+  /** Each ends the request and the reading of its answer; they are listened to for as long as they live. */
   signals: readonly AbortSignal[];
   attempt: number;
   redirect: number;
@@ -91,10 +92,16 @@ export function createWire(options: WireOptions): Wire {
       const message = `${shownHost(url)} is not called: it ${refusal} ("${operation}")`;
       throw new CopyError({ code: "denied", side, host, operation, retryable: false, message });
     }
-    const limit = new AbortController();
-    const signal = abortedBy(AbortSignal.any([...request.signals, limit.signal]));
-    const giveBack = (await acquire(budget, request, side, host)) ?? (() => {});
-    const timer = setTimeout(() => limit.abort(), request.timeLimitMs);
+    // A signal without the others' reasons: workerd notes a request that is aborted for any reason but its own as an error
+    // that nobody caught. Why a request ended is read from the signals that ended it.
+    const cut = new AbortController();
+    onAbort(request.signals, () => cut.abort());
+    const giveBack = (await acquire(budget, request, cut.signal, side, host)) ?? (() => {});
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      cut.abort();
+    }, request.timeLimitMs);
     const startedMs = now();
     let response: Response | null = null;
     try {
@@ -106,7 +113,7 @@ export function createWire(options: WireOptions): Wire {
         cache: "no-store",
         encodeResponseBody: "manual",
         duplex: "half",
-        signal,
+        signal: cut.signal,
       });
       return response;
     } catch (thrown) {
@@ -114,7 +121,7 @@ export function createWire(options: WireOptions): Wire {
       if (ended !== null) {
         throw ended;
       }
-      if (limit.signal.aborted) {
+      if (isLate) {
         throw failure(
           side,
           host,
@@ -148,23 +155,6 @@ export function createWire(options: WireOptions): Wire {
   };
 }
 
-/**
- * A signal without the other's reason: workerd notes a request that is aborted for any reason but its own as an error that
- * nobody caught. Why a request ended is read from the signals that ended it.
- */
-function abortedBy(ended: AbortSignal): AbortSignal {
-  const cut = new AbortController();
-  const stop = (): void => cut.abort();
-  if (ended.aborted) {
-    stop();
-  } else {
-    ended.addEventListener("abort", stop, { once: true });
-    // Whoever holds the one holds the other: a combined signal that is collected tells nobody.
-    cut.signal.addEventListener("abort", () => ended.removeEventListener("abort", stop), { once: true });
-  }
-  return cut.signal;
-}
-
 /** The error for a signal that has fired: its reason where that is a CopyError, else `cancelled`. Null: none has. */
 export function endedBy(
   signals: readonly AbortSignal[],
@@ -193,6 +183,7 @@ export function endedBy(
 async function acquire(
   budget: ConnectionBudget | undefined,
   request: WireRequest,
+  signal: AbortSignal,
   side: ErrorDetail["side"],
   host: string,
 ): Promise<(() => void) | null> {
@@ -204,7 +195,7 @@ async function acquire(
     return null;
   }
   try {
-    return await budget.acquire(AbortSignal.any([...request.signals]));
+    return await budget.acquire(signal);
   } catch (thrown) {
     throw endedBy(request.signals, request.operation, side, host) ?? thrown;
   }

@@ -61,7 +61,7 @@ describeWithRegistry("one source, several targets", () => {
     const digest = await digestAt(source);
     expect(report).toMatchObject({ state: "succeeded" });
     expect(report.copies.map(({ state, target }) => [state, target.digest])).toEqual(
-      Array(3).fill(["succeeded", digest]),
+      Array.from({ length: 3 }, () => ["succeeded", digest]),
     );
     expect(await Promise.all(targets.map(digestAt))).toEqual([digest, digest, digest]);
     await pair.expectWhole("app/once", "app/once", ["v1"]);

@@ -69,7 +69,7 @@ describe("a group of copies", () => {
       manifests: { all: 9, copied: 9 },
     });
     expect(view.copies.map(({ state, target: { digest: at } }) => [state, at])).toEqual(
-      Array(3).fill(["succeeded", digest]),
+      Array.from({ length: 3 }, () => ["succeeded", digest]),
     );
     expect(view.blobs.copied + view.blobs.mounted).toBe(21);
     expect(await digestsAt(places)).toEqual([digest, digest, digest]);
@@ -134,7 +134,9 @@ describe("a group of copies", () => {
     const { id, requests, group } = await newGroup();
     await group().start(id, requests);
     const view = await endOf(id);
-    expect(view.copies.map(({ error }) => [error?.code, error?.side])).toEqual(Array(3).fill(["not_found", "source"]));
+    expect(view.copies.map(({ error }) => [error?.code, error?.side])).toEqual(
+      Array.from({ length: 3 }, () => ["not_found", "source"]),
+    );
     expect(view).toMatchObject({ state: "failed", error: { code: "not_found", side: "source", host: source } });
   });
 

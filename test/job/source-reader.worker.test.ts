@@ -40,10 +40,12 @@ describe("a group's reader", () => {
   test("looks at a tag once and reads its manifest once, however many ask at once", () =>
     withReader(async ({ registry, reader, booked, digest }) => {
       const heads = await Promise.all([1, 2, 3].map(() => reader.head("v1")));
-      expect(heads).toEqual(Array(3).fill({ kind: "read", value: expect.objectContaining({ digest }) }));
+      expect(heads).toEqual(
+        Array.from({ length: 3 }, () => ({ kind: "read", value: expect.objectContaining({ digest }) })),
+      );
       const manifests = await Promise.all([reader.manifest(digest), reader.manifest(digest), reader.manifest("v1")]);
       expect(manifests).toEqual(
-        Array(3).fill({ kind: "read", value: { ...registry.manifests.get(digest), from: FROM } }),
+        Array.from({ length: 3 }, () => ({ kind: "read", value: { ...registry.manifests.get(digest), from: FROM } })),
       );
       expect(registry.log).toEqual(["HEAD v1", `GET ${digest}`]);
       expect(booked()).toBe(registry.usage.requests);
@@ -70,7 +72,9 @@ describe("a group's reader", () => {
         throw registry.error("unavailable", "source.test is out of order");
       };
       const answers = await Promise.all([reader.manifest(digest), reader.manifest(digest)]);
-      expect(answers).toMatchObject(Array(2).fill({ kind: "failed", error: { code: "unavailable", host: FROM.host } }));
+      expect(answers).toMatchObject(
+        Array.from({ length: 2 }, () => ({ kind: "failed", error: { code: "unavailable", host: FROM.host } })),
+      );
       expect(registry.log).toHaveLength(1);
       registry.before = () => {};
       expect(await reader.manifest(digest)).toMatchObject({ kind: "read" });

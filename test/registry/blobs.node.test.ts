@@ -155,7 +155,11 @@ describe("an upload", () => {
 
   it("is never spared by a mount where the digest is no sha256", async () => {
     const digest = `sha512:${"0".repeat(128)}`;
-    const opened = await target(store.host).registry.startUpload("new/512", { digest, mountFrom: "a/b", signal: never });
+    const opened = await target(store.host).registry.startUpload("new/512", {
+      digest,
+      mountFrom: "a/b",
+      signal: never,
+    });
     expect(opened.mounted).toBe(false);
     expect(store.requests.at(-1)?.query).toEqual({ "digest-algorithm": "sha512" });
   });

@@ -119,9 +119,8 @@ describe("redirects", () => {
 
   it("of a stream are left to whoever has its bytes", async () => {
     await using registry = await serve((seen, response) => {
-      seen.method === "POST"
-        ? response.writeHead(202, { location: "/up?s=1" }).end()
-        : response.writeHead(307, { location: "/moved?s=1" }).end();
+      const [status, location] = seen.method === "POST" ? [202, "/up?s=1"] : [307, "/moved?s=1"];
+      response.writeHead(status, { location }).end();
     });
     const { registry: client } = clientOf(registry.host);
     const opened = await client.startUpload("a", { digest: DIGEST, signal: never });
