@@ -60,7 +60,7 @@ export class SourceReader implements SharedReader {
       return { kind: "read", value: known };
     }
     const named = kept.head(reference);
-    if (named !== null) {
+    if (named !== null && named.digest !== reference) {
       return this.manifest(named.digest);
     }
     const underWay = this.#underWay.get(reference);
