@@ -5,8 +5,9 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { BlobOffer, HostSession, Transfer, TransferReport } from "../../src/host/contract.ts";
+import type { HostSession } from "../../src/host/contract.ts";
 import type { RegistryHost } from "../../src/host/registry-host.ts";
+import { copied, offerOf } from "./transfers.ts";
 
 type Host = DurableObjectStub<RegistryHost>;
 
@@ -24,31 +25,6 @@ function freshHost(): { name: string; readonly host: Host } {
 /** Ends the object at once, whoever is there: `evictDurableObject` waits for the end of all sessions. */
 async function evict(host: Host): Promise<void> {
   await expect(runInDurableObject(host, (_host, state) => state.abort("evicted"))).rejects.toThrow("evicted");
-}
-
-function offerOf(job: string, sourceHost: string, digest = "sha256:a"): BlobOffer {
-  return {
-    id: `${job}/app@${digest}`,
-    digest,
-    sizeBytes: 1_000,
-    targetRepository: "app",
-    sourceHost,
-    sourceRepository: "base",
-    mayExist: false,
-    since: Date.now(),
-  };
-}
-
-function copied(transfer: Transfer): TransferReport {
-  return {
-    lease: transfer.lease,
-    result: { kind: "copied" },
-    bytes: transfer.offer.sizeBytes,
-    target: { class: "ok" },
-    source: { class: "ok" },
-    requests: { source: 1, target: 2 },
-    warnings: [],
-  };
 }
 
 async function rowsOf(host: Host, table: "offers" | "leases"): Promise<number> {
@@ -96,8 +72,8 @@ describe.each(["target", "source"] as const)("a transfer whose %s's object is ev
     await evictAfter("join");
     // The seat first: a host whose blobs find none sends for lanes of its own.
     const handed = (await joined()).next();
-    await target.host.offer(jobName, [offerOf(jobName, source.name)]);
-    await target.host.offer(jobName, [offerOf(jobName, source.name)]);
+    await target.host.offer(jobName, [offerOf(jobName, source.name, "sha256:a")]);
+    await target.host.offer(jobName, [offerOf(jobName, source.name, "sha256:a")]);
     const transfer = await handed;
     if (transfer === null) {
       throw new Error("the lane was sent home");
@@ -130,7 +106,7 @@ test("withdrawn twice, with an eviction between, a transfer is lost and its slot
   const jobName = crypto.randomUUID();
   const first = await target.host.join({ name: "lane", width: 5, held: [] });
   const handed = first.next();
-  await target.host.offer(jobName, [offerOf(jobName, source.name)]);
+  await target.host.offer(jobName, [offerOf(jobName, source.name, "sha256:a")]);
   const transfer = await handed;
   const lease = transfer?.lease ?? "";
   await target.host.withdraw(jobName);
@@ -149,7 +125,7 @@ test("a lane that dies gives both slots back within a second, and the blob goes 
   const jobName = crypto.randomUUID();
   const dying = await target.host.join({ name: "dying", width: 5, held: [] });
   const handed = dying.next();
-  await target.host.offer(jobName, [offerOf(jobName, source.name)]);
+  await target.host.offer(jobName, [offerOf(jobName, source.name, "sha256:a")]);
   const lost = await handed;
   using next = await target.host.join({ name: "next", width: 5, held: [] });
   dying[Symbol.dispose]();
@@ -172,7 +148,7 @@ test("alarms that ring twice or with nothing to do change nothing", async () => 
   const jobName = crypto.randomUUID();
   using session = await target.host.join({ name: "lane", width: 5, held: [] });
   const handed = session.next();
-  await target.host.offer(jobName, [offerOf(jobName, target.name)]);
+  await target.host.offer(jobName, [offerOf(jobName, target.name, "sha256:a")]);
   const transfer = await handed;
   await runDurableObjectAlarm(target.host);
   await runDurableObjectAlarm(target.host);

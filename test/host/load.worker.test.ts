@@ -2,8 +2,9 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import type { BlobOffer, HostSession, Transfer, TransferReport } from "../../src/host/contract.ts";
+import type { BlobOffer, HostSession, Transfer } from "../../src/host/contract.ts";
 import { GREATEST_LOCAL_LIMIT, START_LIMIT } from "../../src/host/concurrency.ts";
+import { copied, offerOf } from "./transfers.ts";
 
 const LANES = 1_000;
 /** Lanes that are there at the same time: more than the host may have slots, so that the limit is what holds them. */
@@ -14,34 +15,13 @@ const JOBS_AT_ONCE = 20;
 const REQUESTS_PER_JOB = 10;
 const KINDS = ["head", "manifest", "query"] as const;
 
-function copied(transfer: Transfer): TransferReport {
-  return {
-    lease: transfer.lease,
-    result: { kind: "copied" },
-    bytes: transfer.offer.sizeBytes,
-    target: { class: "ok" },
-    source: { class: "ok" },
-    requests: { source: 1, target: 2 },
-    warnings: [],
-  };
-}
-
 test("a thousand lanes, 200 jobs: never more slots than the limit, every blob moves once, nothing is left", async () => {
   const name = "load.test";
   const host = env.REGISTRIES.getByName(name);
   const job = "load";
-  const offerOf = (index: number): BlobOffer => {
+  const inOrder = (index: number): BlobOffer => {
     const digest = `sha256:${index.toString(16).padStart(64, "0")}`;
-    return {
-      id: `${job}/app@${digest}`,
-      digest,
-      sizeBytes: 1_000 + index,
-      targetRepository: "app",
-      sourceHost: name,
-      sourceRepository: "base",
-      mayExist: false,
-      since: index,
-    };
+    return { ...offerOf(job, name, digest, 1_000 + index), since: index };
   };
 
   const moved: string[] = [];
@@ -112,7 +92,7 @@ test("a thousand lanes, 200 jobs: never more slots than the limit, every blob mo
     const count = AT_ONCE * BLOBS_PER_LANE;
     await host.offer(
       job,
-      Array.from({ length: count }, (_, index) => offerOf(from * BLOBS_PER_LANE + index)),
+      Array.from({ length: count }, (_, index) => inOrder(from * BLOBS_PER_LANE + index)),
     );
     const jobs = Array.from({ length: JOBS_AT_ONCE }, (_, index) => ask(`job-${from + index}`));
     await Promise.all([...first.map((each) => lane(...each)), ...jobs]);

@@ -21,6 +21,7 @@ import type { KeptOffer } from "../../src/host/transfers.ts";
 import { HostScheduler } from "../../src/host/scheduler.ts";
 import type { ErrorDetail } from "../../src/registry/errors.ts";
 import type { Outcome } from "../../src/registry/gate.ts";
+import { copied } from "./transfers.ts";
 
 export interface RecordedOptions extends Partial<LimitsSettings> {
   policy?: PolicyName | Policy;
@@ -180,19 +181,7 @@ export class RecordedHost {
   }
 
   report(transfer: Transfer, more: Partial<TransferReport> = {}): void {
-    this.scheduler.report(
-      {
-        lease: transfer.lease,
-        result: { kind: "copied" },
-        bytes: transfer.offer.sizeBytes,
-        target: { class: "ok" },
-        source: { class: "ok" },
-        requests: { source: 1, target: 2 },
-        warnings: [],
-        ...more,
-      },
-      this.now,
-    );
+    this.scheduler.report({ ...copied(transfer), ...more }, this.now);
   }
 
   /** Transfers that lanes were given so far. */

@@ -1,9 +1,9 @@
 import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import type { BlobOffer, Transfer, TransferReport } from "../../src/host/contract.ts";
 import { START_LIMIT } from "../../src/host/concurrency.ts";
 import type { RegistryHost } from "../../src/host/registry-host.ts";
+import { copied, offerOf } from "./transfers.ts";
 
 let count = 0;
 
@@ -11,31 +11,6 @@ let count = 0;
 function freshHost(): { name: string; host: DurableObjectStub<RegistryHost> } {
   const name = `host-${++count}.test`;
   return { name, host: env.REGISTRIES.getByName(name) };
-}
-
-function offer(job: string, source: string, digest: string, sizeBytes = 1_000): BlobOffer {
-  return {
-    id: `${job}/app@${digest}`,
-    digest,
-    sizeBytes,
-    targetRepository: "app",
-    sourceHost: source,
-    sourceRepository: "base",
-    mayExist: false,
-    since: Date.now(),
-  };
-}
-
-function done(transfer: Transfer): TransferReport {
-  return {
-    lease: transfer.lease,
-    result: { kind: "copied" },
-    bytes: transfer.offer.sizeBytes,
-    target: { class: "ok" },
-    source: { class: "ok" },
-    requests: { source: 1, target: 2 },
-    warnings: [],
-  };
 }
 
 const lane = (name: string, held: string[] = []) => ({ name, width: 5, held });
@@ -95,13 +70,13 @@ test("a blob from another host takes a slot at both, and gives both back", async
   const { host: to } = freshHost();
   using session = await to.join(lane("l"));
   const next = session.next();
-  await to.offer("j1", [offer("j1", source, "sha256:a")]);
+  await to.offer("j1", [offerOf("j1", source, "sha256:a")]);
   const transfer = await next;
   expect(transfer?.offer.digest).toBe("sha256:a");
   expect((await to.snapshot()).active.blob).toBe(1);
   expect((await from.snapshot()).active.blob).toBe(1);
   if (transfer !== null) {
-    await session.report(done(transfer));
+    await session.report(copied(transfer));
   }
   await eventually(
     () => from.snapshot(),
@@ -116,8 +91,8 @@ test("offering the same blob again starts nothing new", async () => {
   const first = session.next();
   // Nothing comes for this one: it ends with the session, or with the object.
   session.next().catch(() => undefined);
-  await host.offer("j1", [offer("j1", name, "sha256:a")]);
-  await host.offer("j1", [offer("j1", name, "sha256:a")]);
+  await host.offer("j1", [offerOf("j1", name, "sha256:a")]);
+  await host.offer("j1", [offerOf("j1", name, "sha256:a")]);
   expect((await first)?.mountFrom).toEqual(["base"]);
   expect((await host.snapshot()).active.blob).toBe(1);
 });
@@ -126,7 +101,7 @@ test("a lane goes on with its transfer after the host's object was evicted, and 
   const { name, host } = freshHost();
   const session = await host.join(lane("l"));
   const next = session.next();
-  await host.offer("j1", [offer("j1", name, "sha256:a")]);
+  await host.offer("j1", [offerOf("j1", name, "sha256:a")]);
   const transfer = await next;
   expect(transfer).not.toBeNull();
   if (transfer === null) {
@@ -137,7 +112,7 @@ test("a lane goes on with its transfer after the host's object was evicted, and 
   expect((await again.snapshot()).active.blob).toBe(1);
   using back = await again.join(lane("l", [transfer.lease]));
   expect(await back.renew([{ lease: transfer.lease, bytes: 10 }])).toEqual({ lost: [], withdrawn: [] });
-  await back.report(done(transfer));
+  await back.report(copied(transfer));
   expect((await again.snapshot()).active.blob).toBe(0);
 });
 
@@ -147,7 +122,7 @@ test("what waits survives an eviction", async () => {
   using filler = await host.join(job("filler"));
   // Every slot is taken, so the offers wait.
   await Promise.all(Array.from({ length: START_LIMIT }, (_, i) => filler.acquire(small(`f${i}`))));
-  await host.offer("j1", [offer("j1", source, "sha256:a"), offer("j1", source, "sha256:b")]);
+  await host.offer("j1", [offerOf("j1", source, "sha256:a"), offerOf("j1", source, "sha256:b")]);
   await abortAllDurableObjects();
   expect((await env.REGISTRIES.getByName(name).snapshot()).waiting.blob).toBe(2);
 });
@@ -156,7 +131,7 @@ test("a withdrawn transfer is lost at its next renewal", async () => {
   const { name, host } = freshHost();
   using session = await host.join(lane("l"));
   const next = session.next();
-  await host.offer("j1", [offer("j1", name, "sha256:a")]);
+  await host.offer("j1", [offerOf("j1", name, "sha256:a")]);
   const transfer = await next;
   await host.withdraw("j1");
   expect(await session.renew([{ lease: transfer?.lease ?? "", bytes: 0 }])).toEqual({
@@ -170,12 +145,12 @@ test("an idle host has no alarm, a busy one may ring twice", async () => {
   expect(await runDurableObjectAlarm(host)).toBe(false);
   using session = await host.join(lane("l"));
   const next = session.next();
-  await host.offer("j1", [offer("j1", name, "sha256:a")]);
+  await host.offer("j1", [offerOf("j1", name, "sha256:a")]);
   const transfer = await next;
   expect(await runDurableObjectAlarm(host)).toBe(true);
   expect(await runDurableObjectAlarm(host)).toBe(true);
   expect((await host.snapshot()).active.blob).toBe(1);
   if (transfer !== null) {
-    await session.report(done(transfer));
+    await session.report(copied(transfer));
   }
 });

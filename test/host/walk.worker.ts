@@ -7,7 +7,6 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import type {
-  BlobOffer,
   Handover,
   HostSession,
   HostSnapshot,
@@ -18,6 +17,7 @@ import type {
   WorkOrder,
 } from "../../src/host/contract.ts";
 import type { RegistryHost } from "../../src/host/registry-host.ts";
+import { copied, offerOf } from "./transfers.ts";
 
 export type Side = "target" | "source";
 export const SIDES: readonly Side[] = ["target", "source"];
@@ -100,7 +100,11 @@ export class Walk {
   }
 
   async offer(): Promise<void> {
-    const offers = [this.#offerOf("sha256:large", LARGE_BYTES), this.#offerOf("sha256:small", SMALL_BYTES)];
+    const { source } = this.#names;
+    const offers = [
+      offerOf(this.job, source, "sha256:large", LARGE_BYTES),
+      offerOf(this.job, source, "sha256:small", SMALL_BYTES),
+    ];
     await this.host("target").offer(this.job, offers);
   }
 
@@ -335,31 +339,6 @@ export class Walk {
     const alarm = await runInDurableObject(host, (_host, { storage }) => storage.getAlarm());
     return { waiting, active, learned: learned.concurrency, rows: await this.#rows(side), alarm };
   }
-
-  #offerOf(digest: string, sizeBytes: number): BlobOffer {
-    return {
-      id: `${this.job}/app@${digest}`,
-      digest,
-      sizeBytes,
-      targetRepository: "app",
-      sourceHost: this.#names.source,
-      sourceRepository: "base",
-      mayExist: false,
-      since: Date.now(),
-    };
-  }
-}
-
-export function copied(transfer: Transfer): TransferReport {
-  return {
-    lease: transfer.lease,
-    result: { kind: "copied" },
-    bytes: transfer.offer.sizeBytes,
-    target: { class: "ok" },
-    source: { class: "ok" },
-    requests: { source: 1, target: 2 },
-    warnings: [],
-  };
 }
 
 /** What becomes of calls that nobody waits for is there within a moment; nothing in a walk may take longer. */
