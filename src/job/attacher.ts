@@ -111,7 +111,7 @@ export class Attacher {
     for (const digest of all) {
       const known = plan.childrenOf(digest);
       // Found at the target without having been read.
-      const isUnread = known === null && isIndex(ledger.manifestState(digest)?.mediaType ?? "");
+      const isUnread = known === null && isIndex(ledger.manifests.known(digest)?.mediaType ?? "");
       const children = isUnread
         ? planner.childrenIn(await target.getManifest(request.target.repository, digest))
         : (known ?? []);

@@ -1,17 +1,16 @@
 /**
  * The ledger of one copy, in the SQLite of its CopyJob: everything needed to go on after an eviction, and what the API
- * shows. Synchronous; a caller's writes without an await between them are one transaction. It decides nothing and tells
- * nobody.
+ * shows. Here is the copy itself; its manifests, blobs and names have a file each. Synchronous; a caller's writes without an
+ * await between them are one transaction. It decides nothing and tells nobody.
  */
-import type { Descriptor } from "../copy/graph.ts";
 import type { CopyRequest } from "../copy/request.ts";
-import type { Settlement } from "../host/contract.ts";
-import type { Manifest } from "../registry/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
-import type { BlobEvent, CopyState, Tally } from "./contract.ts";
+import { BlobLedger, type BlobSums } from "./blob-ledger.ts";
+import type { CopyState } from "./contract.ts";
+import { ManifestLedger, type ManifestTally } from "./manifest-ledger.ts";
 import { TagLedger } from "./tag-ledger.ts";
 
-/** Schema versions for `migrate`, oldest first. `events` belongs to events.ts, `tags` to tag-ledger.ts. */
+/** Schema versions for `migrate`, oldest first. `events` belongs to events.ts, the other tables to the ledgers named like them. */
 export const LEDGER_STEPS: readonly string[] = [
   `CREATE TABLE copy (
      one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -74,13 +73,8 @@ export const LEDGER_STEPS: readonly string[] = [
   `ALTER TABLE tags ADD COLUMN derived TEXT;`,
 ];
 
-/** A row holds 2 MB at most and a manifest 4 MiB. */
-const PIECE_BYTES = 1_000_000;
-
 /** What is known of the target repository: it holds the one tag already, it may hold anything, it did not exist. */
 export type TargetRepository = "holds_tag" | "unknown" | "new";
-
-export type ManifestState = "read" | "copied" | "present";
 
 export interface CopyRecord {
   id: string;
@@ -101,15 +95,9 @@ export interface CopyRecord {
   told: boolean;
 }
 
-export interface LedgerSums {
-  blobs: Tally;
-  bytes: Tally;
-  manifests: { all: number; copied: number; present: number };
-  blobRequests: { source: number; target: number };
-  firstByteMs: number | null;
+export interface LedgerSums extends BlobSums {
+  manifests: ManifestTally;
 }
-
-export type BlobState = BlobEvent["state"];
 
 interface CopyRow extends Record<string, SqlStorageValue> {
   id: string;
@@ -128,11 +116,15 @@ interface CopyRow extends Record<string, SqlStorageValue> {
 
 export class Ledger {
   readonly #sql: SqlStorage;
+  readonly manifests: ManifestLedger;
+  readonly blobs: BlobLedger;
   /** The names that the copy writes. */
   readonly tags: TagLedger;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.manifests = new ManifestLedger(sql);
+    this.blobs = new BlobLedger(sql);
     this.tags = new TagLedger(sql);
   }
 
@@ -198,7 +190,7 @@ export class Ledger {
     if (ended.length === 0) {
       return false;
     }
-    this.#sql.exec("DELETE FROM manifest_pieces");
+    this.manifests.dropBytes();
     return true;
   }
 
@@ -226,201 +218,7 @@ export class Ledger {
     );
   }
 
-  /** A manifest that has been read, with its bytes. */
-  saveManifest(manifest: Manifest, state: ManifestState): void {
-    const { digest, mediaType, bytes } = manifest;
-    this.#putManifest(digest, mediaType, bytes.byteLength, state);
-    for (let piece = 0; piece * PIECE_BYTES < bytes.byteLength; piece += 1) {
-      this.#sql.exec(
-        "INSERT OR REPLACE INTO manifest_pieces (digest, piece, bytes) VALUES (?, ?, ?)",
-        digest,
-        piece,
-        bytes.slice(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES),
-      );
-    }
-  }
-
-  /** A manifest that need not be read, since the target has it and all it refers to. One that was read stays as it is. */
-  manifestPresent({ digest, mediaType, sizeBytes }: Pick<Descriptor, "digest" | "mediaType" | "sizeBytes">): void {
-    this.#sql.exec(
-      "INSERT OR IGNORE INTO manifests (digest, media_type, size_bytes, state) VALUES (?, ?, ?, 'present')",
-      digest,
-      mediaType,
-      sizeBytes,
-    );
-  }
-
-  /** A manifest that was read is at the target now, with all it refers to. */
-  manifestArrived(digest: string, state: "copied" | "present"): void {
-    this.#sql.exec("UPDATE manifests SET state = ? WHERE digest = ? AND state = 'read'", state, digest);
-  }
-
-  /** How a manifest stands. Null: nothing is known of it. */
-  manifestState(digest: string): { sizeBytes: number; mediaType: string; state: ManifestState } | null {
-    const row = this.#sql
-      .exec<{ size_bytes: number; media_type: string; state: ManifestState }>(
-        "SELECT size_bytes, media_type, state FROM manifests WHERE digest = ?",
-        digest,
-      )
-      .toArray()[0];
-    return row === undefined ? null : { sizeBytes: row.size_bytes, mediaType: row.media_type, state: row.state };
-  }
-
-  /** A manifest as it was read. Null: it was not. */
-  manifest(digest: string): Manifest | null {
-    const row = this.#sql
-      .exec<{ media_type: string; size_bytes: number }>(
-        "SELECT media_type, size_bytes FROM manifests WHERE digest = ?",
-        digest,
-      )
-      .toArray()[0];
-    if (row === undefined) {
-      return null;
-    }
-    const bytes = new Uint8Array(row.size_bytes);
-    let offset = 0;
-    const pieces = this.#sql.exec<{ bytes: ArrayBuffer }>(
-      "SELECT bytes FROM manifest_pieces WHERE digest = ? ORDER BY piece",
-      digest,
-    );
-    for (const piece of pieces) {
-      bytes.set(new Uint8Array(piece.bytes), offset);
-      offset += piece.bytes.byteLength;
-    }
-    return offset === row.size_bytes ? { digest, mediaType: row.media_type, bytes } : null;
-  }
-
-  /** @param place From where they are to be read. */
-  addBlobs(blobs: Descriptor[], state: "waiting" | "present", nowMs: number, place = 0): void {
-    for (const { digest, sizeBytes } of blobs) {
-      this.#sql.exec(
-        "INSERT OR IGNORE INTO blobs (digest, size_bytes, state, since_ms, place) VALUES (?, ?, ?, ?, ?)",
-        digest,
-        sizeBytes,
-        state,
-        nowMs,
-        place,
-      );
-    }
-  }
-
-  /** From which place a blob is to be read. */
-  placeOf(digest: string): number {
-    return (
-      this.#sql.exec<{ place: number }>("SELECT place FROM blobs WHERE digest = ?", digest).toArray()[0]?.place ?? 0
-    );
-  }
-
-  /** A blob could not be read from its place: the next one is to be asked. The requests so far are booked. False: it has ended. */
-  moveOn({ digest, requests }: Settlement): boolean {
-    const moved = this.#sql.exec(
-      `UPDATE blobs SET place = place + 1, source_requests = source_requests + ?, target_requests = target_requests + ?
-       WHERE digest = ? AND state = 'waiting' RETURNING digest`,
-      requests.source,
-      requests.target,
-      digest,
-    );
-    return moved.toArray().length > 0;
-  }
-
-  /** Nothing can be read from a place: all that waits for it goes to the next one. */
-  leavePlace(place: number): void {
-    this.#sql.exec("UPDATE blobs SET place = place + 1 WHERE state = 'waiting' AND place = ?", place);
-  }
-
-  /** A blob that had come to the target is not there: it is to be sent once more. */
-  reopenBlob(digest: string): void {
-    this.#sql.exec("UPDATE blobs SET state = 'waiting' WHERE digest = ? AND state <> 'failed'", digest);
-  }
-
-  waitingBlobs(): { digest: string; sizeBytes: number; sinceMs: number }[] {
-    return this.#sql
-      .exec<{ digest: string; size_bytes: number; since_ms: number }>(
-        "SELECT digest, size_bytes, since_ms FROM blobs WHERE state = 'waiting'",
-      )
-      .toArray()
-      .map((row) => ({ digest: row.digest, sizeBytes: row.size_bytes, sinceMs: row.since_ms }));
-  }
-
-  /** How a blob stands, and why it failed. Null: no manifest so far has named it. */
-  blob(digest: string): { state: BlobState; error: ErrorDetail | null } | null {
-    const row = this.#sql
-      .exec<{ state: BlobState; error: string | null }>("SELECT state, error FROM blobs WHERE digest = ?", digest)
-      .toArray()[0];
-    if (row === undefined) {
-      return null;
-    }
-    const error: ErrorDetail | null = row.error === null ? null : JSON.parse(row.error);
-    return { state: row.state, error };
-  }
-
-  /** Books what became of a blob; its size, or null when it is unknown or was settled before. */
-  settle(settlement: Settlement): number | null {
-    const { digest, outcome, requests, firstByteAt, error } = settlement;
-    const row = this.#sql
-      .exec<{ size_bytes: number }>(
-        `UPDATE blobs SET state = ?, source_requests = source_requests + ?, target_requests = target_requests + ?,
-                          first_byte_ms = ?, error = ?
-         WHERE digest = ? AND state = 'waiting' RETURNING size_bytes`,
-        outcome satisfies BlobState,
-        requests.source,
-        requests.target,
-        firstByteAt ?? null,
-        error === undefined ? null : JSON.stringify(error),
-        digest,
-      )
-      .toArray()[0];
-    return row === undefined ? null : row.size_bytes;
-  }
-
   sums(): LedgerSums {
-    const blobs: Tally = { all: 0, copied: 0, mounted: 0, present: 0 };
-    const bytes: Tally = { all: 0, copied: 0, mounted: 0, present: 0 };
-    const blobRequests = { source: 0, target: 0 };
-    let firstByteMs: number | null = null;
-    const rows = this.#sql.exec<{
-      state: BlobState;
-      n: number;
-      bytes: number;
-      source: number;
-      target: number;
-      first: number | null;
-    }>(
-      `SELECT state, count(*) AS n, sum(size_bytes) AS bytes, sum(source_requests) AS source,
-              sum(target_requests) AS target, min(first_byte_ms) AS first FROM blobs GROUP BY state`,
-    );
-    for (const row of rows) {
-      blobs.all += row.n;
-      bytes.all += row.bytes;
-      blobRequests.source += row.source;
-      blobRequests.target += row.target;
-      if (row.first !== null) {
-        firstByteMs = Math.min(row.first, firstByteMs ?? row.first);
-      }
-      if (row.state === "copied" || row.state === "mounted" || row.state === "present") {
-        blobs[row.state] = row.n;
-        bytes[row.state] = row.bytes;
-      }
-    }
-    const manifests = { all: 0, copied: 0, present: 0 };
-    for (const row of this.#sql.exec<{ state: ManifestState; n: number }>(
-      "SELECT state, count(*) AS n FROM manifests GROUP BY state",
-    )) {
-      manifests.all += row.n;
-      if (row.state !== "read") {
-        manifests[row.state] = row.n;
-      }
-    }
-    return { blobs, bytes, manifests, blobRequests, firstByteMs };
-  }
-
-  #putManifest(digest: string, mediaType: string, sizeBytes: number, state: ManifestState): void {
-    this.#sql.exec(
-      "INSERT OR REPLACE INTO manifests (digest, media_type, size_bytes, state) VALUES (?, ?, ?, ?)",
-      digest,
-      mediaType,
-      sizeBytes,
-      state,
-    );
+    return { ...this.blobs.sums(), manifests: this.manifests.tally() };
   }
 }

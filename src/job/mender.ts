@@ -17,7 +17,7 @@ export interface MenderParts {
   request: Pick<CopyRequest, "target">;
   target: Pick<Registry, "host" | "headBlob" | "headManifest" | "putManifest">;
   /** Where a blob that had come is put down as missing. */
-  ledger: { reopenBlob(digest: string): void };
+  ledger: { blobs: { reopen(digest: string): void } };
   events: { warn(messages: string[]): void };
   /** Before the writes of a step; throws when the run has been stopped. */
   beginStep: () => void;
@@ -103,7 +103,7 @@ export class Mender {
     beginStep();
     const what = blobs.length === 1 ? "a blob" : `${blobs.length} blobs`;
     events.warn([`${target.host} did not have ${what} any more that had come to it, and was sent that again`]);
-    blobs.forEach(({ digest }) => ledger.reopenBlob(digest));
+    blobs.forEach(({ digest }) => ledger.blobs.reopen(digest));
     const sinceMs = now();
     const coming = blobs.map(({ digest }) => {
       const awaited = this.#awaited.get(digest) ?? Promise.withResolvers<void>();

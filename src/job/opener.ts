@@ -85,7 +85,7 @@ export class Opener {
   async resume(row: TagRow & { digest: string }): Promise<void> {
     const { plan, planner, request, source, ledger } = this.#parts;
     const digest = row.derived ?? row.digest;
-    const known = ledger.manifestState(digest);
+    const known = ledger.manifests.known(digest);
     if (row.derived === null) {
       await this.#chooser.choose(row.source, { digest, sizeBytes: -1, mediaType: known?.mediaType ?? "" });
     }
@@ -111,7 +111,7 @@ export class Opener {
     this.#parts.tags.planned(row.id, chosen.source, target, null, derivedOf(chosen));
     if (!isNew) {
       this.#parts.onPlan();
-    } else if (ledger.manifestState(digest) === null || !planner.recall(digest, false)) {
+    } else if (ledger.manifests.known(digest) === null || !planner.recall(digest, false)) {
       const manifest = await this.#read(chosen);
       if (this.#parts.plan.has(digest)) {
         planner.take(manifest, "read", false);
@@ -134,7 +134,7 @@ export class Opener {
       this.#parts.onPlan();
       return;
     }
-    const known = this.#parts.ledger.manifestState(digest) !== null;
+    const known = this.#parts.ledger.manifests.known(digest) !== null;
     if (known) {
       this.#planned(row, chosen, oldDigest, await looked);
       if (planner.recall(digest, mayBeThere)) {
@@ -195,7 +195,7 @@ export class Opener {
     const { ledger, events, tags, request, plan, onPlan, onRepository } = this.#parts;
     const { digest } = there;
     this.#parts.beginStep();
-    ledger.manifestPresent(there);
+    ledger.manifests.present(there);
     if (this.#isMain(row)) {
       ledger.opened(chosen.source, "holds_tag");
       events.append(manifestEvent(digest, there.sizeBytes, "present"));

@@ -9,7 +9,7 @@ import type { Manifest } from "../registry/contract.ts";
 import { type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import type { NewEvent } from "./events.ts";
 import { unexplained } from "./failures.ts";
-import type { ManifestState } from "./ledger.ts";
+import type { ManifestState } from "./manifest-ledger.ts";
 import type { WaitingBlob } from "./offers.ts";
 import { Pool } from "./pool.ts";
 import type { PoolParts } from "./step.ts";
@@ -53,7 +53,7 @@ export class Planner {
   }
 
   blobArrived(digest: string): void {
-    this.#parts.plan.blobArrived(digest, this.#parts.ledger.blob(digest)?.state !== "present");
+    this.#parts.plan.blobArrived(digest, this.#parts.ledger.blobs.get(digest)?.state !== "present");
   }
 
   /** Whether the target has this very manifest: it need not be pushed. */
@@ -78,9 +78,9 @@ export class Planner {
   /** A manifest, found at the target, that nothing of the plan waits for. */
   note(descriptor: Descriptor): void {
     const { ledger, events } = this.#parts;
-    if (ledger.manifestState(descriptor.digest) === null) {
+    if (ledger.manifests.known(descriptor.digest) === null) {
       this.#parts.beginStep();
-      ledger.manifestPresent(descriptor);
+      ledger.manifests.present(descriptor);
       events.append(manifestEvent(descriptor.digest, descriptor.sizeBytes, "present"));
     }
   }
@@ -102,15 +102,15 @@ export class Planner {
    */
   recall(root: string, mayBeThere: boolean): boolean {
     const { ledger, plan } = this.#parts;
-    const rootState = ledger.manifestState(root)?.state;
-    const kept = rootState === undefined ? null : ledger.manifest(root);
+    const rootState = ledger.manifests.known(root)?.state;
+    const kept = rootState === undefined ? null : ledger.manifests.get(root);
     if (rootState === undefined || (rootState === "read" && kept === null)) {
       return false;
     }
     const queue: string[] = [root];
     for (let digest = queue.shift(); digest !== undefined; digest = queue.shift()) {
-      const state = ledger.manifestState(digest)?.state;
-      const manifest = state === "read" ? ledger.manifest(digest) : null;
+      const state = ledger.manifests.known(digest)?.state;
+      const manifest = state === "read" ? ledger.manifests.get(digest) : null;
       if (state === "copied" || state === "present") {
         plan.published(digest, state === "copied");
       } else if (manifest !== null) {
@@ -127,10 +127,10 @@ export class Planner {
     const graph = this.#parse(manifest);
     const present = state === "present";
     this.#parts.beginStep();
-    ledger.saveManifest({ ...manifest, mediaType: graph.mediaType }, state);
+    ledger.manifests.save({ ...manifest, mediaType: graph.mediaType }, state);
     const { children, blobs } = plan.add(manifest.digest, graph);
-    const fresh = blobs.filter(({ digest }) => ledger.blob(digest) === null);
-    ledger.addBlobs(fresh, present ? "present" : "waiting", now(), manifest.place);
+    const fresh = blobs.filter(({ digest }) => ledger.blobs.get(digest) === null);
+    ledger.blobs.add(fresh, present ? "present" : "waiting", now(), manifest.place);
     events.append(
       manifestEvent(manifest.digest, manifest.bytes.byteLength, state),
       ...fresh.map((blob) => blobEvent(blob, present ? "present" : "waiting")),
@@ -138,7 +138,7 @@ export class Planner {
     events.warn(graph.warnings);
     for (const child of children) {
       if (present) {
-        ledger.manifestPresent(child);
+        ledger.manifests.present(child);
         plan.published(child.digest, false);
       } else {
         this.#read(child, mayBeThere || this.#parts.request.deep === true);
@@ -161,13 +161,13 @@ export class Planner {
     const { ledger, plan, now } = this.#parts;
     const { children, blobs } = plan.add(manifest.digest, this.#parse(manifest));
     // Nothing is new here, unless the run before broke in the middle of a step.
-    ledger.addBlobs(blobs, "waiting", now());
+    ledger.blobs.add(blobs, "waiting", now());
     this.#settleKnown(blobs);
-    this.#offer(blobs.filter(({ digest }) => ledger.blob(digest)?.state === "waiting"));
+    this.#offer(blobs.filter(({ digest }) => ledger.blobs.get(digest)?.state === "waiting"));
     const known: string[] = [];
     for (const child of children) {
-      const state = ledger.manifestState(child.digest)?.state;
-      if (state === undefined || (state === "read" && ledger.manifest(child.digest) === null)) {
+      const state = ledger.manifests.known(child.digest)?.state;
+      if (state === undefined || (state === "read" && ledger.manifests.get(child.digest) === null)) {
         this.#read(child, mayBeThere || this.#parts.request.deep === true);
       } else {
         known.push(child.digest);
@@ -261,7 +261,7 @@ export class Planner {
   #takeAsPresent(descriptor: Descriptor): void {
     const { ledger, events, plan } = this.#parts;
     this.#parts.beginStep();
-    ledger.manifestPresent(descriptor);
+    ledger.manifests.present(descriptor);
     events.append(manifestEvent(descriptor.digest, descriptor.sizeBytes, "present"));
     plan.published(descriptor.digest, false);
     this.#parts.onPlan();
@@ -271,8 +271,8 @@ export class Planner {
     const { ledger, events, plan, now } = this.#parts;
     this.#parts.beginStep();
     const { blobs } = plan.add(descriptor.digest, { children: [], blobs: [descriptor] }, false);
-    const fresh = blobs.filter(({ digest }) => ledger.blob(digest) === null);
-    ledger.addBlobs(fresh, "waiting", now());
+    const fresh = blobs.filter(({ digest }) => ledger.blobs.get(digest) === null);
+    ledger.blobs.add(fresh, "waiting", now());
     events.append(...fresh.map((blob) => blobEvent(blob, "waiting")));
     this.#settleKnown(blobs);
     this.#parts.onPlan();
@@ -283,7 +283,7 @@ export class Planner {
   #settleKnown(blobs: Descriptor[]): void {
     const { ledger, plan, onBlobFailed, target } = this.#parts;
     for (const { digest } of blobs) {
-      const known = ledger.blob(digest);
+      const known = ledger.blobs.get(digest);
       if (known?.state === "failed") {
         onBlobFailed(digest, known.error ?? unexplained(target.host, digest));
       } else if (known !== null && known.state !== "waiting") {

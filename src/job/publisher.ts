@@ -129,9 +129,9 @@ export class Publisher {
   #arrived(digest: string, state: "copied" | "present", manifest?: Manifest): void {
     const { ledger, events, plan } = this.#parts;
     // Under a second name there is nothing new to tell.
-    if (ledger.manifestState(digest)?.state !== "copied") {
-      const size = manifest?.bytes.byteLength ?? ledger.manifestState(digest)?.sizeBytes ?? 0;
-      ledger.manifestArrived(digest, state);
+    if (ledger.manifests.known(digest)?.state !== "copied") {
+      const size = manifest?.bytes.byteLength ?? ledger.manifests.known(digest)?.sizeBytes ?? 0;
+      ledger.manifests.arrived(digest, state);
       events.append(manifestEvent(digest, size, state));
     }
     plan.published(digest, state === "copied");
@@ -155,7 +155,7 @@ export class Publisher {
   /** As it was read. One that was found at the target without being read is read now, for its name. */
   async manifest(digest: string): Promise<Manifest> {
     const { request, source, ledger } = this.#parts;
-    return ledger.manifest(digest) ?? source.getManifest(request.source.repository, digest);
+    return ledger.manifests.get(digest) ?? source.getManifest(request.source.repository, digest);
   }
 
   async #put(name: string, manifest: Manifest): Promise<{ subject: string | null }> {
@@ -178,7 +178,7 @@ export class Publisher {
     const { request, addReferrer, ledger } = this.#parts;
     const found = fallbackEntryOf(manifest);
     // Pushed by its digest before: listed then.
-    const isListed = ledger.manifestState(manifest.digest)?.state === "copied";
+    const isListed = ledger.manifests.known(manifest.digest)?.state === "copied";
     if (found !== null && answered === null && !isListed) {
       await addReferrer({ repository: request.target.repository, ...found });
     }

@@ -73,7 +73,7 @@ export class CopyRun {
       onPlan: () => this.#pump(),
       onManifestFailed: (digest: string, error: unknown) => this.#roots.fail(this.#plan.rootsOfManifest(digest), error),
     };
-    this.#offers = new Offers({ ...shared, placeOf: (digest) => parts.ledger.placeOf(digest) });
+    this.#offers = new Offers({ ...shared, placeOf: (digest) => parts.ledger.blobs.placeOf(digest) });
     const planner = new Planner({
       ...shared,
       offer: (blobs) => this.#offers.add(blobs),
@@ -163,8 +163,8 @@ export class CopyRun {
       return;
     }
     const since = this.#parts.now() - quietMs;
-    const quiet = this.#parts.ledger
-      .waitingBlobs()
+    const quiet = this.#parts.ledger.blobs
+      .waiting()
       .filter((blob) => Math.max(blob.sinceMs, this.#progressAtMs.get(blob.digest) ?? 0) <= since);
     this.#offers.add(quiet);
   }
@@ -172,7 +172,7 @@ export class CopyRun {
   /** Offers blobs that are to be read from another place now. Those that wait no more are left out. */
   offerElsewhere(digests: readonly string[]): void {
     const moved = new Set(digests);
-    this.#offers.add(this.#parts.ledger.waitingBlobs().filter(({ digest }) => moved.has(digest)));
+    this.#offers.add(this.#parts.ledger.blobs.waiting().filter(({ digest }) => moved.has(digest)));
   }
 
   /** Breaks off whatever still waits; nothing new begins. Requests under way are ended by the clients' signal. */

@@ -32,25 +32,25 @@ export function bookSettlements(
   const booked: Booked = { arrived: [], failed: [], moved: [], hasLeftMirror: false };
   for (const settlement of settlements) {
     const { id, digest, outcome, error, warnings } = settlement;
-    const place = ledger.placeOf(digest);
+    const place = ledger.blobs.placeOf(digest);
     // Of an offer from another place, which the blob has left, nothing is to be heard any more.
     if (id !== offerId(record.id, record.request, digest, place)) {
       continue;
     }
     const verdict = error === undefined || place >= mirrors ? "stop" : mirrorVerdict(error);
     if (outcome === "failed" && error !== undefined && verdict !== "stop") {
-      if (ledger.moveOn(settlement)) {
+      if (ledger.blobs.moveOn(settlement)) {
         booked.moved.push(digest);
         events.forgetProgress(digest);
         events.warn(error.code === "not_found" ? warnings : [...warnings, passedOver(error)]);
       }
       if (verdict !== "elsewhere") {
-        ledger.leavePlace(place);
+        ledger.blobs.leavePlace(place);
         booked.hasLeftMirror = true;
       }
       continue;
     }
-    const sizeBytes = ledger.settle(settlement);
+    const sizeBytes = ledger.blobs.settle(settlement);
     if (sizeBytes === null) {
       continue;
     }

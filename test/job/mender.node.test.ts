@@ -41,7 +41,7 @@ function bench(lacks: readonly string[] = []) {
         return { subject: null };
       },
     },
-    ledger: { reopenBlob: (digest) => void done.push(`reopen ${digest}`) },
+    ledger: { blobs: { reopen: (digest) => void done.push(`reopen ${digest}`) } },
     events: { warn: (texts) => void done.push(...texts) },
     beginStep: () => {},
     now: () => 0,

@@ -80,7 +80,7 @@ class Bench {
         queueMicrotask(() => {
           for (const { id, digest } of offers) {
             const requests = { source: 1, target: 2 };
-            this.ledger.settle({ id, digest, outcome: "copied", bytes: 10, requests, warnings: [] });
+            this.ledger.blobs.settle({ id, digest, outcome: "copied", bytes: 10, requests, warnings: [] });
           }
           run.arrived(offers.map(({ digest }) => digest));
         });

@@ -80,10 +80,10 @@ class Bench {
       const settled = { id, digest, bytes: 0, requests, warnings: [] };
       if (outcome === "denied") {
         const { detail } = this.target.error("denied", "not this one");
-        this.ledger.settle({ ...settled, outcome: "failed", error: detail });
+        this.ledger.blobs.settle({ ...settled, outcome: "failed", error: detail });
         run.blobFailed(digest, detail);
       } else if (outcome !== undefined) {
-        this.ledger.settle({ ...settled, outcome });
+        this.ledger.blobs.settle({ ...settled, outcome });
         run.arrived([digest]);
       }
     }
@@ -174,7 +174,7 @@ describe("a repository that the target does not have", () => {
       }
       expect(bench.source.log.filter((line) => line.startsWith("GET"))).toHaveLength(64);
       for (const name of held.slice(0, 10)) {
-        bench.ledger.settle({ ...ARRIVED, digest: blob(name).digest });
+        bench.ledger.blobs.settle({ ...ARRIVED, digest: blob(name).digest });
         bench.run?.arrived([blob(name).digest]);
       }
       await calm();
@@ -440,7 +440,7 @@ describe("going on after an eviction", () => {
       const { detail } = bench.target.error("denied", "no room");
       const requests = { source: 1, target: 1 };
       const { digest } = blob("a");
-      bench.ledger.settle({ id: "", digest, outcome: "failed", bytes: 0, requests, warnings: [], error: detail });
+      bench.ledger.blobs.settle({ id: "", digest, outcome: "failed", bytes: 0, requests, warnings: [], error: detail });
       expect(await bench.copy()).toMatchObject({ message: "1 of 1 tags failed, v1: no room" });
     }));
 });

@@ -258,7 +258,7 @@ async function runOnce(
 function settle(ledger: Ledger, run: CopyRun, offers: BlobOffer[]): void {
   for (const { id, digest } of offers) {
     const requests = { source: 1, target: 2 };
-    ledger.settle({ id, digest, outcome: "copied", bytes: 10, requests, warnings: [] });
+    ledger.blobs.settle({ id, digest, outcome: "copied", bytes: 10, requests, warnings: [] });
   }
   run.arrived(offers.map(({ digest }) => digest));
 }

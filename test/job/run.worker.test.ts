@@ -61,7 +61,7 @@ class Bench {
   settle(run: CopyRun, letters: string, outcome: "copied" | "mounted" | "present" = "copied"): void {
     const digests = letters.split("").map((letter) => blob(letter).digest);
     for (const digest of digests) {
-      this.ledger.settle({
+      this.ledger.blobs.settle({
         id: "",
         digest,
         outcome,

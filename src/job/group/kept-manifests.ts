@@ -4,12 +4,11 @@
  */
 import type { ManifestHead } from "../../registry/contract.ts";
 import { isDigest } from "../../registry/digest.ts";
+import { ManifestPieces } from "../manifest-pieces.ts";
 import type { SharedManifest } from "./contract.ts";
 
 /** Manifests of some 20,000 images. A slow target that needs more than these costs reads, and nothing else. */
 const MAX_KEPT_BYTES = 64 * 1024 * 1024;
-/** A row holds 2 MB at most and a manifest 4 MiB. */
-const PIECE_BYTES = 1_000_000;
 
 interface Row extends Record<string, SqlStorageValue> {
   digest: string;
@@ -21,11 +20,13 @@ interface Row extends Record<string, SqlStorageValue> {
 
 export class KeptManifests {
   readonly #sql: SqlStorage;
+  readonly #pieces: ManifestPieces;
   readonly #maxBytes: number;
   #bytes: number | null = null;
 
   constructor(sql: SqlStorage, maxBytes = MAX_KEPT_BYTES) {
     this.#sql = sql;
+    this.#pieces = new ManifestPieces(sql, "pieces");
     this.#maxBytes = maxBytes;
   }
 
@@ -34,20 +35,10 @@ export class KeptManifests {
     const digest = isDigest(reference) ? reference : this.head(reference)?.digest;
     const [row] =
       digest === undefined ? [] : this.#sql.exec<Row>("SELECT * FROM manifests WHERE digest = ?", digest).toArray();
-    if (row === undefined) {
-      return null;
-    }
-    const bytes = new Uint8Array(row.size_bytes);
-    let at = 0;
-    for (const piece of this.#sql.exec<{ bytes: ArrayBuffer }>(
-      "SELECT bytes FROM pieces WHERE digest = ? ORDER BY piece",
-      row.digest,
-    )) {
-      bytes.set(new Uint8Array(piece.bytes), at);
-      at += piece.bytes.byteLength;
-    }
-    const from = { host: row.host, repository: row.repository };
-    return { digest: row.digest, mediaType: row.media_type, bytes, from };
+    const bytes = row === undefined ? null : this.#pieces.read(row.digest, row.size_bytes);
+    return row === undefined || bytes === null
+      ? null
+      : { digest: row.digest, mediaType: row.media_type, bytes, from: { host: row.host, repository: row.repository } };
   }
 
   /** What a tag stands for, for all copies of the group. Null: nobody has asked. */
@@ -88,20 +79,14 @@ export class KeptManifests {
     if (!isNew) {
       return;
     }
-    for (let piece = 0; piece * PIECE_BYTES < bytes.byteLength; piece += 1) {
-      this.#sql.exec(
-        "INSERT INTO pieces (digest, piece, bytes) VALUES (?, ?, ?)",
-        digest,
-        piece,
-        bytes.slice(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES),
-      );
-    }
+    this.#pieces.write(digest, bytes);
     this.#bytes = (this.#bytes ?? this.#summed() - bytes.byteLength) + bytes.byteLength;
     this.#makeRoom();
   }
 
   clear(): void {
-    this.#sql.exec("DELETE FROM manifests; DELETE FROM pieces; DELETE FROM names;");
+    this.#sql.exec("DELETE FROM manifests; DELETE FROM names;");
+    this.#pieces.dropAll();
     this.#bytes = 0;
   }
 
@@ -116,7 +101,7 @@ export class KeptManifests {
       if (oldest === undefined) {
         return;
       }
-      this.#sql.exec("DELETE FROM pieces WHERE digest = ?", oldest.digest);
+      this.#pieces.drop(oldest.digest);
       this.#bytes = (this.#bytes ?? 0) - oldest.size_bytes;
     }
   }
