@@ -28,6 +28,7 @@ export function choicesOf(
     ...(body.priority === "background" ? { background: true } : {}),
     ...(tags === undefined ? {} : { tags }),
     ...(targetTag === undefined ? {} : { targetTag }),
+    ...(body.media_types === undefined ? {} : { mediaTypes: body.media_types }),
     ...platformsOf(body, errors),
     ...attachedOf(body),
     ...(existing === undefined ? {} : { existing }),

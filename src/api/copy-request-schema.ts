@@ -5,6 +5,8 @@ import * as z from "zod";
 const MAX_EXPRESSIONS = 100;
 /** More of the newest tags than any repository has. */
 const MAX_LATEST = 100_000;
+/** There are four types of manifests in use, and a few that once were. */
+const MAX_MEDIA_TYPES = 32;
 /** Tags that are removed by one copy at most, unless more are allowed. */
 export const DEFAULT_PRUNE_MAX = 10;
 
@@ -17,6 +19,28 @@ const referenceText = (examples: string[]) =>
     })
     .min(1, `is empty; give a reference such as "${examples[0]}"`)
     .meta({ examples });
+
+/** RFC 6838, section 4.2, without parameters: those are not part of what a manifest says it is. */
+const MEDIA_TYPE = /^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$/;
+
+const mediaTypes = z
+  .array(
+    z
+      .string("must be text, a media type")
+      .regex(MEDIA_TYPE, 'must be a media type without parameters, such as "application/vnd.oci.image.index.v1+json"')
+      .overwrite((type) => type.toLowerCase()),
+    "must be a list of media types such as application/vnd.oci.image.index.v1+json",
+  )
+  .refine((list) => list.length > 0, "must name a media type; leave it out for all")
+  .refine((list) => list.length <= MAX_MEDIA_TYPES, `must be at most ${MAX_MEDIA_TYPES}`)
+  .meta({ minItems: 1, maxItems: MAX_MEDIA_TYPES })
+  .optional()
+  .meta({
+    description:
+      "Media types of manifests: what stands for a manifest of another type is left out, and its tag is `skipped`. Only what a " +
+      "tag itself stands for counts, not what an index names. All types unless given.",
+    examples: [["application/vnd.oci.image.index.v1+json"]],
+  });
 
 const flag = (description: string) => z.boolean("must be true or false").optional().describe(description);
 
@@ -132,6 +156,7 @@ export const CopyRequestSchema = z
         )
         .optional()
         .describe("Removes tags of the target that the selection does not name, once all others are copied."),
+      media_types: mediaTypes,
       platforms: z
         .array(z.string(), "must be a list of platforms such as linux/amd64")
         .min(1, "must name a platform; leave it out for all")

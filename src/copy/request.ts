@@ -20,6 +20,8 @@ export interface CopyRequest {
   tags?: TagSelection;
   /** Name of each tag at the target, such as `v{tag}`; missing: the same name. */
   targetTag?: string;
+  /** Media types of manifests: a name that stands for another is left out; missing: none is. Lower case. */
+  mediaTypes?: string[];
   /** Which platforms of an index; missing: all. */
   platforms?: PlatformSelection;
   /** What refers to the images; missing: nothing beyond what the images name themselves. */

@@ -139,6 +139,30 @@ describe("choices", () => {
   });
 });
 
+describe("media types", () => {
+  const INDEX = "application/vnd.oci.image.index.v1+json";
+
+  test("are of a repository or of one image, in lower case", () => {
+    expect(read({ ...NAMES, media_types: [INDEX.toUpperCase(), "a/b"] }).mediaTypes).toEqual([INDEX, "a/b"]);
+    const names = { source: "ghcr.io/acme/app:v1", target: "registry.example.com/app:v1" };
+    expect(read({ ...names, media_types: [INDEX] }).mediaTypes).toEqual([INDEX]);
+    expect(read(NAMES)).not.toHaveProperty("mediaTypes");
+  });
+
+  test.each<[string, unknown, string]>([
+    ["one alone", INDEX, "must be a list of media types"],
+    ["none", [], "must name a media type"],
+    ["a number", [7], "must be text"],
+    ["a subtype alone", ["index.v1+json"], "must be a media type without parameters"],
+    ["parameters", [`${INDEX}; charset=utf-8`], "must be a media type without parameters"],
+    ["a wildcard", ["application/*"], "must be a media type without parameters"],
+    ["far too many", Array.from({ length: 33 }, (_, at) => `a/b${at}`), "at most 32"],
+  ])("%s is refused", (_name, types, words) => {
+    const result = CopyRequestSchema.safeParse({ ...NAMES, media_types: types });
+    expect(result.error?.issues.map(({ message }) => message)).toEqual([expect.stringContaining(words)]);
+  });
+});
+
 test("a duration has one fingerprint at all times, and every choice counts", async () => {
   const body = CopyRequestSchema.parse({ ...NAMES, tags: { newer_than: "1d" } });
   const first = await fingerprintOf(copyRequestOf(body, {}, NOW_MS), body);

@@ -82,10 +82,11 @@ test.each([
 test.each<[string[], object]>([
   [["--platform", "linux/amd64", "--platform", "linux/arm64"], { platforms: ["linux/amd64", "linux/arm64"] }],
   [["--platform", "linux/amd64", "--index", "single"], { platforms: ["linux/amd64"], index: "single" }],
+  [["--media-type", "a/b", "--media-type", "c/d"], { media_types: ["a/b", "c/d"] }],
   [["--referrers"], { referrers: true }],
   [["--referrers", "--artifact-type", "a/b"], { referrers: { artifact_types: ["a/b"] } }],
   [["--artifact-type", "a/b", "--artifact-type", "c/d"], { referrers: { artifact_types: ["a/b", "c/d"] } }],
   [["--digest-tags"], { digest_tags: true }],
-])("platforms and attached things: %j", (args, fields) => {
+])("platforms, media types and attached things: %j", (args, fields) => {
   expect(bodyFrom(...args)).toEqual({ source: "a", target: "b", ...fields });
 });

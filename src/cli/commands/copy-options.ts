@@ -10,6 +10,7 @@ export interface CopyChoices {
   latestBy?: string;
   newerThan?: string;
   targetTag?: string;
+  mediaType?: string[];
   platform?: string[];
   index?: string;
   referrers?: true;
@@ -38,6 +39,7 @@ export function addChoices(command: Command): Command {
     .option("--newer-than <when>", "only images created after this: 30d, 12h, 2026-01-31")
     .option("--immutable <regex>", "tags that never change: not asked for if the target has them", collect)
     .option("--target-tag <template>", "name of each tag at the target, such as 'mirror-{tag}'")
+    .option("--media-type <type>", "only what is a manifest of this media type; may be repeated", collect)
     .option(
       "--platform <os/arch>",
       "of an index, only this platform: linux/arm64, linux/arm/v7; may be repeated",
@@ -94,6 +96,7 @@ export function choicesOf(choices: CopyChoices): Record<string, unknown> {
   };
   const { artifactType: artifactTypes } = choices;
   return {
+    ...(choices.mediaType === undefined ? {} : { media_types: choices.mediaType }),
     ...(choices.platform === undefined ? {} : { platforms: choices.platform }),
     ...(choices.index === undefined ? {} : { index: choices.index }),
     ...(artifactTypes === undefined ? {} : { referrers: { artifact_types: artifactTypes } }),
