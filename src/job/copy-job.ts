@@ -7,7 +7,7 @@ import { INDEX_NAME } from "../ledger/contract.ts";
 import { writeLine } from "../log.ts";
 import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
 import type { Env } from "../env.ts";
-import type { BlobOffer, Settlement } from "../host/contract.ts";
+import type { Settlement } from "../host/contract.ts";
 import { type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import { migrate } from "../storage/migrations.ts";
 import {
@@ -19,18 +19,19 @@ import {
   type TagState,
   type TagView,
 } from "./contract.ts";
-import { Appraiser, withoutWrites } from "./dry-run.ts";
+import { dryEnds, type RunEnds } from "./dry-run.ts";
 import { EventLog } from "./events.ts";
 import { endedError, tooLong } from "./failures.ts";
 import { tellOfEnd } from "./farewell.ts";
+import { HostOffers } from "./host-offers.ts";
 import { type CopyRecord, Ledger, LEDGER_STEPS } from "./ledger.ts";
 import { MAIN_TAG_ID } from "./tag-ledger.ts";
 import { addReferrerAt } from "./referrer-lists.ts";
-import { openRegistries, type OpenRegistries, placesOf, type RegistriesOptions } from "./registries.ts";
+import { openRegistries, placesOf, type RegistriesOptions } from "./registries.ts";
 import { CopyRun } from "./run.ts";
 import { bookSettlements, type Booked } from "./settlements.ts";
 import { copyView } from "./view.ts";
-import { endOr, sleep } from "./waiting.ts";
+import { endOr } from "./waiting.ts";
 
 /** How long a copy may be without anybody working at it, when its object was evicted. */
 const WATCH_MS = 20_000;
@@ -45,8 +46,6 @@ const COMMIT_PATIENCE_MS = 5_000;
 const FAREWELL_PATIENCE_MS = 5_000;
 /** The API waits at most a minute; more would only keep the object in memory. */
 const MAX_VIEW_WAIT_MS = 120_000;
-const OFFER_TRIES = 4;
-const OFFER_PAUSE_MS = 100;
 
 interface Running {
   run: CopyRun;
@@ -59,10 +58,10 @@ interface Running {
 export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
   readonly #ledger: Ledger;
   readonly #events: EventLog;
+  readonly #hostOffers: HostOffers;
   #running: Running | null = null;
   #ended = Promise.withResolvers<void>();
   #farewell: Promise<void> | null = null;
-  readonly #offersUnderWay = new Set<Promise<void>>();
   /** Its tables are gone. */
   #cleared = false;
 
@@ -75,6 +74,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
       this.#ended.resolve();
     }
     this.#events = new EventLog(ctx.storage.sql, Date.now, ended);
+    this.#hostOffers = new HostOffers(env, () => this.#hasEnded());
   }
 
   /** Starts the copy and answers at once; with the id of a copy that exists, answers with that. */
@@ -88,7 +88,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     }
     this.#ledger.create(id, request, Date.now());
     void this.ctx.storage.setAlarm(Date.now() + WATCH_MS);
-    const accepted = this.#requireView();
+    const accepted = required(this.#view());
     this.#events.append({ type: "state", data: accepted });
     this.#launch();
     return accepted;
@@ -208,7 +208,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     }
     if (record.state === "accepted") {
       this.#ledger.run();
-      this.#events.append({ type: "state", data: this.#requireView() });
+      this.#events.append({ type: "state", data: required(this.#view()) });
       this.ctx.waitUntil(
         // The end will be told until it is heard; that it runs is only news.
         this.env.INDEX.getByName(INDEX_NAME)
@@ -261,26 +261,20 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     }
   }
 
-  /** Both ends as a run sees them: in a dry run they only say what they would do. */
-  #openEnds(options: RegistriesOptions): OpenRegistries & { sendOffers: (offers: BlobOffer[]) => Promise<void> } {
+  /** In a dry run both ends only say what they would do. */
+  #openEnds(options: RegistriesOptions): RunEnds {
     const opened = openRegistries(options);
     const { job, request, signal } = options;
-    if (request.dryRun !== true) {
-      const sendOffers = (offers: BlobOffer[]) => this.#trackOffers(this.#sendOffers(job, request.target.host, offers));
-      return { ...opened, sendOffers };
+    if (request.dryRun === true) {
+      const refuse = (error: unknown) => this.#running?.run.refuse(error);
+      return dryEnds(opened, signal, (settlements) => this.settled(settlements), refuse);
     }
-    const target = withoutWrites(opened.target);
-    const appraiser = new Appraiser(
-      target,
-      (settlements) => void this.settled(settlements),
-      (error) => this.#running?.run.refuse(error),
-    );
-    signal.addEventListener("abort", () => appraiser.stop());
-    return { ...opened, target, sendOffers: async (offers) => appraiser.offer(offers) };
+    const { host } = request.target;
+    return { ...opened, sendOffers: (offers) => this.#hostOffers.send({ job, host }, offers) };
   }
 
   #warnOfNames(): void {
-    const { host } = this.#requireRecord().request.target;
+    const { host } = required(this.#record()).request.target;
     this.#events.warn([`Cancelled while ${host} was taking a manifest and had not answered: look whether it has it.`]);
   }
 
@@ -315,10 +309,10 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (!this.#ledger.end(state, error, Date.now())) {
       return;
     }
-    const failsAll = state === "failed" && !isRepositoryCopy(this.#requireRecord().request);
+    const failsAll = state === "failed" && !isRepositoryCopy(required(this.#record()).request);
     this.#ledger.tags.endRest(failsAll ? "failed" : "cancelled", failsAll ? error : null);
     running?.run.book();
-    this.#events.append({ type: "state", data: this.#requireView() });
+    this.#events.append({ type: "state", data: required(this.#view()) });
     this.#events.end();
     running?.run.stop(endedError());
     running?.controller.abort(endedError());
@@ -339,9 +333,8 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (record === null || record.told) {
       return;
     }
-    // Calls to one object through several stubs may overtake each other: no offer may come after the withdrawal.
-    await Promise.allSettled(this.#offersUnderWay);
-    await tellOfEnd(this.env, record.request.target.host, this.#requireView());
+    await this.#hostOffers.quiet();
+    await tellOfEnd(this.env, record.request.target.host, required(this.#view()));
     this.#ledger.told();
     await this.ctx.storage.setAlarm((record.doneMs ?? Date.now()) + KEPT_MS);
   }
@@ -357,30 +350,6 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     await this.ctx.storage.deleteAll();
   }
 
-  async #trackOffers(sending: Promise<void>): Promise<void> {
-    this.#offersUnderWay.add(sending);
-    try {
-      await sending;
-    } finally {
-      this.#offersUnderWay.delete(sending);
-    }
-  }
-
-  /** A host's object that restarts is back within a second; repeating an offer changes nothing. */
-  async #sendOffers(id: string, host: string, offers: BlobOffer[]): Promise<void> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        await this.env.REGISTRIES.getByName(host).offer(id, offers);
-        return;
-      } catch (error) {
-        if (tries === OFFER_TRIES || this.#hasEnded()) {
-          throw error;
-        }
-        await sleep(OFFER_PAUSE_MS * 2 ** tries);
-      }
-    }
-  }
-
   /** Offers blobs that a mirror could not send from where they are to be read now. */
   async #offerElsewhere({ id, request }: CopyRecord, { moved, hasLeftMirror }: Booked): Promise<void> {
     if (!hasLeftMirror) {
@@ -388,7 +357,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
       return;
     }
     // What still waits for the mirror would be tried there blob after blob.
-    await this.env.REGISTRIES.getByName(request.target.host).withdraw(id);
+    await this.#hostOffers.withdraw({ job: id, host: request.target.host });
     await this.#running?.run.offerAgain();
   }
 
@@ -407,22 +376,6 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     return this.#cleared ? null : this.#ledger.record();
   }
 
-  #requireRecord(): CopyRecord {
-    const record = this.#record();
-    if (record === null) {
-      throw new Error("This object has no copy.");
-    }
-    return record;
-  }
-
-  #requireView(): CopyView {
-    const view = this.#view();
-    if (view === null) {
-      throw new Error("This object has no copy.");
-    }
-    return view;
-  }
-
   #hasEnded(): boolean {
     const state = this.#record()?.state;
     return state !== undefined && ENDED_STATES.includes(state);
@@ -432,4 +385,12 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     const line = { msg: "job", job: this.#record()?.id ?? "", operation: error.operation, error: error.message };
     writeLine(line, "error");
   }
+}
+
+/** For what is only called where there is a copy. */
+function required<T>(found: T | null): T {
+  if (found === null) {
+    throw new Error("This object has no copy.");
+  }
+  return found;
 }

@@ -6,6 +6,13 @@ import type { BlobOffer, Settlement } from "../host/contract.ts";
 import type { Registry } from "../registry/contract.ts";
 import { CopyError } from "../registry/errors.ts";
 import { Pool } from "./pool.ts";
+import type { OpenRegistries } from "./registries.ts";
+
+/** Both ends as a run sees them, and where its offers go. */
+export interface RunEnds extends OpenRegistries {
+  /** Safe to repeat. */
+  sendOffers: (offers: BlobOffer[]) => Promise<void>;
+}
 
 /** HEADs at once: an object may have six connections waiting for answers. */
 const LOOKS_AT_ONCE = 6;
@@ -15,8 +22,25 @@ const MOUNT_REQUESTS = { source: 0, target: 1 };
 /** The look itself is among the requests of the target's client. */
 const NO_REQUESTS = { source: 0, target: 0 };
 
+/**
+ * Both ends of a copy that writes nothing.
+ * @param signal Ends the looks that wait.
+ * @param settled Hears what would become of each blob.
+ */
+export function dryEnds(
+  opened: OpenRegistries,
+  signal: AbortSignal,
+  settled: (settlements: Settlement[]) => Promise<void>,
+  onError: (error: unknown) => void,
+): RunEnds {
+  const target = withoutWrites(opened.target);
+  const appraiser = new Appraiser(target, settled, onError);
+  signal.addEventListener("abort", () => appraiser.stop());
+  return { ...opened, target, sendOffers: async (offers) => appraiser.offer(offers) };
+}
+
 /** The target as it is, only that its manifests and tags are not written: such requests are counted and not sent. */
-export function withoutWrites(target: Registry): Registry {
+function withoutWrites(target: Registry): Registry {
   const usage = {
     unsent: 0,
     get requests() {
@@ -64,12 +88,16 @@ export function withoutWrites(target: Registry): Registry {
 }
 
 /** Stands where the target's host takes offers: looks for each blob that may be there, and tells what would become of it. */
-export class Appraiser {
+class Appraiser {
   readonly #target: Registry;
-  readonly #settled: (settlements: Settlement[]) => void;
+  readonly #settled: (settlements: Settlement[]) => Promise<void>;
   readonly #looks: Pool;
 
-  constructor(target: Registry, settled: (settlements: Settlement[]) => void, onError: (error: unknown) => void) {
+  constructor(
+    target: Registry,
+    settled: (settlements: Settlement[]) => Promise<void>,
+    onError: (error: unknown) => void,
+  ) {
     this.#target = target;
     this.#settled = settled;
     this.#looks = new Pool(LOOKS_AT_ONCE, onError, () => {});
@@ -89,6 +117,6 @@ export class Appraiser {
     const there = mayExist && (await this.#target.headBlob(targetRepository, digest)) !== null;
     const outcome = there ? "present" : sourceHost === this.#target.host ? "mounted" : "copied";
     const requests = there ? NO_REQUESTS : outcome === "mounted" ? MOUNT_REQUESTS : COPY_REQUESTS;
-    this.#settled([{ id, digest, outcome, bytes: 0, requests, warnings: [] }]);
+    await this.#settled([{ id, digest, outcome, bytes: 0, requests, warnings: [] }]);
   }
 }
