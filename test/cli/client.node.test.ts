@@ -1,30 +1,25 @@
 /** The client against a plain HTTP server that behaves as services and the lines to them do. */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { afterEach, expect, test } from "vitest";
 import { ServiceClient, ServiceError } from "../../src/cli/client.ts";
 import type { CopyEvent } from "../../src/job/contract.ts";
+import { listen, shut } from "../support/loopback.ts";
 import { SUCCEEDED, view } from "./views.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-let closeServer = (): void => undefined;
+let server: Server;
 
-afterEach(() => closeServer());
+afterEach(() => shut(server));
 
 /** Answers the requests one after the other with `handlers`; the last one stays. */
 async function serve(...handlers: Handler[]): Promise<{ client: ServiceClient; asked: IncomingMessage[] }> {
   const asked: IncomingMessage[] = [];
-  const started = createServer((request, response) => {
+  server = createServer((request, response) => {
     asked.push(request);
     handlers[Math.min(asked.length, handlers.length) - 1]?.(request, response);
   });
-  closeServer = () => {
-    started.closeAllConnections();
-    started.close();
-  };
-  await new Promise<void>((resolve) => started.listen(0, "127.0.0.1", resolve));
-  const address = started.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const port = await listen(server);
   return { client: new ServiceClient({ url: `http://127.0.0.1:${port}/`, token: "secret" }), asked };
 }
 
@@ -115,7 +110,7 @@ test("what is not this service is said not to be", async () => {
 
 test("a service that is not there is named with the reason", async () => {
   const { client } = await serve(json(200, {}));
-  closeServer();
+  await shut(server);
   await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toThrow(
     /127\.0\.0\.1.*ECONNREFUSED/,
   );

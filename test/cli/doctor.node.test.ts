@@ -12,6 +12,7 @@ import { serviceFindings } from "../../src/cli/doctor/service.ts";
 import { run } from "../../src/cli/program.ts";
 import { ok, type Finding } from "../../src/doctor/contract.ts";
 import { VERSION } from "../../src/registry/user-agent.ts";
+import { listen, shut } from "../support/loopback.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -175,16 +176,14 @@ describe("this machine", () => {
 
 describe("a service", () => {
   let server: Server;
-  afterEach(() => void server.close());
+  afterEach(() => shut(server));
 
   /** Answers every question like this. */
   async function answering(status: number, body: object): Promise<string> {
     server = createServer((_request, response) => {
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const address = server.address();
-    return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}/`;
+    return `http://127.0.0.1:${await listen(server)}/`;
   }
 
   const report = { version: VERSION, findings: [ok("settings", "good")] };
@@ -207,7 +206,7 @@ describe("a service", () => {
 
   test("that is not there", async () => {
     const url = await answering(200, report);
-    await new Promise((resolve) => server.close(resolve));
+    await shut(server);
     const { findings } = await serviceFindings({ url, token: null }, undefined, AbortSignal.timeout(5_000));
     expect(findings).toMatchObject([
       { name: "service", state: "fail", message: expect.stringMatching(/cannot be reached/) },

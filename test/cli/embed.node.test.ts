@@ -10,6 +10,7 @@ import type { CredentialLookup } from "../../src/cli/credentials/lookup.ts";
 import type { Artifact } from "../../src/cli/embed/artifact.ts";
 import { certificatesOf } from "../../src/cli/embed/config-text.ts";
 import { startEmbedded, type Embedded, type EmbedOptions } from "../../src/cli/embed/embed.ts";
+import { listen, shut } from "../support/loopback.ts";
 import { stubArtifact } from "./stub-service.ts";
 
 let artifact: Artifact;
@@ -86,9 +87,7 @@ test("a registry with a certificate of a private CA is trusted when told so, and
   });
   const pem = readFileSync(certificate, "utf8");
   const registry = createServer({ key: readFileSync(key), cert: pem }, (_request, response) => response.end("secure"));
-  await new Promise<void>((resolve) => registry.listen(0, "127.0.0.1", resolve));
-  const address = registry.address();
-  const url = `https://localhost:${typeof address === "object" && address !== null ? address.port : 0}/`;
+  const url = `https://localhost:${await listen(registry)}/`;
   const [trusting, doubting] = await Promise.all([start({ trustedCertificates: certificatesOf(pem) }), start()]);
   try {
     const ask = (port: number): Promise<Response> =>
@@ -97,8 +96,7 @@ test("a registry with a certificate of a private CA is trusted when told so, and
     expect((await ask(doubting.port)).status).toBe(500);
   } finally {
     await Promise.all([trusting.stop(), doubting.stop()]);
-    registry.closeAllConnections();
-    registry.close();
+    await shut(registry);
     rmSync(folder, { recursive: true, force: true });
   }
 });

@@ -5,6 +5,7 @@ import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { expiryOf } from "../../src/cli/commands/keys.ts";
 import { run } from "../../src/cli/program.ts";
+import { listen, shut } from "../support/loopback.ts";
 
 interface Asked {
   method: string | undefined;
@@ -50,15 +51,10 @@ beforeEach(async () => {
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  url = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  url = `http://127.0.0.1:${await listen(server)}`;
 });
 
-afterEach(() => {
-  server.closeAllConnections();
-  server.close();
-});
+afterEach(() => shut(server));
 
 async function keys(...argv: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
   const stdout = new PassThrough();

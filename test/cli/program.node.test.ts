@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { run } from "../../src/cli/program.ts";
 import { openStateFolder, tokenOfServe } from "../../src/cli/state-folder.ts";
 import { newToken, tokenHash } from "../../src/cli/token.ts";
+import { listen } from "../support/loopback.ts";
 
 let home: string;
 
@@ -66,9 +67,7 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
 
 test("serve on a port in use ends with 1 and names the port and the way out", async () => {
   const other = createServer();
-  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-  const address = other.address();
-  const port = String(typeof address === "object" && address !== null ? address.port : 0);
+  const port = String(await listen(other));
   const ended = await drayage("serve", "--port", port);
   other.close();
   expect(ended).toMatchObject({ status: 1, stdout: "" });

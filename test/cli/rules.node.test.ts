@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { applyRulesCommand } from "../../src/cli/commands/rules.ts";
 import { rulesIn } from "../../src/cli/commands/rule-file.ts";
 import { run } from "../../src/cli/program.ts";
+import { listen, shut } from "../support/loopback.ts";
 
 type Answer = { status: number; body: unknown };
 
@@ -33,14 +34,11 @@ beforeEach(async () => {
       response.writeHead(status, { "content-type": "application/json" }).end(body === null ? "" : JSON.stringify(body));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  url = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  url = `http://127.0.0.1:${await listen(server)}`;
 });
 
-afterEach(() => {
-  server.closeAllConnections();
-  server.close();
+afterEach(async () => {
+  await shut(server);
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -11,6 +11,7 @@ import { build } from "esbuild";
 import * as z from "zod";
 import type { Artifact } from "../../src/cli/embed/artifact.ts";
 import { startEmbedded, type Embedded } from "../../src/cli/embed/embed.ts";
+import { listen, shut } from "../support/loopback.ts";
 
 export interface Delivery {
   id: string;
@@ -74,6 +75,7 @@ export class StubService {
   readonly artifact: Artifact;
   readonly stateFolder = mkdtempSync(join(tmpdir(), "drayage-state-"));
   readonly #recorder: Server;
+  #recorderPort = 0;
   readonly #arrived: Delivery[] = [];
   readonly #waiting: ((delivery: Delivery) => void)[] = [];
   #embedded: Embedded | null = null;
@@ -89,7 +91,7 @@ export class StubService {
 
   static async create(): Promise<StubService> {
     const service = new StubService(await stubArtifact());
-    await new Promise<void>((resolve) => service.#recorder.listen(0, "127.0.0.1", resolve));
+    service.#recorderPort = await listen(service.#recorder);
     return service;
   }
 
@@ -98,12 +100,10 @@ export class StubService {
   }
 
   async start(): Promise<void> {
-    const address = this.#recorder.address();
-    const port = typeof address === "object" && address !== null ? address.port : 0;
     this.#embedded = await startEmbedded({
       stateFolder: this.stateFolder,
       listen: "127.0.0.1:0",
-      settings: { hosts: { recorder: `http://127.0.0.1:${port}/` } },
+      settings: { hosts: { recorder: `http://127.0.0.1:${this.#recorderPort}/` } },
       tokenHashes: [],
       trustedCertificates: [],
       credentials: () => Promise.resolve({ kind: "basic", username: "u", password: "p" }),
@@ -143,8 +143,7 @@ export class StubService {
 
   async close(): Promise<void> {
     await this.#embedded?.stop();
-    this.#recorder.closeAllConnections();
-    this.#recorder.close();
+    await shut(this.#recorder);
     rmSync(this.stateFolder, { recursive: true, force: true });
     rmSync(this.artifact.folder, { recursive: true, force: true });
   }

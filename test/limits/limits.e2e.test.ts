@@ -2,6 +2,7 @@
 import { createServer, type Server } from "node:http";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { Home, until, type Running } from "../e2e/command.ts";
+import { listen, shut } from "../support/loopback.ts";
 import type { LimitName, Violation } from "./bounds.ts";
 import { makeDistribution, type Distribution } from "./distribution.ts";
 import { LimitWatch } from "./watch.ts";
@@ -24,6 +25,7 @@ describe.skipIf(inject("withoutRegistry"))("a Worker under limits", () => {
   let home: Home;
   let serve: Running;
   let slow: Server;
+  let slowPort: number;
   let url: string;
 
   beforeAll(async () => {
@@ -34,21 +36,19 @@ describe.skipIf(inject("withoutRegistry"))("a Worker under limits", () => {
       request.resume();
       setTimeout(() => response.end(), 50);
     });
-    await new Promise<void>((listening) => slow.listen(0, "127.0.0.1", listening));
+    slowPort = await listen(slow);
     serve = home.spawn("serve", "--port", "0");
     url = await serve.printed(/listens on (http:[\d./:]+)/);
   });
   afterAll(async () => {
     await serve[Symbol.asyncDispose]();
     watch[Symbol.dispose]();
-    slow.close();
+    await shut(slow);
     await Promise.all([home[Symbol.asyncDispose](), distribution[Symbol.asyncDispose]()]);
   });
 
   async function ask(path: string): Promise<void> {
-    const address = slow.address();
-    const port = typeof address === "object" && address !== null ? address.port : 0;
-    const answer = await fetch(`${url}${path}?to=http://127.0.0.1:${port}/`);
+    const answer = await fetch(`${url}${path}?to=http://127.0.0.1:${slowPort}/`);
     expect(await answer.text(), path).toContain("copies");
     expect(answer.status).toBe(200);
   }

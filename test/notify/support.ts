@@ -3,6 +3,7 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { CopyView } from "../../src/job/contract.ts";
 import type { NotificationTarget } from "../../src/notify/contract.ts";
+import { listen, shut } from "../support/loopback.ts";
 
 export const KEY = Buffer.alloc(32, 7).toString("base64");
 
@@ -38,16 +39,12 @@ export async function startReceiver(now: () => number = Date.now, key = KEY): Pr
     response.writeHead(status, headers).end();
   };
   const server = createServer((request, response) => void take(request, response));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
+  const port = await listen(server);
   return {
-    url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}/hook`,
+    url: `http://127.0.0.1:${port}/hook`,
     received,
     replies,
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(() => resolve()));
-    },
+    close: () => shut(server),
   };
 }
 

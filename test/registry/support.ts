@@ -9,6 +9,7 @@ import type { AuthorizationRequest, Gate, Outcome, RequestKind } from "../../src
 import type { Refusal } from "../../src/registry/reach.ts";
 import { TokenSource } from "../../src/registry/token.ts";
 import type { Fetch, RequestLine } from "../../src/registry/wire.ts";
+import { listen, shut } from "../support/loopback.ts";
 
 export function settingsFor(host: string, changed: Partial<HostSettings> = {}): HostSettings {
   return {
@@ -122,17 +123,11 @@ export async function serve(handler: (seen: Seen, response: ServerResponse) => v
       handler(one, response);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const port = await listen(server);
   return {
     host: `127.0.0.1:${port}`,
     seen,
-    [Symbol.asyncDispose]: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    [Symbol.asyncDispose]: () => shut(server),
   };
 }
 

@@ -6,6 +6,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { randomUUID } from "node:crypto";
 import type { TestRegistry } from "../registry-server/server.ts";
+import { listen, shut } from "../support/loopback.ts";
 
 /** Where this registry refuses. */
 export type Refusal = "token" | "upload" | "manifest" | "store";
@@ -87,16 +88,10 @@ export async function startMarkingRegistry(
   const server = createServer((request, response) => {
     answer(request, response).catch(() => response.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const port = await listen(server);
   return Object.assign(registry, {
     host: `127.0.0.1:${port}`,
-    [Symbol.asyncDispose]: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    [Symbol.asyncDispose]: () => shut(server),
   });
 }
 

@@ -8,6 +8,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { listen, shut } from "./loopback.ts";
 
 export interface TokenServerOptions {
   user?: string;
@@ -112,13 +113,9 @@ export async function startTokenServer(options: TokenServerOptions = {}): Promis
       () => response.destroy(),
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  const port = typeof address === "object" && address ? address.port : 0;
+  const port = await listen(server);
   const close = async (): Promise<void> => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
+    await shut(server);
     await rm(folder, { recursive: true, force: true });
   };
   return {
