@@ -6,6 +6,8 @@ import { copyIdIn, ID_RANDOM_BYTES, newGroupId } from "../../src/copy/copy-id.ts
 import type { CopyRequest } from "../../src/copy/request.ts";
 import { ENDED_STATES, KEPT_MS } from "../../src/job/contract.ts";
 import type { GroupEvent, GroupView } from "../../src/job/group/contract.ts";
+import { GroupLedger } from "../../src/job/group/ledger.ts";
+import { untouchedView } from "../../src/job/view.ts";
 import { INDEX_TYPE, pushImage, pushManifest, type Pushed, tagDigest } from "./push.ts";
 
 const { source, target } = inject("registries");
@@ -171,6 +173,29 @@ describe("a group of copies", () => {
     const view = await endOf(id);
     expect(view.state).toBe("succeeded");
     expect(await digestsAt(places)).toEqual([digest, digest, digest]);
+  });
+
+  test("reads a manifest that it has let go once more for all members that ask for its digest", async () => {
+    const { id, repository, requests, group } = await newGroup();
+    const { digest } = await pushIndex(repository);
+    // Copies that nobody starts: the group does not end under the questions.
+    await runInDurableObject(group(), (_group, { storage }) => {
+      const copies = requests.map((request, place) => {
+        const copy = { id: copyIdIn(id, place), request: { ...request, group: id } };
+        return { ...copy, view: untouchedView(copy.id, copy.request, Date.now()) };
+      });
+      new GroupLedger(storage.sql).create(id, copies, Date.now());
+    });
+    const requestsOf = async () => (await group().view(0))?.requests.source;
+    const first = await group().manifest(digest);
+    expect(first).toMatchObject({ kind: "read", value: { digest } });
+    expect(await requestsOf()).toBe(1);
+    await runInDurableObject(group(), (_group, { storage }) => {
+      storage.sql.exec("DELETE FROM manifests; DELETE FROM pieces;");
+    });
+    expect(await Promise.all([group().manifest(digest), group().manifest(digest)])).toEqual([first, first]);
+    expect(await group().manifest(digest)).toEqual(first);
+    expect(await requestsOf()).toBe(2);
   });
 
   test("keeps its storage for a week after its end, its manifests no longer than that, and then none of it", async () => {

@@ -119,4 +119,16 @@ describe("manifests that are kept", () => {
       expect(registry.log).toEqual([`GET ${digest}`]);
       expect(await reader.manifest(second.digest)).toMatchObject({ kind: "read", value: { digest: second.digest } });
     }, 60));
+
+  test("that have gone are read once more for all who ask by the digest, as they were first asked for", () =>
+    withReader(async ({ registry, reader, digest }) => {
+      await reader.manifest(digest);
+      await reader.manifest(registry.keep({ schemaVersion: 2, annotations: { v: "2" } }, MANIFEST_TYPE).digest);
+      registry.log.length = 0;
+      const together = await Promise.all([reader.manifest(digest), reader.manifest(digest)]);
+      expect([...together, await reader.manifest(digest)]).toEqual(
+        Array.from({ length: 3 }, () => ({ kind: "read", value: { ...registry.manifests.get(digest), from: FROM } })),
+      );
+      expect(registry.log).toEqual([`GET ${digest}`]);
+    }, 60));
 });
