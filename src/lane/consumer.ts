@@ -1,7 +1,7 @@
 /**
- * The queue consumer: every message is a work order for one lane, or a question whether anybody reads
- * the queue. Checks the order, builds the lane's means, and
- * acknowledges when the lane has ended. Ties the parts together; moves no byte itself.
+ * The queue consumer: every message is a work order for one lane, or a question whether anybody reads the queue. Checks the
+ * order, gives the lane what it works with, and acknowledges the message when the lane has ended. Ties the parts together;
+ * moves no byte itself.
  */
 import * as z from "zod";
 import { writeLine } from "../log.ts";
