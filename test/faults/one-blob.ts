@@ -4,7 +4,7 @@ import type { HostSettings } from "../../src/registry/contract.ts";
 import type { UploadShape } from "../../src/registry/upload-shape.ts";
 import type { TransferOrder } from "../lane/driver/orders.ts";
 import type { Driver } from "../lane/driver/workerd.ts";
-import { settingsFor } from "../registry/support.ts";
+import { settingsFor } from "../registry/settings.ts";
 import { startRegistry, type RegistryOptions, type TestRegistry } from "../registry-server/server.ts";
 import { digestOf } from "../support/sample-image.ts";
 

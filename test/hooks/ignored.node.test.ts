@@ -3,12 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { Hook } from "../../src/hooks/contract.ts";
 import * as payloads from "./payloads.ts";
 import { distribution, registryEvent } from "./payloads.ts";
-import { send, SHA, type Sent } from "./support.ts";
+import { json, send, SHA, type Sent } from "./support.ts";
 
-const json = (body: unknown, headers: Record<string, string> = {}): Sent => ({
-  body,
-  headers: { "content-type": "application/json", ...headers },
-});
 const ghcr = (body: unknown, event = "package") => json(body, { ...payloads.ghcrHeaders, "x-github-event": event });
 const gitea = (body: unknown, event = "package") => json(body, { ...payloads.giteaHeaders, "x-gitea-event": event });
 const zot = (data: unknown, type?: string): Sent => ({ body: data, headers: payloads.zotHeaders(type) });

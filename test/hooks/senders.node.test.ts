@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Hook, SenderName } from "../../src/hooks/contract.ts";
 import * as payloads from "./payloads.ts";
 import { distribution, registryEvent } from "./payloads.ts";
-import { OTHER_SHA, send, SHA, type Sent } from "./support.ts";
+import { json, OTHER_SHA, send, SHA, type Sent } from "./support.ts";
 
 const PUSHED_AT_MS = Date.parse("2026-11-24T07:59:59Z");
 const IMAGE = "application/vnd.oci.image.manifest.v1+json";
@@ -16,11 +16,6 @@ interface Case {
   /** `host/repository[:tag][@digest]` of each push. */
   pushes: string[];
 }
-
-const json = (body: unknown, headers: Record<string, string> = {}): Sent => ({
-  body,
-  headers: { "content-type": "application/json", ...headers },
-});
 
 const cases: Case[] = [
   {

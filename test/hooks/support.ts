@@ -19,6 +19,11 @@ export interface Sent {
   keySets?: KeySets;
 }
 
+/** A delivery of JSON, as nearly everybody sends it. */
+export function json(body: unknown, headers: Record<string, string> = {}): Sent {
+  return { body, headers: { "content-type": "application/json", ...headers } };
+}
+
 export interface Outcome {
   status: number;
   headers: Headers;
@@ -50,8 +55,8 @@ export async function send(settings: Partial<Hook>, sent: Sent): Promise<Outcome
     nowMs: NOW_MS,
   });
   const text = await answer.text();
-  const json: unknown = text === "" ? null : JSON.parse(text);
-  return { status: answer.status, headers: answer.headers, answer: json, pushes, ignored: ignoredIn(json) };
+  const read: unknown = text === "" ? null : JSON.parse(text);
+  return { status: answer.status, headers: answer.headers, answer: read, pushes, ignored: ignoredIn(read) };
 }
 
 export function requestOf({ body, headers = {}, query = "", method = "POST" }: Sent): Request {

@@ -54,6 +54,12 @@ export async function tagDigest(host: string, repository: string, tag: string): 
   return response.ok ? digestOf(bytes) : null;
 }
 
+/** Status of a question whether a blob is there. */
+export async function blobStatus(host: string, repository: string, digest: string): Promise<number> {
+  const response = await fetch(`http://${host}/v2/${repository}/blobs/${digest}`, { method: "HEAD" });
+  return response.status;
+}
+
 export function noise(size: number): Uint8Array {
   const bytes = new Uint8Array(size);
   for (let from = 0; from < size; from += 65_536) {

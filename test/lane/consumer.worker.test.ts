@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, inject, it } from "vitest";
 import { handleQueue } from "../../src/lane/consumer.ts";
 import { INDEX_NAME } from "../../src/ledger/contract.ts";
-import { digestOf } from "../../src/registry/digest.ts";
+import { blobStatus, noise, pushBlob } from "../job/push.ts";
 
 describe("a work order", () => {
   const cases: { what: string; body: unknown; retried: boolean }[] = [
@@ -28,14 +28,12 @@ describe("a work order", () => {
 
   it("moves the blobs that are offered to its host", async () => {
     const { source, target } = inject("registries");
-    const bytes = crypto.getRandomValues(new Uint8Array(60_000));
-    const digest = digestOf(bytes);
-    await push(source, "lane/source", digest, bytes);
+    const { digest, size } = await pushBlob(source, "lane/source", noise(60_000));
     await env.REGISTRIES.getByName(target).offer("job", [
       {
         id: `job/lane/target@${digest}`,
         digest,
-        sizeBytes: bytes.byteLength,
+        sizeBytes: size,
         targetRepository: "lane/target",
         sourceHost: source,
         sourceRepository: "lane/source",
@@ -46,7 +44,7 @@ describe("a work order", () => {
     const result = await consume({ v: 1, host: target, lane: "lane" });
     expect(result.explicitAcks).toEqual(["message"]);
     // The order that the host itself has sent may have been quicker.
-    await expect.poll(() => statusOf(target, "lane/target", digest)).toBe(200);
+    await expect.poll(() => blobStatus(target, "lane/target", digest)).toBe(200);
   });
 });
 
@@ -76,15 +74,4 @@ async function consume(body: unknown) {
   const context = createExecutionContext();
   await handleQueue(batch, env, context);
   return getQueueResult(batch, context);
-}
-
-async function push(host: string, repository: string, digest: string, bytes: Uint8Array): Promise<void> {
-  const url = `http://${host}/v2/${repository}/blobs/uploads/?digest=${digest}`;
-  const response = await fetch(url, { method: "POST", body: bytes });
-  expect(response.status).toBe(201);
-}
-
-async function statusOf(host: string, repository: string, digest: string): Promise<number> {
-  const response = await fetch(`http://${host}/v2/${repository}/blobs/${digest}`, { method: "HEAD" });
-  return response.status;
 }

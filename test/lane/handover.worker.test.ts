@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, expect, inject, it, vi } from "vitest";
 import { handleQueue } from "../../src/lane/consumer.ts";
 import type { LaneTimes } from "../../src/lane/lane.ts";
-import { digestOf } from "../../src/registry/digest.ts";
+import { blobStatus, noise, pushBlob } from "../job/push.ts";
 
 /** What the registry says to take at once. */
 const CHUNK_BYTES = 256 * 1024;
@@ -19,12 +19,7 @@ for (const verify of ["stream", "target"] as const) {
   it(`a blob that outlasts its lanes goes through the host from one to the next, with verify = "${verify}"`, async () => {
     const log = vi.spyOn(console, "log").mockImplementation(() => undefined);
     const { source, chunked: target } = inject("registries");
-    const bytes = new Uint8Array(CHUNKS * CHUNK_BYTES - 7);
-    for (let from = 0; from < bytes.byteLength; from += 65_536) {
-      crypto.getRandomValues(bytes.subarray(from, from + 65_536));
-    }
-    const digest = digestOf(bytes);
-    await push(source, "handover/source", digest, bytes);
+    const { digest, size } = await pushBlob(source, "handover/source", noise(CHUNKS * CHUNK_BYTES - 7));
     const host = env.REGISTRIES.getByName(target);
     const lane = work({ v: 1, host: target, lane: `lane ${verify}` }, target, verify);
     await expect.poll(async () => (await host.snapshot()).lanes.joined).toBeGreaterThan(0);
@@ -32,7 +27,7 @@ for (const verify of ["stream", "target"] as const) {
       {
         id: `job/handover/${verify}@${digest}`,
         digest,
-        sizeBytes: bytes.byteLength,
+        sizeBytes: size,
         targetRepository: `handover/${verify}`,
         sourceHost: source,
         sourceRepository: "handover/source",
@@ -41,7 +36,7 @@ for (const verify of ["stream", "target"] as const) {
       },
     ]);
     await expect
-      .poll(() => statusOf(target, `handover/${verify}`, digest), { timeout: 20_000, interval: 100 })
+      .poll(() => blobStatus(target, `handover/${verify}`, digest), { timeout: 20_000, interval: 100 })
       .toBe(200);
     await lane;
     const requests = linesOf(log.mock.calls).filter(({ host: at, path }) => at === target && path?.includes(verify));
@@ -73,15 +68,4 @@ function linesOf(calls: unknown[][]): { host?: string; path?: string; method?: s
       return [];
     }
   });
-}
-
-async function push(host: string, repository: string, digest: string, bytes: Uint8Array): Promise<void> {
-  const url = `http://${host}/v2/${repository}/blobs/uploads/?digest=${digest}`;
-  const response = await fetch(url, { method: "POST", body: bytes });
-  expect(response.status).toBe(201);
-}
-
-async function statusOf(host: string, repository: string, digest: string): Promise<number> {
-  const response = await fetch(`http://${host}/v2/${repository}/blobs/${digest}`, { method: "HEAD" });
-  return response.status;
 }

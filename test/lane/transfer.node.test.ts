@@ -4,6 +4,7 @@ import type { BlobOffer, Transfer, TransferReport } from "../../src/host/contrac
 import type { HostSettings } from "../../src/registry/contract.ts";
 import type { FaultRule } from "../registry-server/faults.ts";
 import { startRegistry, type RegistryOptions, type TestRegistry } from "../registry-server/server.ts";
+import { settingsFor } from "../registry/settings.ts";
 import type { TransferOrder } from "./driver/orders.ts";
 import { Driver } from "./driver/workerd.ts";
 
@@ -404,7 +405,7 @@ describe("many transfers", () => {
       put(source, FROM, bytes);
       return transferOf(source, bytes);
     });
-    const settings = { source: settingsOf(source), target: settingsOf(target) };
+    const settings = { source: settingsFor(source.host), target: settingsFor(target.host) };
     const { reports, unhandled } = await driver.run({ transfers, ...settings, idleMs: 10_000 });
     expect(reports.map(({ result }) => result.kind)).toEqual(blobs.map(() => "copied"));
     expect(target.recorder.maxConcurrent).toBeLessThanOrEqual(6);
@@ -416,7 +417,7 @@ describe("many transfers", () => {
     const move = async (sizeBytes: number): Promise<number | null> => {
       const digest = source.storage.addRepeatedBlob(FROM, randomBytes(MIB), sizeBytes);
       const transfers = [transferOf(source, Buffer.alloc(0), { digest, sizeBytes })];
-      const settings = { source: settingsOf(source), target: settingsOf(target) };
+      const settings = { source: settingsFor(source.host), target: settingsFor(target.host) };
       const { reports } = await driver.run({ transfers, ...settings, idleMs: 10_000 });
       expect(reports[0]).toMatchObject({ result: { kind: "copied" }, bytes: sizeBytes });
       return driver.peakMemoryBytes();
@@ -456,8 +457,8 @@ async function transfer(
   put(source, FROM, bytes, offer.digest);
   const { reports, unhandled } = await driver.run({
     transfers: [{ ...transferOf(source, bytes, offer), mountFrom, attempt }],
-    source: settingsOf(source),
-    target: settingsOf(target, settings),
+    source: settingsFor(source.host),
+    target: settingsFor(target.host, settings),
     idleMs: IDLE_MS,
     ...order,
   });
@@ -487,22 +488,6 @@ function transferOf(source: TestRegistry, bytes: Buffer, offer: Partial<BlobOffe
       ...offer,
       digest,
     },
-  };
-}
-
-function settingsOf(registry: TestRegistry, changes: Partial<HostSettings> = {}): HostSettings {
-  return {
-    host: registry.host,
-    hostname: registry.host,
-    tls: "disabled",
-    pathPrefix: "",
-    reqConcurrent: 0,
-    reqPerSec: 0,
-    quotaReserve: 0,
-    chunkBytes: 0,
-    verify: "stream",
-    mirrors: [],
-    ...changes,
   };
 }
 

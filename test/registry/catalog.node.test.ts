@@ -3,7 +3,8 @@ import { listRepositories } from "../../src/registry/catalog.ts";
 import { createHostClient } from "../../src/registry/client.ts";
 import { ConnectionBudget } from "../../src/registry/connection-budget.ts";
 import type { HostClient } from "../../src/registry/host-client.ts";
-import { json, NotingGate, refusal, serve, settingsFor } from "./support.ts";
+import { settingsFor } from "./settings.ts";
+import { json, NotingGate, refusal, serve } from "./support.ts";
 
 function clientFor(host: string, gate = new NotingGate(), pathPrefix = ""): HostClient {
   return createHostClient({

@@ -6,23 +6,13 @@ import type { Registry } from "../../src/registry/contract.ts";
 import { digestOf } from "../../src/registry/digest.ts";
 import { errorDetailOf } from "../../src/registry/errors.ts";
 import { OCI_INDEX } from "../../src/registry/media-types.ts";
+import { settingsFor } from "./settings.ts";
 
 const never = new AbortController().signal;
 
 function clientOf(host: string): Registry {
   return createRegistry({
-    settings: {
-      host,
-      hostname: host,
-      tls: "disabled",
-      pathPrefix: "",
-      reqConcurrent: 0,
-      reqPerSec: 0,
-      quotaReserve: 0,
-      chunkBytes: 0,
-      verify: "stream",
-      mirrors: [],
-    },
+    settings: settingsFor(host),
     side: "target",
     gate: { acquire: async () => ({ release: () => {} }), authorize: async () => null },
     refusalOf: () => null,

@@ -6,7 +6,8 @@ import { digestOf } from "../../src/registry/digest.ts";
 import type { HostClient } from "../../src/registry/host-client.ts";
 import { updateManifest } from "../../src/registry/manifest-update.ts";
 import { OCI_INDEX } from "../../src/registry/media-types.ts";
-import { json, NotingGate, refusal, serve, settingsFor } from "./support.ts";
+import { settingsFor } from "./settings.ts";
+import { json, NotingGate, refusal, serve } from "./support.ts";
 
 function client(host: string): HostClient {
   return createHostClient({

@@ -10,22 +10,7 @@ import type { Refusal } from "../../src/registry/reach.ts";
 import { TokenSource } from "../../src/registry/token.ts";
 import type { Fetch, RequestLine } from "../../src/registry/wire.ts";
 import { listen, shut } from "../support/loopback.ts";
-
-export function settingsFor(host: string, changed: Partial<HostSettings> = {}): HostSettings {
-  return {
-    host,
-    hostname: host,
-    tls: "disabled",
-    pathPrefix: "",
-    reqConcurrent: 0,
-    reqPerSec: 0,
-    quotaReserve: 0,
-    chunkBytes: 0,
-    verify: "stream",
-    mirrors: [],
-    ...changed,
-  };
-}
+import { settingsFor } from "./settings.ts";
 
 /** Grants every slot at once, and notes what was asked and what became of it. */
 export class NotingGate implements Gate {

@@ -3,7 +3,8 @@ import type { Credential } from "../../src/registry/credentials.ts";
 import type { Refusal } from "../../src/registry/reach.ts";
 import { TokenSource } from "../../src/registry/token.ts";
 import type { RequestLine } from "../../src/registry/wire.ts";
-import { json, refusal, serve, settingsFor, type Seen, type SmallServer } from "./support.ts";
+import { settingsFor } from "./settings.ts";
+import { json, refusal, serve, type Seen, type SmallServer } from "./support.ts";
 import type { ServerResponse } from "node:http";
 
 const PASSWORD = "hunter2-secret";

@@ -2,7 +2,8 @@ import { SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import { obtainAcr } from "../../../src/registry/cloud/acr.ts";
 import { TokenSource } from "../../../src/registry/token.ts";
-import { json, refusal, settingsFor } from "../support.ts";
+import { settingsFor } from "../settings.ts";
+import { json, refusal } from "../support.ts";
 import { formOf, NOW_MS, startCloud } from "./stand-in.ts";
 
 const HOST = "team.azurecr.io";

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { remembered } from "../../../src/registry/cloud/remembered.ts";
 import { TokenSource } from "../../../src/registry/token.ts";
-import { clientOf, json, NotingGate, refusal, serve, settingsFor } from "../support.ts";
+import { settingsFor } from "../settings.ts";
+import { clientOf, json, NotingGate, refusal, serve } from "../support.ts";
 
 const MINUTE_MS = 60_000;
 
