@@ -73,7 +73,9 @@ export const TagTallySchema = z
     all: Count.describe("Names that the copy is about."),
     copied: Count,
     unchanged: Count.describe("Were at the target already, with the same digest."),
-    skipped: Count.describe("The target has them with another digest, and `existing` is `skip`."),
+    skipped: Count.describe(
+      "The target has them with another digest, and `existing` is `skip`; or `media_types` leaves them out.",
+    ),
     failed: Count,
     obsolete: Count.describe("With `prune`: tags of the target that are not chosen; not among `all`."),
     deleted: Count.describe("Such tags that have been removed."),
@@ -94,6 +96,10 @@ const TagSchema = z
     oldDigest: z.string().nullable().describe("What the target had under the name, where that was asked."),
     state: z.enum(TAG_STATES),
     error: ErrorSchema.nullable(),
+    reason: z
+      .string()
+      .nullable()
+      .describe("Why it is `skipped`, where `media_types` leaves it out; null where the target has another digest."),
   })
   .describe("One name of a copy, and what became of it.") satisfies z.ZodType<TagView>;
 

@@ -26,8 +26,15 @@ export interface Chosen {
   digest: string;
   /** -1: not known. */
   sizeBytes: number;
+  /** Of what the name stands for at the source; "": not known. */
+  mediaType: string;
   /** Null: it has not been read. */
   manifest: Manifest | null;
+}
+
+/** What a name stands for, unchanged. */
+export function asItIs({ digest, sizeBytes, mediaType }: Here): Chosen {
+  return { source: digest, digest, sizeBytes, mediaType, manifest: null };
 }
 
 export interface ChooserParts {
@@ -49,14 +56,14 @@ export class Chooser {
    */
   async choose(name: string, here: Here): Promise<Chosen> {
     const { request, source, planner } = this.#parts;
-    const { digest, sizeBytes, mediaType } = here;
+    const { digest, mediaType } = here;
     if (!this.#isUpForChoice(name) || isManifest(mediaType)) {
-      return { source: digest, digest, sizeBytes, manifest: null };
+      return asItIs(here);
     }
     if (request.platforms?.index === "sparse") {
       // Its digest stays, so there is nothing to be read before both ends are compared.
       planner.narrow(digest, this.#inWords(name));
-      return { source: digest, digest, sizeBytes, manifest: null };
+      return asItIs(here);
     }
     return this.chooseIn(name, await source.getManifest(request.source.repository, digest));
   }
@@ -64,8 +71,8 @@ export class Chooser {
   /** As {@link choose}, of a manifest that has been read. */
   chooseIn(name: string, manifest: Manifest): Chosen {
     const { request, source, planner } = this.#parts;
-    const { digest, bytes } = manifest;
-    const itself = { source: digest, digest, sizeBytes: bytes.byteLength, manifest };
+    const { digest, mediaType, bytes } = manifest;
+    const itself = { source: digest, digest, sizeBytes: bytes.byteLength, mediaType, manifest };
     if (request.platforms === undefined || !this.#isUpForChoice(name) || !this.#isIndex(manifest)) {
       return itself;
     }

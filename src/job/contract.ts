@@ -22,7 +22,7 @@ export interface Tally {
  * What became of one name that a copy writes:
  * - `waiting`: not looked at yet; `planned`: compared, and on its way;
  * - `copied`: at the target (in a dry run: would be copied); `unchanged`: was there already, with the same digest;
- * - `skipped`: the target has it with another digest, and it was to be left alone;
+ * - `skipped`: the target has it with another digest, and it was to be left alone; or, where there is a `reason`, that;
  * - `failed`, `cancelled`;
  * - `obsolete`: a tag of the target that the selection does not name; `deleted`: it was, and has been removed.
  */
@@ -66,6 +66,8 @@ export interface TagView {
   oldDigest: string | null;
   state: TagState;
   error: ErrorDetail | null;
+  /** Why it is `skipped`, where a choice of the copy leaves it out: its media type. Else null. */
+  reason: string | null;
 }
 
 /** A copy as the API shows it. Times are RFC 3339 strings, or null while they have not come. */

@@ -71,6 +71,7 @@ export const LEDGER_STEPS: readonly string[] = [
   `ALTER TABLE blobs ADD COLUMN place INTEGER NOT NULL DEFAULT 0;`,
   // What is written where platforms were chosen; null: the very manifest of the source.
   `ALTER TABLE tags ADD COLUMN derived TEXT;`,
+  `ALTER TABLE tags ADD COLUMN reason TEXT;`,
 ];
 
 /** What is known of the target repository: it holds the one tag already, it may hold anything, it did not exist. */

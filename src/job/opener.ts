@@ -2,6 +2,8 @@
  * Opens one name of a copy: asks both ends for it, as little as needed, and either finds that nothing is to do or makes it a
  * root of the plan.
  */
+import { isDigestTag } from "../copy/digest-tags.ts";
+import { leavesOut, leftOutReason } from "../copy/media-type-choice.ts";
 import { checkTargetDigest, sourceMissing, tagExists, targetName } from "../copy/opening.ts";
 import { isRepositoryCopy, platformOf } from "../copy/request.ts";
 import { fillTemplate } from "../copy/templates.ts";
@@ -9,7 +11,7 @@ import type { Manifest, ManifestHead } from "../registry/contract.ts";
 import { isDigest } from "../registry/digest.ts";
 import { DOCKER_HUB } from "../registry/reference.ts";
 import type { Attacher } from "./attacher.ts";
-import { Chooser, type Chosen, type Here } from "./choosing.ts";
+import { asItIs, Chooser, type Chosen, type Here } from "./choosing.ts";
 import type { TargetRepository } from "./ledger.ts";
 import { manifestEvent, type Planner } from "./planner.ts";
 import { MAIN_TAG_ID, type TagLedger, type TagRow } from "./tag-ledger.ts";
@@ -47,19 +49,23 @@ export class Opener {
   async open(row: TagRow): Promise<void> {
     const { request } = this.#parts;
     const name = this.#nameAtTarget(row, null);
-    if (row.held === false && name !== null && !countsReads(request.source.host)) {
+    const isFree = !countsReads(request.source.host) && !this.#isUpForChoice(row);
+    if (row.held === false && name !== null && isFree) {
       await this.#openNew(row, name);
       return;
     }
     const look = name === null || row.held === false ? null : this.#headTarget(name);
-    const repository = (look ?? Promise.resolve(null)).then((head) => this.#repositoryAfter(head));
+    const learn = () => (look ?? Promise.resolve(null)).then((head) => this.#repositoryAfter(head));
+    // For what may be left out nothing is asked that would not be needed then.
+    const learning = this.#isUpForChoice(row) ? null : learn();
     // Its error is the error of the look, which is waited for below.
-    repository.catch(() => {});
-    const [first, chosen] = await Promise.all([
-      look,
-      this.#headSource(row).then((here) => this.#chooser.choose(row.source, here)),
-    ]);
+    learning?.catch(() => {});
+    const [first, chosen] = await Promise.all([look, this.#headSource(row).then((here) => this.#choose(row, here))]);
     const { digest } = chosen;
+    if (this.#isLeftOut(row, chosen)) {
+      this.#leftOut(row, chosen, first);
+      return;
+    }
     if (this.#isMain(row)) {
       checkTargetDigest(request, digest);
     }
@@ -68,16 +74,21 @@ export class Opener {
     const mayHold = name === null && isRepositoryCopy(request);
     const there = mayHold ? await this.#headTarget(target) : first;
     const named = { ...row, target };
-    if (there === null) {
-      await this.#plan(named, chosen, null, repository);
-    } else if (there.digest === digest && request.deep !== true) {
+    if (there?.digest === digest && request.deep !== true) {
       this.#unchanged(named, chosen, there);
-    } else if (there.digest !== digest && request.existing?.kind === "skip") {
+      return;
+    }
+    if (there !== null && there.digest !== digest && request.existing?.kind === "skip") {
       this.#skipped(named, chosen, there.digest);
-    } else if (there.digest !== digest && request.existing?.kind === "fail") {
+      return;
+    }
+    const typed = await this.#withType(row, chosen);
+    if (this.#isLeftOut(row, typed)) {
+      this.#leftOut(named, typed, there);
+    } else if (there !== null && there.digest !== digest && request.existing?.kind === "fail") {
       throw tagExists(request, target, there.digest);
     } else {
-      await this.#plan(named, chosen, there.digest, repository);
+      await this.#plan(named, typed, there?.digest ?? null, learning ?? learn());
     }
   }
 
@@ -225,6 +236,44 @@ export class Opener {
     this.#parts.onEnded(row);
   }
 
+  #leftOut(row: TagRow, chosen: Chosen, there: ManifestHead | null): void {
+    const { ledger, tags } = this.#parts;
+    this.#parts.beginStep();
+    if (this.#isMain(row)) {
+      ledger.opened(chosen.source, there === null ? "unknown" : "holds_tag");
+    }
+    tags.end(row.id, "skipped", {
+      digest: chosen.source,
+      ...(there === null ? {} : { oldDigest: there.digest }),
+      reason: leftOutReason(chosen.mediaType),
+    });
+    this.#parts.onEnded(row);
+  }
+
+  /** What is left out by its type is asked nothing more. */
+  #choose(row: TagRow, here: Here): Chosen | Promise<Chosen> {
+    return this.#isLeftOut(row, here) ? asItIs(here) : this.#chooser.choose(row.source, here);
+  }
+
+  /** Some registries do not say in the answer to a HEAD what it is of: the manifest itself does. */
+  async #withType(row: TagRow, chosen: Chosen): Promise<Chosen> {
+    const { source, request } = this.#parts;
+    return chosen.mediaType === "" && this.#isUpForChoice(row)
+      ? this.#chooser.chooseIn(row.source, await source.getManifest(request.source.repository, chosen.source))
+      : chosen;
+  }
+
+  #isLeftOut(row: TagRow, { mediaType }: { mediaType: string }): boolean {
+    return this.#isUpForChoice(row) && leavesOut(this.#parts.request, mediaType);
+  }
+
+  /** Whether its media type decides. What is attached to an image by its tag goes with the image. */
+  #isUpForChoice(row: TagRow): boolean {
+    const { mediaTypes, attached } = this.#parts.request;
+    const isAttached = attached?.digestTags === true && isDigestTag(row.source) && !this.#isMain(row);
+    return mediaTypes !== undefined && !isAttached;
+  }
+
   /** The one name of a copy that is not a repository's. */
   #isMain(row: TagRow): boolean {
     return !isRepositoryCopy(this.#parts.request) && row.id === MAIN_TAG_ID;
@@ -256,7 +305,7 @@ export class Opener {
 
   async #headSource(row: TagRow): Promise<Here> {
     const { request, source } = this.#parts;
-    if (isDigest(row.source)) {
+    if (isDigest(row.source) && !this.#isUpForChoice(row)) {
       return { digest: row.source, sizeBytes: -1, mediaType: "" };
     }
     const head = await source.headManifest(request.source.repository, row.source);

@@ -66,6 +66,7 @@ async function remove({ request, target, tags, events, beginStep }: PruneParts, 
       oldDigest: null,
       state: "deleted",
       error: null,
+      reason: null,
     },
   });
 }

@@ -3,6 +3,7 @@
  * It ends by resolving or by throwing; what that means for the copy is its caller's business.
  */
 import { manifestError } from "../copy/graph.ts";
+import { leftOutWarning, NAMED_IN_WARNING } from "../copy/media-type-choice.ts";
 import { CopyPlan } from "../copy/plan.ts";
 import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
 import type { BlobOffer, ReferrerAddition } from "../host/contract.ts";
@@ -292,6 +293,9 @@ export class CopyRun {
     const { request, ledger, events, target } = this.#parts;
     const { tags } = ledger;
     try {
+      const { count, some } = tags.leftOut(NAMED_IN_WARNING);
+      const leftOut = leftOutWarning(request, count, some);
+      events.warn(leftOut === null ? [] : [leftOut]);
       if (tags.firstFailure() !== null) {
         throw tagsFailed(tags);
       }

@@ -49,6 +49,7 @@ interface Row extends Record<string, SqlStorageValue> {
   held: number | null;
   state: TagState;
   error: string | null;
+  reason: string | null;
 }
 
 /** Rows written by one statement: well under the 2 MB that a bound value may have. */
@@ -108,12 +109,19 @@ export class TagLedger {
   end(
     id: number,
     state: TagState,
-    said: { digest?: string; derived?: string; target?: string; oldDigest?: string; error?: ErrorDetail } = {},
+    said: {
+      digest?: string;
+      derived?: string;
+      target?: string;
+      oldDigest?: string;
+      error?: ErrorDetail;
+      reason?: string;
+    } = {},
   ): boolean {
-    const { digest = null, derived = null, target = null, oldDigest = null, error } = said;
+    const { digest = null, derived = null, target = null, oldDigest = null, error, reason = null } = said;
     return this.#changed(
       `UPDATE tags SET state = ?, digest = coalesce(?, digest), derived = coalesce(?, derived), target = coalesce(?, target),
-              old_digest = coalesce(?, old_digest), error = ?
+              old_digest = coalesce(?, old_digest), error = ?, reason = ?
        WHERE id = ? AND state IN ('waiting', 'planned', 'obsolete') RETURNING id`,
       state,
       digest,
@@ -121,6 +129,7 @@ export class TagLedger {
       target,
       oldDigest,
       error === undefined ? null : JSON.stringify(error),
+      reason,
       id,
     );
   }
@@ -164,6 +173,20 @@ export class TagLedger {
     return row === undefined || error === null ? null : { source: row.source, error };
   }
 
+  /** Names that were left out by a choice of the copy: how many, and the first of them. */
+  leftOut(limit: number): { count: number; some: { source: string; reason: string }[] } {
+    const some = this.#sql
+      .exec<{ source: string; reason: string }>(
+        "SELECT source, reason FROM tags WHERE state = 'skipped' AND reason IS NOT NULL ORDER BY id LIMIT ?",
+        limit,
+      )
+      .toArray();
+    const { count } = this.#sql
+      .exec<{ count: number }>("SELECT count(*) AS count FROM tags WHERE state = 'skipped' AND reason IS NOT NULL")
+      .one();
+    return { count, some };
+  }
+
   page({ state, limit, cursor = 0 }: TagQuery): { tags: TagView[]; next: number | null } {
     const rows = this.#sql
       .exec<Row>(
@@ -186,7 +209,7 @@ function rowOf({ id, source, target, digest, derived, old_digest, held, state }:
   return { id, source, target, digest, derived, oldDigest: old_digest, held: held === null ? null : held !== 0, state };
 }
 
-function viewOf({ source, target, digest, derived, old_digest, state, error }: Row): TagView {
+function viewOf({ source, target, digest, derived, old_digest, state, error, reason }: Row): TagView {
   return {
     source: source === "" ? null : source,
     target,
@@ -195,6 +218,7 @@ function viewOf({ source, target, digest, derived, old_digest, state, error }: R
     oldDigest: old_digest,
     state,
     error: errorOf(error),
+    reason,
   };
 }
 

@@ -176,7 +176,16 @@ describe("a repository's copy", () => {
     seq: 1,
     at: AT,
     type: "tag",
-    data: { source, target: `m-${source}`, digest: DIGEST, derivedDigest: null, oldDigest: null, state, error },
+    data: {
+      source,
+      target: `m-${source}`,
+      digest: DIGEST,
+      derivedDigest: null,
+      oldDigest: null,
+      state,
+      error,
+      reason: state === "skipped" && source === "v4" ? "its media type is another" : null,
+    },
   });
   const tags: CopyEvent = { seq: 1, at: AT, type: "tags", data: { ...NONE, all: 5, unchanged: 2 } };
 
@@ -203,6 +212,8 @@ describe("a repository's copy", () => {
       tag("v1", "copied"),
       tag("v2", "unchanged"),
       tag("v3", "failed", error),
+      tag("v4", "skipped"),
+      tag("v5", "skipped"),
     ];
     for (const event of events) {
       display.event(event);
@@ -211,6 +222,7 @@ describe("a repository's copy", () => {
       "5 tags, 3 of them to be compared\n",
       "copied v1 → m-v1 (sha256:0123456789ab)\n",
       "failed v3 → m-v3: not this one\n",
+      "skipped v4 → m-v4: its media type is another\n",
     ]);
   });
 
@@ -222,6 +234,12 @@ describe("a repository's copy", () => {
       { blobs: SUCCEEDED.bytes, tags: { ...NONE, all: 5, unchanged: 5 } },
       /^Nothing to do: .* is the same already \(5 tags \(5 unchanged\), /,
     ],
+    [
+      "nothing but tags that were left alone",
+      { tags: { ...NONE, all: 5, skipped: 5 } },
+      /^Nothing copied: .* \(5 tags \(5 skipped\), /,
+    ],
+    ["one image that was left alone", { tags: { ...NONE, all: 1, skipped: 1 } }, /^Nothing copied: .* \(skipped, /],
   ])("sums up %s", (_name, changes, words) => {
     const none = { all: 0, copied: 0, mounted: 0, present: 0 };
     const isNothing = "blobs" in changes;

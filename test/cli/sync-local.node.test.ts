@@ -87,6 +87,7 @@ describe("many copies", () => {
         retryable: false,
         message: "there is no v1",
       },
+      reason: null,
     },
   };
 

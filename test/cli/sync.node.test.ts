@@ -79,7 +79,15 @@ class StubService {
     } else if (part === "events") {
       this.#follow(copy, response);
     } else {
-      const tag = { source: "t", target: "t", digest: null, oldDigest: null, state: "copied", error: null };
+      const tag = {
+        source: "t",
+        target: "t",
+        digest: null,
+        oldDigest: null,
+        state: "copied",
+        error: null,
+        reason: null,
+      };
       response.end(JSON.stringify(part === "tags" ? { tags: [tag], next: null } : copy.view));
     }
   }

@@ -202,7 +202,16 @@ describe("a single copy", () => {
     });
     const { error } = await endOf(id);
     expect(await tagsOf(id)).toEqual([
-      { source: "v1", target: "v1", digest: null, derivedDigest: null, oldDigest: null, state: "failed", error },
+      {
+        source: "v1",
+        target: "v1",
+        digest: null,
+        derivedDigest: null,
+        oldDigest: null,
+        state: "failed",
+        error,
+        reason: null,
+      },
     ]);
   });
 });

@@ -86,6 +86,9 @@ export function summaryLine(view: CopyView): string {
   const many = tagWords(view.tags);
   const nothing = view.blobs.copied + view.blobs.mounted + view.manifests.copied === 0;
   const names = digest === null ? "" : `, ${digest}`;
+  if (view.tags.all > 0 && view.tags.skipped === view.tags.all) {
+    return `Nothing copied: ${what} (${many}${view.tags.all === 1 ? "skipped, " : ""}${duration(took)})`;
+  }
   if (nothing) {
     return `Nothing to do: ${what} is the same already (${many}${duration(took)}${names})`;
   }
@@ -108,11 +111,14 @@ export function tagWords({ all, copied, unchanged, skipped, failed, obsolete, de
 }
 
 /** One plain line per tag that something was done for; null for one that needed nothing. */
-export function tagDoneLine({ source, target, digest, state, error }: TagView): string | null {
+export function tagDoneLine({ source, target, digest, state, error, reason }: TagView): string | null {
   const name =
     source === null || source === target || target === null ? (source ?? target ?? "") : `${source} → ${target}`;
   if (state === "failed") {
     return `failed ${name}: ${error?.message ?? "without an explanation"}`;
+  }
+  if (state === "skipped" && reason !== null) {
+    return `skipped ${name}: ${reason}`;
   }
   if (state !== "copied" && state !== "deleted") {
     return null;
