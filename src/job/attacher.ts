@@ -193,8 +193,7 @@ export class Attacher {
 
   async #addDigestTags(digests: readonly string[]): Promise<void> {
     const { tags, beginStep, onNames } = this.#parts;
-    this.#digestTags ??= this.#listDigestTags();
-    const groups = await this.#digestTags;
+    const groups = await (this.#digestTags ?? this.#askForDigestTags());
     const names = digests.map(fallbackTagOf).flatMap((prefix) => {
       const group = groups.get(prefix) ?? [];
       groups.delete(prefix);
@@ -205,6 +204,16 @@ export class Attacher {
       tags.add(names.map((name) => ({ source: name, target: name, held: null, state: "waiting" })));
       onNames();
     }
+  }
+
+  /** A list that could not be had is asked for again by the next root. */
+  #askForDigestTags(): Promise<Map<string, string[]>> {
+    const asked = this.#listDigestTags();
+    this.#digestTags = asked;
+    asked.catch(() => {
+      this.#digestTags = null;
+    });
+    return asked;
   }
 
   /** What is among the names of the copy already needs no other row. */

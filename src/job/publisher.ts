@@ -60,7 +60,11 @@ export class Publisher {
   }
 
   async #push({ digest, root }: Push): Promise<void> {
-    const { onRootFailed, onManifestFailed } = this.#parts;
+    const { plan, onRootFailed, onManifestFailed } = this.#parts;
+    // What it was for has failed while it waited for its turn.
+    if (root === null ? !plan.has(digest) : plan.digestOf(root) === null) {
+      return;
+    }
     if (root === null) {
       await this.#pushChild(digest).catch((error: unknown) => onManifestFailed(digest, error));
     } else {
@@ -121,8 +125,10 @@ export class Publisher {
   }
 
   #ended(row: TagRow, state: "copied" | "unchanged"): void {
-    this.#parts.tags.end(row.id, state);
-    this.#parts.onRoot(row);
+    // While the name was on its way its manifest may have been refused by its digest: then it has failed, and was told to have.
+    if (this.#parts.tags.end(row.id, state)) {
+      this.#parts.onRoot(row);
+    }
     this.#parts.onPublished();
   }
 

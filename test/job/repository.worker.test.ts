@@ -364,6 +364,60 @@ describe("failures", () => {
       expect(bench.states).toEqual(["v1 failed", "v2 failed", "v3 copied"]);
     }));
 
+  test("an image that is refused by its digest, with its name on the way, has failed once; the others go on", () =>
+    inJob({ attached: { referrers: {} } }, async (bench) => {
+      const child = bench.source.keep(image("a"), MANIFEST);
+      bench.source.keep({ schemaVersion: 2, mediaType: INDEX, manifests: [child] }, INDEX, "index");
+      bench.source.tags.set("child", child.digest);
+      bench.source.keep(image("f"), MANIFEST, "other");
+      bench.fate = (name) => (name === "f" ? undefined : "copied");
+      const [list, byDigest, byName] = [1, 2, 3].map(() => Promise.withResolvers<void>());
+      bench.source.before = (operation) => (operation === `REFERRERS ${child.digest}` ? list?.promise : undefined);
+      bench.target.before = (operation) =>
+        operation === `PUT ${child.digest}`
+          ? byDigest?.promise
+          : operation === "PUT child"
+            ? byName?.promise
+            : undefined;
+      const copied = bench.copy();
+      await calm();
+      list?.resolve();
+      await calm();
+      expect(bench.target.log.slice(-2)).toEqual([`PUT ${child.digest}`, "PUT child"]);
+      byDigest?.reject(bench.target.error("denied", "not here"));
+      await calm();
+      byName?.resolve();
+      await calm();
+      expect(bench.states).toEqual(["index failed", "child failed", "other planned"]);
+      const { digest } = blob("f");
+      bench.ledger.blobs.settle({ ...ARRIVED, digest });
+      bench.run?.arrived([digest]);
+      expect(await copied).toMatchObject({ code: "denied", message: expect.stringContaining("2 of 3 tags failed") });
+      expect(bench.states).toEqual(["index failed", "child failed", "other copied"]);
+    }));
+
+  test("a list of what is attached that could not be had fails its tag, and is asked for again by the next", () =>
+    inJob({ attached: { digestTags: true } }, async (bench) => {
+      bench.source.keep(image("a"), MANIFEST, "v1");
+      bench.source.keep(image("b"), MANIFEST, "v2");
+      const second = Promise.withResolvers<void>();
+      let lists = 0;
+      bench.source.before = (operation) => {
+        lists += operation === "TAGS" ? 1 : 0;
+        if (operation === "TAGS" && lists === 2) {
+          throw bench.source.error("unavailable", "out of order");
+        }
+        return operation === "GET v2" ? second.promise : undefined;
+      };
+      const copied = bench.copy();
+      await calm();
+      expect(bench.states).toEqual(["v1 failed", "v2 waiting"]);
+      second.resolve();
+      expect(await copied).toMatchObject({ code: "unavailable" });
+      expect(bench.states).toEqual(["v1 failed", "v2 copied"]);
+      expect(lists).toBe(3);
+    }));
+
   test("with failFast the first one ends the copy", () =>
     inJob({ failFast: true }, async (bench) => {
       keepThree(bench);
