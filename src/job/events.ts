@@ -134,6 +134,7 @@ export class EventLog<E extends AnyEvent = CopyEvent> {
   /** Nothing comes after this: every stream ends once its reader has read everything. */
   end(): void {
     this.#ended = true;
+    this.#progress.clear();
     this.#wakeAll();
   }
 

@@ -163,6 +163,18 @@ test("progress is told four times a second, the newest of each blob, and not kep
     expect(await new Reader(log.watch(0)).seqs()).toEqual([1]);
   }));
 
+test("nothing is told of progress once the copy has ended", () =>
+  inLog(async (log) => {
+    const reader = new Reader(log.watch(0));
+    const pending = reader.next();
+    log.progress("sha256:a", 1);
+    note(log, "the end");
+    await pending;
+    log.end();
+    await vi.advanceTimersByTimeAsync(250);
+    expect(await reader.next()).toBeNull();
+  }));
+
 test("without watchers progress costs nothing", () =>
   inLog(async (log) => {
     log.progress("sha256:a", 1);

@@ -100,6 +100,18 @@ describe("a group's reader", () => {
 });
 
 describe("manifests that are kept", () => {
+  test("are none that came after the end", () =>
+    withReader(async ({ registry, kept, reader, digest }) => {
+      const answer = Promise.withResolvers<void>();
+      registry.before = () => answer.promise;
+      const reads = [reader.manifest(digest), reader.head("v1")];
+      reader.close();
+      kept.clear();
+      answer.resolve();
+      expect(await Promise.all(reads)).toMatchObject([{ value: { digest } }, { value: { digest } }]);
+      expect([kept.manifest(digest), kept.head(digest), kept.head("v1")]).toEqual([null, null, null]);
+    }));
+
   test("are whole beyond what a row may hold", () =>
     withReader(async ({ kept }) => {
       const bytes = new Uint8Array(2_500_000).map((_, at) => at % 251);

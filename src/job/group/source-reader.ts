@@ -46,7 +46,7 @@ export class SourceReader implements SharedReader {
     }
     return this.#read(reference, async (source) => {
       const head = await source.headManifest(repository, reference);
-      if (head !== null) {
+      if (head !== null && !this.#closed) {
         kept.name(reference, head);
       }
       return head;
@@ -82,8 +82,11 @@ export class SourceReader implements SharedReader {
     const { place = 0, ...manifest } = await source.getManifest(repository, reference);
     const shared = { ...manifest, from: places[place] ?? { host: source.host, repository } };
     const { digest, mediaType, bytes } = shared;
-    kept.keep(shared);
-    kept.name(reference, { digest, mediaType, sizeBytes: bytes.byteLength });
+    // An answer that comes after the group's end would stay for as long as the group does.
+    if (!this.#closed) {
+      kept.keep(shared);
+      kept.name(reference, { digest, mediaType, sizeBytes: bytes.byteLength });
+    }
     return shared;
   }
 
