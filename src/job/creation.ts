@@ -6,6 +6,7 @@ import { type Descriptor, parseManifest } from "../copy/graph.ts";
 import type { CreationLookup } from "../copy/tag-selection.ts";
 import type { Manifest, Registry } from "../registry/contract.ts";
 import { CopyError } from "../registry/errors.ts";
+import { atOnce } from "./pool.ts";
 
 /** Images asked about at once: an object may have six connections waiting for answers. */
 const ASKED_AT_ONCE = 6;
@@ -16,16 +17,12 @@ const CREATED = "org.opencontainers.image.created";
 export function creationsAt(source: Registry, repository: string): CreationLookup {
   return async (tags) => {
     const createdAtMs = new Map<string, number>();
-    const waiting = [...tags];
-    const work = async (): Promise<void> => {
-      for (let tag = waiting.shift(); tag !== undefined; tag = waiting.shift()) {
-        const atMs = await createdAt(source, repository, tag);
-        if (atMs !== null) {
-          createdAtMs.set(tag, atMs);
-        }
+    await atOnce(ASKED_AT_ONCE, tags, async (tag) => {
+      const atMs = await createdAt(source, repository, tag);
+      if (atMs !== null) {
+        createdAtMs.set(tag, atMs);
       }
-    };
-    await Promise.all(Array.from({ length: ASKED_AT_ONCE }, work));
+    });
     return createdAtMs;
   };
 }

@@ -1,10 +1,22 @@
-/** Does the same for all items, with a bounded number at once; the answers are in their order. Fails with the first that fails. */
+/**
+ * Does the same for all items, with a bounded number at once; the answers are in their order. Fails with the first that fails,
+ * and begins nothing after it.
+ */
 export async function atOnce<T, R>(width: number, items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results = new Map<number, R>();
   const waiting = items.entries();
+  let hasFailed = false;
   const worker = async (): Promise<void> => {
     for (const [at, item] of waiting) {
-      results.set(at, await work(item));
+      if (hasFailed) {
+        return;
+      }
+      try {
+        results.set(at, await work(item));
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      }
     }
   };
   await Promise.all(Array.from({ length: width }, worker));

@@ -45,13 +45,15 @@ export function openRegistries(options: RegistriesOptions): OpenRegistries {
   const { env, request } = options;
   const clients = new Clients(options);
   const places = placesOf(env, request);
-  // So that the first request to either need not wait for the joining.
-  clients.join(request.target.host);
   const { group } = request;
+  const own = readThrough(clients, options, places);
+  const target = clients.open(request.target.host, "target");
+  // So that the first request to either need not wait for the joining. After the clients: where settings are wrong nothing is
+  // to be left.
+  clients.join(request.target.host);
   if (group === undefined) {
     clients.join((places[0] ?? request.source).host);
   }
-  const own = readThrough(clients, options, places);
   const source =
     group === undefined
       ? own
@@ -59,7 +61,7 @@ export function openRegistries(options: RegistriesOptions): OpenRegistries {
           head: async (reference) => env.GROUPS.getByName(group).head(reference),
           manifest: async (reference) => env.GROUPS.getByName(group).manifest(reference),
         });
-  return { source, target: clients.open(request.target.host, "target"), close: () => clients.close() };
+  return { source, target, close: () => clients.close() };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Pool } from "../../src/job/pool.ts";
+import { atOnce, Pool } from "../../src/job/pool.ts";
 
 function setUp(width: number) {
   const errors: unknown[] = [];
@@ -68,4 +68,18 @@ test("tells the first error and begins nothing after it", async () => {
   expect(errors).toEqual([first]);
   expect(started).toEqual(["a", "b"]);
   expect(idles()).toBe(0);
+});
+
+test("what is done for all items begins nothing more once one has failed", async () => {
+  const ends = [0, 1, 2, 3].map(() => Promise.withResolvers<void>());
+  const started: number[] = [];
+  const all = atOnce(2, ends, (item) => {
+    started.push(ends.indexOf(item));
+    return item.promise;
+  });
+  ends[0]?.reject(new Error("no"));
+  await expect(all).rejects.toThrow("no");
+  ends[1]?.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(started).toEqual([0, 1]);
 });
