@@ -22,6 +22,12 @@ const CLOUD_CREDENTIALS = {
   "registry.cloudflare.com/open": { kind: "basic", username: "u", password: "mark-basic-password" },
 };
 
+/**
+ * How long tests wait for what comes at its own time, in milliseconds: far above what it takes, since a machine that others
+ * keep busy is many times slower, and only a test that fails waits for so long.
+ */
+const PATIENCE = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 10_000 } } };
+
 export default defineConfig({
   test: {
     projects: [
@@ -30,7 +36,7 @@ export default defineConfig({
           name: "node",
           include: ["test/**/*.node.test.ts"],
           globalSetup: ["test/registries.setup.ts"],
-          testTimeout: 30_000,
+          ...PATIENCE,
         },
       },
       {
@@ -54,7 +60,7 @@ export default defineConfig({
           include: ["test/**/*.worker.test.ts"],
           globalSetup: ["test/registries.setup.ts"],
           provide: { apiToken: API_TOKEN },
-          testTimeout: 30_000,
+          ...PATIENCE,
         },
       },
       {
@@ -65,8 +71,8 @@ export default defineConfig({
           setupFiles: ["test/limits/e2e.setup.ts"],
           // Each file starts processes and registries of its own; together they would measure one another.
           fileParallelism: false,
+          ...PATIENCE,
           testTimeout: 120_000,
-          hookTimeout: 60_000,
         },
       },
     ],

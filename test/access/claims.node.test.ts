@@ -33,9 +33,10 @@ test.each<[pattern: string, value: string, fits: boolean]>([
 });
 
 test("a hostile pattern takes no time worth speaking of", () => {
+  // A fraction of a second on any machine; whoever tries one star after the other does not come to an end.
   const before = performance.now();
   expect(fitsClaimPattern("**a".repeat(100), `${"a".repeat(4000)}b`)).toBe(false);
-  expect(performance.now() - before).toBeLessThan(500);
+  expect(performance.now() - before).toBeLessThan(10_000);
 });
 
 describe("the rule for some claims", () => {

@@ -100,9 +100,10 @@ describe("a reference in a pattern", () => {
 
   test("a hostile pattern against a long name takes no time worth speaking of", () => {
     const stars = pattern(`ghcr.io/${"*a".repeat(60)}/${"**/x/".repeat(30)}b`);
+    // Milliseconds here; whoever tries one star after the other does not come to an end.
     const before = performance.now();
     expect(inPattern({ host: "ghcr.io", repository: `${"a".repeat(100)}${"/x".repeat(70)}` }, stars)).toBe(false);
-    expect(performance.now() - before).toBeLessThan(200);
+    expect(performance.now() - before).toBeLessThan(5_000);
   });
 });
 

@@ -103,6 +103,7 @@ test("64 messages are under delivery at once, the 65th when one has ended", asyn
 test("a delivery that lasts longer than an idle object lives is not broken off", async () => {
   await service.send({ body: "long" });
   const delivery = await service.next();
+  // Real seconds: the clock that throws idle objects out of memory after ten of them is workerd's own.
   await new Promise((resolve) => setTimeout(resolve, 12_000));
   delivery.answer("ack");
   await expect.poll(() => rows("SELECT * FROM messages")).toEqual([]);
@@ -110,14 +111,22 @@ test("a delivery that lasts longer than an idle object lives is not broken off",
 
 test("the start of a consumer follows its send within milliseconds", async () => {
   const delays: number[] = [];
-  for (let index = 0; index < 20; index += 1) {
+  const trips: number[] = [];
+  for (let index = 0; index < 21; index += 1) {
     const sentAtMs = performance.now();
     const sent = service.send({ body: "quick" });
     const delivery = await service.next();
     delays.push(performance.now() - sentAtMs);
     delivery.answer("ack");
     await sent;
+    const askedAtMs = performance.now();
+    await (await fetch(`http://127.0.0.1:${service.port}/credentials?host=registry.example`)).text();
+    trips.push(performance.now() - askedAtMs);
   }
-  // With two HTTP requests of the test's own around it.
-  expect(delays.toSorted((a, b) => a - b)[10]).toBeLessThan(25);
+  // With two HTTP requests of the test's own around it. A busy machine takes longer for those without a queue as well.
+  expect(median(delays)).toBeLessThan(Math.max(25, 15 * median(trips)));
 });
+
+function median(values: number[]): number {
+  return values.toSorted((left, right) => left - right)[(values.length - 1) / 2] ?? Number.NaN;
+}

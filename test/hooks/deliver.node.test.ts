@@ -96,7 +96,7 @@ describe("a hostile delivery within the limit is answered soon", () => {
     // A cost that grows with the square of the size takes minutes.
     const startedMs = performance.now();
     const { status, pushes } = await send({}, { body });
-    expect(performance.now() - startedMs).toBeLessThan(3000);
+    expect(performance.now() - startedMs).toBeLessThan(15_000);
     expect([200, 400]).toContain(status);
     expect(pushes).toBeNull();
   });

@@ -7,7 +7,7 @@ import type { RegistryHost } from "../../src/host/registry-host.ts";
 
 type Host = () => DurableObjectStub<RegistryHost>;
 
-const SOON = { timeout: 3_000, interval: 10 };
+const SOON = { timeout: 10_000, interval: 10 };
 
 function freshHost(): Host {
   const name = `${crypto.randomUUID()}.test`;

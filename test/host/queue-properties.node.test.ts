@@ -276,43 +276,48 @@ describe("over thousands of random histories", () => {
 });
 
 describe("with 100,000 waiting", () => {
-  const COUNT = 100_000;
-  const random = seeded(7);
-  let arrived = 0;
+  const CALLS = 8001;
 
-  function arrival(): Entry {
-    const index = arrived++;
-    return {
-      id: `01JD0000000000000000000000/library/image-${index % 500}@sha256:${index.toString(16).padStart(64, "0")}`,
-      kind: index % 50 === 0 ? "manifest" : "blob",
-      bytes: integer(random, 0, 1e9),
-      job: `job-${index % 5000}`,
-      since: index,
+  /** The time of a grant and of the next arrival, at the median over so many, in microseconds. */
+  function medianUs(name: "drayage" | "upstream" | "fifo" | "largest", waiting: number): number {
+    const random = seeded(7);
+    let arrived = 0;
+    const arrival = (): Entry => {
+      const index = arrived++;
+      return {
+        id: `01JD0000000000000000000000/library/image-${index % 500}@sha256:${index.toString(16).padStart(64, "0")}`,
+        kind: index % 50 === 0 ? "manifest" : "blob",
+        bytes: integer(random, 0, 1e9),
+        job: `job-${index % 5000}`,
+        since: index,
+      };
     };
-  }
-
-  const queue = new WaitingQueue();
-  while (queue.size < COUNT) {
-    queue.add(arrival());
+    const queue = new WaitingQueue();
+    while (queue.size < waiting) {
+      queue.add(arrival());
+    }
+    const active: Active[] = Array.from({ length: 64 }, () => ({ kind: "blob", bytes: 1e6, movedBytes: 1e5 }));
+    const times = Array.from({ length: CALLS }, () => {
+      const next = arrival();
+      const start = performance.now();
+      const entry = POLICIES[name](queue, { now: waiting, slots: 64, active, bytesLeft: 5e13, maxWaitMs: 1e9 });
+      const removed = queue.remove(entry?.id ?? "");
+      queue.add(next);
+      queue.setJobBytesLeft(next.job, next.bytes);
+      const elapsedUs = 1000 * (performance.now() - start);
+      expect(removed).toBe(entry);
+      return elapsedUs;
+    });
+    expect(queue.size).toBe(waiting);
+    return times.toSorted((left, right) => left - right)[(CALLS - 1) / 2] ?? Number.NaN;
   }
 
   test.each(["drayage", "upstream", "fifo", "largest"] as const)(
     "a grant by %s, and the arrival of another, take under 50 µs at the median",
     (name) => {
-      const active: Active[] = Array.from({ length: 64 }, () => ({ kind: "blob", bytes: 1e6, movedBytes: 1e5 }));
-      const microseconds = Array.from({ length: 8001 }, () => {
-        const next = arrival();
-        const start = performance.now();
-        const entry = POLICIES[name](queue, { now: COUNT, slots: 64, active, bytesLeft: 5e13, maxWaitMs: 1e9 });
-        const removed = queue.remove(entry?.id ?? "");
-        queue.add(next);
-        queue.setJobBytesLeft(next.job, next.bytes);
-        const elapsed = 1000 * (performance.now() - start);
-        expect(removed).toBe(entry);
-        return elapsed;
-      });
-      expect(queue.size).toBe(COUNT);
-      expect(microseconds.toSorted((left, right) => left - right)[4000]).toBeLessThan(50);
+      const few = medianUs(name, 1000);
+      // Where a slow or busy machine takes longer: nowhere near the hundredfold of whoever looks at each that waits.
+      expect(medianUs(name, 100_000)).toBeLessThan(Math.max(50, 20 * few));
     },
   );
 });

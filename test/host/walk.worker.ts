@@ -16,6 +16,7 @@ import type {
   TransferReport,
   WorkOrder,
 } from "../../src/host/contract.ts";
+import { REJOIN_MS } from "../../src/host/leases.ts";
 import type { RegistryHost } from "../../src/host/registry-host.ts";
 import { copied, offerOf } from "./transfers.ts";
 
@@ -225,7 +226,7 @@ export class Walk {
     await runDurableObjectAlarm(this.host(side));
   }
 
-  /** The lane and the job are gone, as when their invocations end: their slots are free within a second. */
+  /** The lane and the job are gone, as when their invocations end: their slots are free long before their leases run out. */
   async die(): Promise<void> {
     this.#disposeSessions();
     await vi.waitFor(
@@ -234,7 +235,7 @@ export class Walk {
           expect(sum((await this.host(side).snapshot()).active), side).toBe(0);
         }
       },
-      { timeout: 1_000, interval: 10 },
+      { timeout: REJOIN_MS / 2, interval: 10 },
     );
   }
 
