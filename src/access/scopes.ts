@@ -84,6 +84,24 @@ export function mountScope({ scopes }: Pick<Principal, "scopes">, host: string):
     .map(formatPattern);
 }
 
+/**
+ * Which repositories of a registry host the principal may copy from with all their tags: `all`, or those that pass the
+ * test; null: none can.
+ */
+export function readableAt(
+  { scopes }: Pick<Principal, "scopes">,
+  host: string,
+): "all" | ((repository: string) => boolean) | null {
+  const patterns = patternsOf(scopes.sources).filter((each) => each.tag === null && hostInPattern(host, each));
+  if (patterns.length === 0) {
+    return null;
+  }
+  const everything: Pattern = { elements: [host, "**"], tag: null };
+  return patterns.some((pattern) => covers(pattern, everything))
+    ? "all"
+    : (repository) => patterns.some((pattern) => inPattern({ host, repository }, pattern));
+}
+
 /** Whether a {@link mountScope} has the repository in it. */
 export function mayMount(scope: readonly string[], host: string, repository: string): boolean {
   return inScope({ host, repository }, scope);

@@ -9,6 +9,7 @@ import { NOTIFICATIONS } from "./notifications.ts";
 import { documentOf } from "./openapi.ts";
 import type { Operation } from "./operation.ts";
 import { REGISTRIES } from "./registries.ts";
+import { REPOSITORIES } from "./repositories.ts";
 import { RULES } from "./rules.ts";
 
 /** The document is for reading and for tools; built at the first question, since few isolates are asked. */
@@ -30,6 +31,7 @@ const DOCUMENT: readonly Operation[] = (["/openapi.json", "/v1/openapi.json"] as
 export const OPERATIONS: readonly Operation[] = [
   ...COPIES,
   ...REGISTRIES,
+  ...REPOSITORIES,
   ...KEYS,
   ...RULES,
   ...HOOKS,

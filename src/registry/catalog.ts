@@ -81,7 +81,7 @@ function refused({ status, ...detail }: ErrorDetail): ErrorDetail {
     ...(status === undefined ? {} : { status }),
     message:
       `${host} does not list its repositories for us: it answered ${status ?? "with a refusal"} to GET /v2/_catalog. ` +
-      "Name the repositories, with a rule for each, or have its pushes start the copies (push).",
+      "Name the repositories one by one. A rule needs no list either where the registry's pushes start its copies (push).",
   };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { MAX_REPOSITORIES, survey } from "../../src/ledger/survey.ts";
+import { survey } from "../../src/ledger/survey.ts";
 import { errorDetailOf } from "../../src/registry/errors.ts";
+import { MAX_REPOSITORIES } from "../../src/registry/whole-catalog.ts";
 
 /** A registry that lists these names, so many on a page. */
 function catalogOf(names: readonly string[], size = 2) {
