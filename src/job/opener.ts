@@ -100,7 +100,11 @@ export class Opener {
     if (row.derived === null) {
       await this.#chooser.choose(row.source, { digest, sizeBytes: -1, mediaType: known?.mediaType ?? "" });
     }
-    this.#addRoot(row, { digest, sizeBytes: known?.sizeBytes ?? -1 });
+    if (!this.#addRoot(row, { digest, sizeBytes: known?.sizeBytes ?? -1 })) {
+      // Another name of the same manifest, or one above it, brings it.
+      this.#parts.onPlan();
+      return;
+    }
     const mayBeThere = row.oldDigest !== null || this.#parts.repository() === "holds_tag";
     if (planner.recall(digest, mayBeThere)) {
       return;

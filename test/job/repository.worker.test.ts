@@ -484,6 +484,20 @@ describe("going on after an eviction", () => {
       expect(bench.target.log.slice(before.target)).toEqual(["PUT v2"]);
     }));
 
+  test("two names of an image that had not been read yet are one read", () =>
+    inJob({}, async (bench) => {
+      const { digest } = bench.source.keep(image("a"), MANIFEST, "v1", "v2");
+      bench.ledger.opened(null, "unknown");
+      bench.ledger.tags.add(
+        ["v1", "v2"].map((name) => ({ source: name, target: name, held: null, state: "waiting" as const })),
+      );
+      [1, 2].forEach((id) => bench.ledger.tags.planned(id, digest, `v${id}`, null));
+      expect(await bench.copy()).toBeNull();
+      expect(bench.source.log).toEqual([`GET ${digest}`]);
+      expect(bench.target.log).toEqual(["PUT v1", "PUT v2"]);
+      expect(bench.ledger.manifests.tally()).toEqual({ all: 1, copied: 1, present: 0 });
+    }));
+
   test("a blob that failed meanwhile fails its tags", () =>
     inJob({}, async (bench) => {
       bench.source.keep(image("a"), MANIFEST, "v1");
