@@ -116,10 +116,13 @@ describe("the end", () => {
     const broken = mkdtempSync(join(tmpdir(), "drayage-broken-"));
     writeFileSync(join(broken, "worker.mjs"), "this is no module");
     writeFileSync(join(broken, "broker.mjs"), "");
-    await expect(start({ artifact: { ...artifact, folder: broken } })).rejects.toThrow(
-      /did not start: [\s\S]*SyntaxError/,
-    );
-    rmSync(broken, { recursive: true, force: true });
+    try {
+      await expect(start({ artifact: { ...artifact, folder: broken } })).rejects.toThrow(
+        /did not start: [\s\S]*SyntaxError/,
+      );
+    } finally {
+      rmSync(broken, { recursive: true, force: true });
+    }
   });
 
   test("of a runtime that is killed is told", async () => {
@@ -142,7 +145,7 @@ describe("the end", () => {
       const folder = scratchFolderOf(pid);
       expect(isRunning(pid)).toBe(true);
       parent.kill("SIGKILL");
-      await expect.poll(() => isRunning(pid) || existsSync(folder), { timeout: 5_000 }).toBe(false);
+      await expect.poll(() => isRunning(pid) || existsSync(folder)).toBe(false);
     },
   );
 });

@@ -29,7 +29,7 @@ async function ringAfter(walk: Walk, ms: number): Promise<void> {
 
 describe("alarms that ring an hour late, and twice", () => {
   test.each(STEPS.map(({ name, moves }, index) => [name, moves === true, index] as const))(
-    "after it %s: what was held is lost and taken anew, and it ends the same",
+    'after "%s": what was held is lost and taken anew, and it ends the same',
     async (_step, moves, at) => {
       const remains = await walked(async (walk, step) => {
         if (step === at) {

@@ -1,3 +1,4 @@
+/** The object of a host as its callers meet it, in real workerd: slots, transfers, evictions, alarms. */
 import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
@@ -16,16 +17,6 @@ function freshHost(): { name: string; host: DurableObjectStub<RegistryHost> } {
 const lane = (name: string, held: string[] = []) => ({ name, width: 5, held });
 const job = (name: string) => ({ name, width: 0, held: [] });
 const small = (id: string) => ({ id, kind: "head" as const, bytes: 0, job: "j" });
-
-async function eventually<T>(read: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
-  for (;;) {
-    const value = await read();
-    if (holds(value)) {
-      return value;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 test("small requests get one slot more than the limit, the next waits for a release", async () => {
   const { host } = freshHost();
@@ -58,11 +49,7 @@ test("the end of a caller gives back what it held", async () => {
   const session = await host.join(job("j"));
   await session.acquire(small("a"));
   session[Symbol.dispose]();
-  const { active } = await eventually(
-    () => host.snapshot(),
-    (snapshot) => snapshot.active.head === 0,
-  );
-  expect(active.head).toBe(0);
+  await expect.poll(async () => (await host.snapshot()).active.head).toBe(0);
 });
 
 test("a blob from another host takes a slot at both, and gives both back", async () => {
@@ -75,13 +62,8 @@ test("a blob from another host takes a slot at both, and gives both back", async
   expect(transfer?.offer.digest).toBe("sha256:a");
   expect((await to.snapshot()).active.blob).toBe(1);
   expect((await from.snapshot()).active.blob).toBe(1);
-  if (transfer !== null) {
-    await session.report(copied(transfer));
-  }
-  await eventually(
-    () => from.snapshot(),
-    ({ active }) => active.blob === 0,
-  );
+  await session.report(copied(transfer ?? expect.unreachable()));
+  await expect.poll(async () => (await from.snapshot()).active.blob).toBe(0);
   expect((await to.snapshot()).active.blob).toBe(0);
 });
 
@@ -102,11 +84,7 @@ test("a lane goes on with its transfer after the host's object was evicted, and 
   const session = await host.join(lane("l"));
   const next = session.next();
   await host.offer("j1", [offerOf("j1", name, "sha256:a")]);
-  const transfer = await next;
-  expect(transfer).not.toBeNull();
-  if (transfer === null) {
-    return;
-  }
+  const transfer = (await next) ?? expect.unreachable();
   await abortAllDurableObjects();
   const again = env.REGISTRIES.getByName(name);
   expect((await again.snapshot()).active.blob).toBe(1);
@@ -150,7 +128,5 @@ test("an idle host has no alarm, a busy one may ring twice", async () => {
   expect(await runDurableObjectAlarm(host)).toBe(true);
   expect(await runDurableObjectAlarm(host)).toBe(true);
   expect((await host.snapshot()).active.blob).toBe(1);
-  if (transfer !== null) {
-    await session.report(copied(transfer));
-  }
+  await session.report(copied(transfer ?? expect.unreachable()));
 });

@@ -17,7 +17,7 @@ describe.each<[string, readonly Side[]]>([
   ["the source's object", ["source"]],
 ])("%s evicted", (_name, victims) => {
   test.concurrent.each(STEPS.map(({ name }, index) => [name, index] as const))(
-    "after it %s: ends the same",
+    'after "%s": ends the same',
     async (_step, at) => {
       const remains = await walked(async (walk, step) => {
         if (step === at) {
@@ -30,7 +30,7 @@ describe.each<[string, readonly Side[]]>([
 });
 
 test.concurrent.each(STEPS.map(({ name, moves }, index) => [name, moves === true, index] as const))(
-  "lane and job gone after it %s: others go on, and it ends the same",
+  'lane and job gone after "%s": others go on, and it ends the same',
   async (_step, moves, at) => {
     const remains = await walked(async (walk, step) => {
       if (step === at) {

@@ -36,7 +36,7 @@ it("leaves the host when it is hung up", async () => {
   line[Symbol.dispose]();
   expect(await waiting).toBeNull();
   // The runtime disposes of a session when its last pending call has ended, or the whole invocation.
-  await expect.poll(lanesJoined, { timeout: 5_000 }).toBe(0);
+  await expect.poll(lanesJoined).toBe(0);
   await expect(line.renew([])).rejects.toThrow("the lane has ended");
 });
 
