@@ -7,9 +7,6 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import * as z from "zod";
 import { fallbackTagOf } from "../../src/registry/fallback-tag.ts";
-import { startRegistry, type TestRegistry } from "../registry-server/server.ts";
-import { diskStore, memoryStore, type Store } from "../support/compare.ts";
-import { startDockerRegistry, type DockerRegistry } from "../support/docker-registry.ts";
 import { RegistryWriter } from "../support/registry-writer.ts";
 import {
   Builder,
@@ -20,8 +17,9 @@ import {
   type Sample,
   type SampleManifest,
 } from "../support/sample-image.ts";
-import { copyOf, Home } from "./command.ts";
+import { copyOf } from "./command.ts";
 import { describeWithRegistry } from "./pair.ts";
+import { EACH_WAY, PlainAndOwn, type Kind } from "./plain-and-own.ts";
 
 const SBOM = "application/vnd.example.sbom";
 const SIGNATURE = "application/vnd.example.signature";
@@ -35,8 +33,6 @@ const Listed = z.looseObject({
     }),
   ),
 });
-
-type Kind = "plain" | "own";
 
 /** Something that refers to a manifest, and how a list of referrers has it. */
 interface Attachment {
@@ -70,24 +66,16 @@ function topOf({ manifests }: Sample): SampleManifest {
 }
 
 describeWithRegistry("what is attached to an index", () => {
-  let plain: DockerRegistry;
-  let own: TestRegistry;
-  let home: Home;
+  let both: PlainAndOwn;
   beforeAll(async () => {
-    [plain, own, home] = await Promise.all([startDockerRegistry(), startRegistry({ referrers: true }), Home.create()]);
+    both = await PlainAndOwn.start({ referrers: true });
   });
-  afterAll(async () => {
-    await Promise.all([plain.close(), own[Symbol.asyncDispose](), home[Symbol.asyncDispose]()]);
-  });
-
-  const hostOf = (kind: Kind): string => (kind === "plain" ? plain.host : own.host);
-  const storeOf = (kind: Kind, repository: string): Store =>
-    kind === "plain" ? diskStore(plain.root, repository) : memoryStore(own, repository);
+  afterAll(() => both[Symbol.asyncDispose]());
 
   /** Pushes them; a registry without the API gets the lists under the fallback tags. */
   async function push(kind: Kind, repository: string, attachments: readonly Attachment[]): Promise<void> {
     for (const { sample } of attachments) {
-      await pushSample(hostOf(kind), repository, sample);
+      await pushSample(both.hostOf(kind), repository, sample);
     }
     if (kind === "plain") {
       for (const [subject, some] of Map.groupBy(attachments, (each) => each.subject)) {
@@ -102,25 +90,20 @@ describeWithRegistry("what is attached to an index", () => {
 
   async function writeList(repository: string, subject: string, manifests: readonly object[]): Promise<void> {
     const list = JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests });
-    const writer = new RegistryWriter({ host: plain.host }, repository);
+    const writer = new RegistryWriter({ host: both.plain.host }, repository);
     await writer.putManifest(fallbackTagOf(subject), MEDIA_TYPES.index, Buffer.from(list));
   }
 
   /** The list of a subject's referrers, as whoever asks the target finds it. */
   async function listAt(kind: Kind, repository: string, subject: string) {
     const path = kind === "own" ? `referrers/${subject}` : `manifests/${fallbackTagOf(subject)}`;
-    const answer = await fetch(`http://${hostOf(kind)}/v2/${repository}/${path}`, {
+    const answer = await fetch(`http://${both.hostOf(kind)}/v2/${repository}/${path}`, {
       headers: { accept: MEDIA_TYPES.index },
     });
     return answer.ok ? Listed.parse(await answer.json()).manifests : [];
   }
 
-  it.each([
-    ["plain", "plain"],
-    ["plain", "own"],
-    ["own", "plain"],
-    ["own", "own"],
-  ] as const)("from %s to %s: of its images too, in a circle too, and only what is chosen", async (from, to) => {
+  it.each(EACH_WAY)("from %s to %s: of its images too, in a circle too, and only what is chosen", async (from, to) => {
     const repository = `app/${from}-${to}`;
     const image = multiPlatformImage({ tag: "v1", seed: repository, attestations: false, layerBytes: [900] });
     const [child, top] = [image.manifests[0] ?? topOf(image), topOf(image)];
@@ -129,7 +112,7 @@ describeWithRegistry("what is attached to an index", () => {
     const ofIndex = attach(top, SIGNATURE, "us");
     const foreign = attach(top, SIGNATURE, "them");
     const all = [sbom, ofSbom, ofIndex, foreign];
-    await pushSample(hostOf(from), repository, image);
+    await pushSample(both.hostOf(from), repository, image);
     await push(from, repository, all);
     if (from === "plain") {
       // A list may claim anything, also that what is referred to refers back.
@@ -137,20 +120,20 @@ describeWithRegistry("what is attached to an index", () => {
       await writeList(repository, ofSbom.entry.digest, [back, sbom.entry]);
     }
     const attestation = singleImage({ tag: `${fallbackTagOf(child.digest)}.att`, seed: `${repository}/att` });
-    await pushSample(hostOf(from), repository, attestation);
+    await pushSample(both.hostOf(from), repository, attestation);
 
     const everything = copyOf(
-      await home.run(
+      await both.home.run(
         "copy",
         "--json",
         "--referrers",
         "--digest-tags",
-        `${hostOf(from)}/${repository}:v1`,
-        `${hostOf(to)}/all/${repository}:v1`,
+        `${both.hostOf(from)}/${repository}:v1`,
+        `${both.hostOf(to)}/all/${repository}:v1`,
       ),
     );
     expect(everything).toMatchObject({ state: "succeeded", tags: { all: 2, copied: 2 } });
-    const target = storeOf(to, `all/${repository}`);
+    const target = both.storeOf(to, `all/${repository}`);
     expect(await target.tag("v1")).toBe(image.digest);
     expect(await target.tag(attestation.tag)).toBe(attestation.digest);
     for (const { subject, sample, entry } of all) {
@@ -159,20 +142,20 @@ describeWithRegistry("what is attached to an index", () => {
       expect(listed).toEqual([expect.objectContaining(entry)]);
     }
 
-    const file = join(home.folder, "choices.yaml");
+    const file = join(both.home.folder, "choices.yaml");
     const entry = (name: string, referrers: string) =>
-      `  - {source: ${hostOf(from)}/${repository}:v1, target: ${hostOf(to)}/${name}/${repository}:v1, referrers: ${referrers}}\n`;
+      `  - {source: ${both.hostOf(from)}/${repository}:v1, target: ${both.hostOf(to)}/${name}/${repository}:v1, referrers: ${referrers}}\n`;
     await writeFile(
       file,
       `version: 1\ncopies:\n${entry("type", `{artifact_types: [${SIGNATURE}]}`)}` +
         entry("note", "{annotations: {org.example.by: us}}") +
         entry("both", `{artifact_types: [${SIGNATURE}], annotations: {org.example.by: them}}`),
     );
-    expect(await home.run("sync", file, "--quiet")).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(await both.home.run("sync", file, "--quiet")).toEqual({ status: 0, stdout: "", stderr: "" });
     // What refers to something that is left out is left out with it.
     const wanted = { type: [ofIndex, foreign], note: [sbom, ofSbom, ofIndex], both: [foreign] };
     for (const [name, some] of Object.entries(wanted)) {
-      const store = storeOf(to, `${name}/${repository}`);
+      const store = both.storeOf(to, `${name}/${repository}`);
       for (const each of all) {
         const isThere = (await store.manifest(each.entry.digest)) !== null;
         expect(isThere, `${name}: ${each.entry.artifactType} of ${each.subject}`).toBe(some.includes(each));

@@ -4,13 +4,12 @@
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import * as z from "zod";
-import { startRegistry, type TestRegistry } from "../registry-server/server.ts";
-import { compareStores, diskStore, httpStore, memoryStore, type Store } from "../support/compare.ts";
-import { startDockerRegistry, type DockerRegistry } from "../support/docker-registry.ts";
+import { compareStores, httpStore, type Store } from "../support/compare.ts";
 import { foreignImage, oddSamples } from "../support/odd-samples.ts";
 import { pushSample } from "../support/sample-image.ts";
-import { copyOf, Home } from "./command.ts";
+import { copyOf } from "./command.ts";
 import { describeWithRegistry } from "./pair.ts";
+import { EACH_WAY, PlainAndOwn, type Kind } from "./plain-and-own.ts";
 
 /** With the host nearly 255 characters, with every separator that names may have (distribution-spec, "Pulling manifests"). */
 const DEEP = `deep/${"path/of.many_parts/".repeat(10)}a__repo/with-dots/and--more`;
@@ -25,32 +24,21 @@ const Results = z.looseObject({
   ),
 });
 
-type Kind = "plain" | "own";
-
-const EACH_WAY = (["plain", "own"] as const).flatMap((from) =>
-  (["plain", "own"] as const).map((to) => [from, to] as const),
-);
-
 describeWithRegistry("odd but legal", () => {
-  let plain: DockerRegistry;
-  let own: TestRegistry;
-  let home: Home;
+  let both: PlainAndOwn;
   beforeAll(async () => {
-    [plain, own, home] = await Promise.all([startDockerRegistry(), startRegistry({ referrers: true }), Home.create()]);
+    both = await PlainAndOwn.start({ referrers: true });
   });
-  afterAll(async () => {
-    await Promise.all([plain.close(), own[Symbol.asyncDispose](), home[Symbol.asyncDispose]()]);
-  });
+  afterAll(() => both[Symbol.asyncDispose]());
 
-  const hostOf = (kind: Kind): string => (kind === "plain" ? plain.host : own.host);
   const storeOf = (kind: Kind, repository: string): Store => {
+    const store = both.storeOf(kind, repository);
     if (kind === "own") {
-      return memoryStore(own, repository);
+      return store;
     }
-    const store = diskStore(plain.root, repository);
     // On its disk a blob is under its sha256, whatever it is asked for by.
     const blob = (digest: string) =>
-      (digest.startsWith("sha512:") ? httpStore(plain.host, repository) : store).blob(digest);
+      (digest.startsWith("sha512:") ? httpStore(both.plain.host, repository) : store).blob(digest);
     return { ...store, blob };
   };
 
@@ -58,18 +46,19 @@ describeWithRegistry("odd but legal", () => {
     const [source, target] = [`odd/${from}/${to}`, `${from}/${DEEP}`];
     const samples = oddSamples(source).filter(({ onlyOwn }) => from === "own" || onlyOwn !== true);
     for (const { sample } of samples) {
-      await pushSample(hostOf(from), source, sample);
+      await pushSample(both.hostOf(from), source, sample);
     }
     const refused = samples.filter(({ onlyOwn }) => to === "plain" && onlyOwn === true).map(({ sample }) => sample.tag);
     const taken = samples.map(({ sample }) => sample.tag).filter((tag) => !refused.includes(tag));
-    const copy = () => home.run("copy", "--json", `${hostOf(from)}/${source}`, `${hostOf(to)}/${target}`);
+    const copy = () =>
+      both.home.run("copy", "--json", `${both.hostOf(from)}/${source}`, `${both.hostOf(to)}/${target}`);
 
     const first = await copy();
     const { results } = Results.parse(JSON.parse(first.stdout));
     const failed = results.filter(({ state }) => state !== "copied");
     expect(failed.map(({ source: tag }) => tag).toSorted()).toEqual(refused.toSorted());
     for (const { error } of failed) {
-      expect(error).toMatchObject({ side: "target", host: hostOf(to) });
+      expect(error).toMatchObject({ side: "target", host: both.hostOf(to) });
     }
     expect(first.status).toBe(refused.length === 0 ? 0 : 1);
     const compared = await compareStores(storeOf(from, source), storeOf(to, target), taken);
@@ -85,14 +74,14 @@ describeWithRegistry("odd but legal", () => {
     async (from, to) => {
       const repository = `foreign/${from}/${to}`;
       const { sample, elsewhere, here } = foreignImage(repository);
-      await pushSample(hostOf(from), repository, sample);
+      await pushSample(both.hostOf(from), repository, sample);
       const copy = (target: string, ...options: string[]) =>
-        home.run(
+        both.home.run(
           "copy",
           "--json",
           ...options,
-          `${hostOf(from)}/${repository}:foreign`,
-          `${hostOf(to)}/${target}:foreign`,
+          `${both.hostOf(from)}/${repository}:foreign`,
+          `${both.hostOf(to)}/${target}:foreign`,
         );
 
       const left = copyOf(await copy(`left/${repository}`));

@@ -38,7 +38,7 @@ export function requestsOf(registry: DockerRegistry): LoggedRequest[] {
 export async function logSettled(registry: DockerRegistry): Promise<void> {
   const marker = `settled=${randomUUID()}`;
   await (await fetch(`${registry.url}/v2/?${marker}`)).arrayBuffer();
-  await vi.waitUntil(() => registry.log().includes(marker), { timeout: 5000, interval: 5 });
+  await vi.waitUntil(() => registry.log().includes(marker), { timeout: 30_000, interval: 5 });
 }
 
 /** `METHOD kind`, such as `POST upload`, `PUT upload`, `HEAD blob`, `PUT manifest`. */

@@ -3,13 +3,11 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { startRegistry, type TestRegistry } from "../registry-server/server.ts";
-import { compareStores, diskStore, memoryStore, type Store } from "../support/compare.ts";
-import { startDockerRegistry, type DockerRegistry } from "../support/docker-registry.ts";
+import { compareStores, memoryStore } from "../support/compare.ts";
 import { multiPlatformImage, pushSample, type Sample } from "../support/sample-image.ts";
-import { copyOf, Home } from "./command.ts";
+import { copyOf } from "./command.ts";
 import { describeWithRegistry } from "./pair.ts";
-
-type Kind = "plain" | "own";
+import { PlainAndOwn, type Kind } from "./plain-and-own.ts";
 
 /** What a damaged target lacks: the first image of the index, and the last layer of the second. */
 interface Damage {
@@ -18,33 +16,22 @@ interface Damage {
 }
 
 describeWithRegistry("a target that is not whole", () => {
-  let plain: DockerRegistry;
-  let own: TestRegistry;
   let source: TestRegistry;
-  let home: Home;
+  let both: PlainAndOwn;
   beforeAll(async () => {
-    [plain, own, source, home] = await Promise.all([
-      startDockerRegistry(),
-      startRegistry({ checkReferences: false }),
-      startRegistry(),
-      Home.create(),
-    ]);
+    [source, both] = await Promise.all([startRegistry(), PlainAndOwn.start({ checkReferences: false })]);
   });
   afterAll(async () => {
-    await Promise.all([plain.close(), own.close(), source.close(), home[Symbol.asyncDispose]()]);
+    await Promise.all([source.close(), both[Symbol.asyncDispose]()]);
   });
-
-  const hostOf = (kind: Kind): string => (kind === "plain" ? plain.host : own.host);
-  const storeOf = (kind: Kind, repository: string): Store =>
-    kind === "plain" ? diskStore(plain.root, repository) : memoryStore(own, repository);
 
   async function damage(kind: Kind, repository: string, { manifest, blob }: Damage): Promise<void> {
     if (kind === "own") {
-      const there = own.storage.repository(repository);
+      const there = both.own.storage.repository(repository);
       expect([there.manifests.delete(manifest), there.blobs.delete(blob)]).toEqual([true, true]);
       return;
     }
-    const folder = join(plain.root, "docker/registry/v2/repositories", repository);
+    const folder = join(both.plain.root, "docker/registry/v2/repositories", repository);
     const pathOf = (digest: string): string => digest.replace(":", "/");
     await rm(join(folder, "_manifests/revisions", pathOf(manifest)), { recursive: true });
     await rm(join(folder, "_layers", pathOf(blob)), { recursive: true });
@@ -65,16 +52,16 @@ describeWithRegistry("a target that is not whole", () => {
     await pushSample(source.host, repository, image);
     const copy = async (...options: string[]) =>
       copyOf(
-        await home.run(
+        await both.home.run(
           "copy",
           "--json",
           ...options,
           `${source.host}/${repository}:v1`,
-          `${hostOf(kind)}/${repository}:v1`,
+          `${both.hostOf(kind)}/${repository}:v1`,
         ),
       );
     const compared = async () =>
-      (await compareStores(memoryStore(source, repository), storeOf(kind, repository), ["v1"])).problems;
+      (await compareStores(memoryStore(source, repository), both.storeOf(kind, repository), ["v1"])).problems;
     await copy();
     await damage(kind, repository, damageOf(image));
     expect(await compared()).toHaveLength(2);
@@ -107,13 +94,15 @@ describeWithRegistry("a target that is not whole", () => {
   it("a sparse index is completed", async () => {
     const image = multiPlatformImage({ tag: "v1", seed: "sparse", platforms: ["linux/amd64", "linux/arm64"] });
     await pushSample(source.host, "app/sparse", image);
-    const names = [`${source.host}/app/sparse:v1`, `${own.host}/app/sparse:v1`];
-    const copy = async (...options: string[]) => copyOf(await home.run("copy", "--json", ...options, ...names));
+    const names = [`${source.host}/app/sparse:v1`, `${both.own.host}/app/sparse:v1`];
+    const copy = async (...options: string[]) => copyOf(await both.home.run("copy", "--json", ...options, ...names));
     expect(await copy("--platform", "linux/arm64")).toMatchObject({ target: { digest: image.digest } });
-    expect(own.storage.repository("app/sparse").manifests.size).toBe(3);
+    expect(both.own.storage.repository("app/sparse").manifests.size).toBe(3);
 
     expect(await copy("--deep")).toMatchObject({ state: "succeeded", tags: { copied: 1 }, manifests: { copied: 2 } });
-    const { problems } = await compareStores(memoryStore(source, "app/sparse"), memoryStore(own, "app/sparse"), ["v1"]);
+    const { problems } = await compareStores(memoryStore(source, "app/sparse"), memoryStore(both.own, "app/sparse"), [
+      "v1",
+    ]);
     expect(problems).toEqual([]);
   });
 });
