@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, inject, test, vi } from "vites
 import type { CopyRequest } from "../../src/copy/request.ts";
 import type { CopyJob } from "../../src/job/copy-job.ts";
 import { type CopyEvent, type CopyView, KEPT_MS } from "../../src/job/contract.ts";
-import { INDEX_TYPE, pushImage, pushManifest, type Pushed, tagDigest } from "./push.ts";
+import { eventsOf } from "./event-stream.ts";
+import { pushImage, pushIndex, tagDigest } from "./push.ts";
 
 const { source, target } = inject("registries");
 /** Far above what any of these copies takes. */
@@ -19,26 +20,13 @@ function newCopy(repository: string = crypto.randomUUID()): { id: string; reposi
   return { id: crypto.randomUUID(), repository, request };
 }
 
-async function pushIndex(repository: string): Promise<Pushed> {
-  const images = [
-    await pushImage(source, repository, [20_000, 1_000]),
-    await pushImage(source, repository, [30_000, 500, 700]),
-  ];
-  return pushManifest(source, repository, { manifests: images }, INDEX_TYPE, "v1");
-}
-
 async function endOf(id: string): Promise<CopyView> {
   const view = await env.JOBS.getByName(id).view(PATIENCE_MS);
   return view ?? expect.unreachable();
 }
 
 async function readEvents(id: string, lastSeq: number): Promise<CopyEvent[]> {
-  const stream = await env.JOBS.getByName(id).events(lastSeq);
-  const text = await new Response(stream).text();
-  return text
-    .split("\n\n")
-    .flatMap((message) => /^data: (.*)$/m.exec(message)?.[1] ?? [])
-    .map((data) => JSON.parse(data));
+  return eventsOf(await env.JOBS.getByName(id).events(lastSeq));
 }
 
 async function alarmOf(id: string): Promise<number | null> {
@@ -53,7 +41,7 @@ async function isAtRest(id: string): Promise<boolean> {
 describe("a copy", () => {
   test("of an index moves everything, tells it in events, and comes to rest", async () => {
     const { id, repository, request } = newCopy();
-    const { digest } = await pushIndex(repository);
+    const { digest } = await pushIndex(source, repository);
     const accepted = await env.JOBS.getByName(id).start(id, request);
     expect(accepted).toMatchObject({ id, state: "accepted", source: { reference: `${source}/${repository}:v1` } });
     const view = await endOf(id);
@@ -82,7 +70,7 @@ describe("a copy", () => {
 
   test("with nothing to do takes one request to each end", async () => {
     const { id, repository, request } = newCopy();
-    await pushIndex(repository);
+    await pushIndex(source, repository);
     await env.JOBS.getByName(id).start(id, request);
     expect(await endOf(id)).toMatchObject({ state: "succeeded" });
     const again = crypto.randomUUID();
@@ -163,7 +151,7 @@ describe("a copy", () => {
 describe("evictions", () => {
   test.each([1, 2, 4, 6, 9, 12])("after %i events the copy goes on at the next alarm", async (count) => {
     const { id, repository, request } = newCopy();
-    const { digest } = await pushIndex(repository);
+    const { digest } = await pushIndex(source, repository);
     const stub = env.JOBS.getByName(id);
     await stub.start(id, request);
     await expect
@@ -179,7 +167,7 @@ describe("evictions", () => {
 
   test("again and again, with the alarm ringing twice each time, still end in one copy", async () => {
     const { id, repository, request } = newCopy();
-    const { digest } = await pushIndex(repository);
+    const { digest } = await pushIndex(source, repository);
     const stub = env.JOBS.getByName(id);
     await stub.start(id, request);
     for (let round = 0; round < 8; round += 1) {
@@ -321,9 +309,7 @@ describe("cancelling", () => {
     await expect.poll(() => isAtRest(id)).toBe(true);
     const events = await readEvents(id, 0);
     expect(events.at(-1)).toMatchObject({ type: "state", data: { state: "cancelled" } });
-    await expect
-      .poll(async () => (await env.REGISTRIES.getByName(target).snapshot()).waiting.blob, { timeout: 5_000 })
-      .toBe(0);
+    await expect.poll(async () => (await env.REGISTRIES.getByName(target).snapshot()).waiting.blob).toBe(0);
     expect(await tagDigest(target, repository, "v1")).toBeNull();
   });
 });

@@ -8,7 +8,8 @@ import { ENDED_STATES, KEPT_MS } from "../../src/job/contract.ts";
 import type { GroupEvent, GroupView } from "../../src/job/group/contract.ts";
 import { GroupLedger } from "../../src/job/group/ledger.ts";
 import { untouchedView } from "../../src/job/view.ts";
-import { INDEX_TYPE, pushImage, pushManifest, type Pushed, tagDigest } from "./push.ts";
+import { eventsOf } from "./event-stream.ts";
+import { pushImage, pushIndex, tagDigest } from "./push.ts";
 
 const { source, target } = inject("registries");
 /** Far above what any of these copies takes. */
@@ -31,25 +32,13 @@ async function newGroup(changes: Partial<CopyRequest> = {}) {
   return { id, repository, places, requests, group: () => env.GROUPS.getByName(id) };
 }
 
-async function pushIndex(repository: string): Promise<Pushed> {
-  const images = [
-    await pushImage(source, repository, [20_000, 1_000]),
-    await pushImage(source, repository, [30_000, 500, 700]),
-  ];
-  return pushManifest(source, repository, { manifests: images }, INDEX_TYPE, "v1");
-}
-
 async function endOf(id: string): Promise<GroupView> {
   const view = await env.GROUPS.getByName(id).view(PATIENCE_MS);
   return view ?? expect.unreachable();
 }
 
 async function readEvents(id: string, lastSeq = 0): Promise<GroupEvent[]> {
-  const text = await new Response(await env.GROUPS.getByName(id).events(lastSeq)).text();
-  return text
-    .split("\n\n")
-    .flatMap((message) => /^data: (.*)$/m.exec(message)?.[1] ?? [])
-    .map((data) => JSON.parse(data));
+  return eventsOf(await env.GROUPS.getByName(id).events(lastSeq));
 }
 
 const digestsAt = (places: readonly { host: string; repository: string }[]) =>
@@ -58,7 +47,7 @@ const digestsAt = (places: readonly { host: string; repository: string }[]) =>
 describe("a group of copies", () => {
   test("brings one source to all targets, and asks the source for each manifest once", async () => {
     const { id, repository, places, requests, group } = await newGroup();
-    const { digest } = await pushIndex(repository);
+    const { digest } = await pushIndex(source, repository);
     const accepted = await group().start(id, requests);
     expect(accepted).toMatchObject({ id, state: "accepted", source: { reference: `${source}/${repository}:v1` } });
     const view = await endOf(id);
@@ -83,7 +72,7 @@ describe("a group of copies", () => {
 
   test("shows each copy as an ordinary one that knows its group", async () => {
     const { id, repository, requests, group } = await newGroup();
-    await pushIndex(repository);
+    await pushIndex(source, repository);
     const { copies } = await group().start(id, requests);
     await endOf(id);
     expect(copies.map((copy) => copy.id)).toEqual([0, 1, 2].map((place) => copyIdIn(id, place)));
@@ -94,7 +83,7 @@ describe("a group of copies", () => {
 
   test("tells in events when each copy begins and ends", async () => {
     const { id, repository, requests, group } = await newGroup();
-    await pushIndex(repository);
+    await pushIndex(source, repository);
     await group().start(id, requests);
     const events = await readEvents(id);
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_event, index) => index + 1));
@@ -111,7 +100,7 @@ describe("a group of copies", () => {
 
   test("started twice is one group", async () => {
     const { id, repository, requests, group } = await newGroup();
-    await pushIndex(repository);
+    await pushIndex(source, repository);
     const [first, second] = await Promise.all([group().start(id, requests), group().start(id, requests)]);
     expect(second.times.acceptedAt).toBe(first.times.acceptedAt);
     const view = await endOf(id);
@@ -121,7 +110,7 @@ describe("a group of copies", () => {
 
   test("fails when one copy fails, and the others are made all the same", async () => {
     const { id, repository, places, requests, group } = await newGroup({ existing: { kind: "fail" } });
-    const { digest } = await pushIndex(repository);
+    const { digest } = await pushIndex(source, repository);
     const other = await pushImage(target, `${repository}/again`, [100], "v1");
     await group().start(id, requests);
     const view = await endOf(id);
@@ -144,7 +133,7 @@ describe("a group of copies", () => {
 
   test("is cancelled with all its copies", async () => {
     const { id, repository, places, requests, group } = await newGroup();
-    await pushIndex(repository);
+    await pushIndex(source, repository);
     await group().start(id, requests);
     const view = await group().cancel();
     expect(view).toMatchObject({ state: "cancelled", error: null });
@@ -155,7 +144,7 @@ describe("a group of copies", () => {
 
   test("thrown out of memory again and again still comes to its end", async () => {
     const { id, repository, places, requests, group } = await newGroup();
-    const { digest } = await pushIndex(repository);
+    const { digest } = await pushIndex(source, repository);
     await group().start(id, requests);
     let deaths = 0;
     for (let ended = false; !ended; deaths += 1) {
@@ -177,7 +166,7 @@ describe("a group of copies", () => {
 
   test("reads a manifest that it has let go once more for all members that ask for its digest", async () => {
     const { id, repository, requests, group } = await newGroup();
-    const { digest } = await pushIndex(repository);
+    const { digest } = await pushIndex(source, repository);
     // Copies that nobody starts: the group does not end under the questions.
     await runInDurableObject(group(), (_group, { storage }) => {
       const copies = requests.map((request, place) => {
@@ -200,7 +189,7 @@ describe("a group of copies", () => {
 
   test("keeps its storage for a week after its end, its manifests no longer than that, and then none of it", async () => {
     const { id, repository, requests, group } = await newGroup();
-    await pushIndex(repository);
+    await pushIndex(source, repository);
     await group().start(id, requests);
     await endOf(id);
     const kept = await runInDurableObject(group(), (_group, { storage }) =>

@@ -11,10 +11,9 @@ import type { ManifestHead } from "../../src/registry/contract.ts";
 import { digestOf } from "../../src/registry/digest.ts";
 import { errorDetailOf } from "../../src/registry/errors.ts";
 import { fallbackTagOf } from "../../src/registry/fallback-tag.ts";
+import { INDEX, MANIFEST } from "./images.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
 
-const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
-const INDEX = "application/vnd.oci.image.index.v1+json";
 const DOCKER = "application/vnd.docker.distribution.manifest.v2+json";
 
 const REPOSITORY: CopyRequest = {

@@ -9,24 +9,13 @@ import { Ledger } from "../../src/job/ledger.ts";
 import { CopyRun } from "../../src/job/run.ts";
 import { errorDetailOf } from "../../src/registry/errors.ts";
 import { fallbackTagOf } from "../../src/registry/fallback-tag.ts";
+import { image, INDEX, MANIFEST } from "./images.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
-
-const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
-const INDEX = "application/vnd.oci.image.index.v1+json";
 
 const REQUEST: CopyRequest = {
   source: { host: "src.example", repository: "app", tag: "v1" },
   target: { host: "dst.example", repository: "mirror", tag: "v1" },
 };
-
-function blob(name: string) {
-  return { mediaType: "application/x", digest: `sha256:${name.padStart(64, "0")}`, size: 10 };
-}
-
-function image(...names: string[]) {
-  const [config = "0", ...layers] = names;
-  return { schemaVersion: 2, mediaType: MANIFEST, config: blob(config), layers: layers.map(blob) };
-}
 
 function about(subject: { digest: string; size: number; mediaType: string }, name: string, artifactType = "a/sig") {
   return { ...image(name), artifactType, subject };

@@ -45,6 +45,15 @@ export async function pushImage(host: string, repository: string, layerBytes: nu
   return pushManifest(host, repository, { config, layers }, MANIFEST_TYPE, tag);
 }
 
+/** An index of two images with five layers in all, under the tag `v1`. */
+export async function pushIndex(host: string, repository: string): Promise<Pushed> {
+  const images = [
+    await pushImage(host, repository, [20_000, 1_000]),
+    await pushImage(host, repository, [30_000, 500, 700]),
+  ];
+  return pushManifest(host, repository, { manifests: images }, INDEX_TYPE, "v1");
+}
+
 /** Digest of what a tag stands for; null: there is no such tag. */
 export async function tagDigest(host: string, repository: string, tag: string): Promise<string | null> {
   const response = await fetch(`http://${host}/v2/${repository}/manifests/${tag}`, {

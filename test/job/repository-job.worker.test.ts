@@ -4,6 +4,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, inject, test } from "vitest";
 import type { CopyRequest } from "../../src/copy/request.ts";
 import type { CopyEvent, CopyView, TagView } from "../../src/job/contract.ts";
+import { eventsOf } from "./event-stream.ts";
 import { MANIFEST_TYPE, noise, pushBlob, pushImage, pushManifest, tagDigest } from "./push.ts";
 
 const { source, target } = inject("registries");
@@ -60,12 +61,7 @@ describe("a repository", () => {
     for (const tag of tags) {
       expect(await tagDigest(target, repository, tag)).toBe(await tagDigest(source, repository, tag));
     }
-    const stream = await env.JOBS.getByName(id).events(0);
-    const text = await new Response(stream).text();
-    const events: CopyEvent[] = text.split("\n\n").flatMap((message) => {
-      const data = /^data: (.*)$/m.exec(message)?.[1];
-      return data === undefined ? [] : [JSON.parse(data)];
-    });
+    const events = await eventsOf<CopyEvent>(await env.JOBS.getByName(id).events(0));
     expect(events.filter(({ type }) => type === "tags")).toHaveLength(1);
     const told = events.flatMap((event) => (event.type === "tag" ? [event.data.source ?? ""] : []));
     expect(told.toSorted()).toEqual(tags);
@@ -92,7 +88,7 @@ describe("a repository", () => {
     const stub = env.JOBS.getByName(id);
     await stub.start(id, request);
     await expect
-      .poll(() => runInDurableObject(stub, (_job, state) => countEvents(state)), { interval: 1, timeout: 10_000 })
+      .poll(() => runInDurableObject(stub, (_job, state) => countEvents(state)), { interval: 1 })
       .toBeGreaterThanOrEqual(count);
     await evictDurableObject(stub);
     await runDurableObjectAlarm(stub);
@@ -108,7 +104,7 @@ describe("a repository", () => {
     const stub = env.JOBS.getByName(id);
     await stub.start(id, request);
     await expect
-      .poll(() => runInDurableObject(stub, (_job, state) => countEvents(state)), { interval: 1, timeout: 10_000 })
+      .poll(() => runInDurableObject(stub, (_job, state) => countEvents(state)), { interval: 1 })
       .toBeGreaterThanOrEqual(6);
     expect(await stub.cancel()).toMatchObject({ state: "cancelled", error: null });
     for (const { source: tag, state } of await tagsOf(id)) {

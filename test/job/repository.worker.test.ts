@@ -8,24 +8,13 @@ import { EventLog } from "../../src/job/events.ts";
 import { Ledger } from "../../src/job/ledger.ts";
 import { CopyRun } from "../../src/job/run.ts";
 import { CopyError, errorDetailOf } from "../../src/registry/errors.ts";
+import { blob, image, INDEX, MANIFEST } from "./images.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
-
-const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
-const INDEX = "application/vnd.oci.image.index.v1+json";
 
 const REQUEST: CopyRequest = {
   source: { host: "src.example", repository: "app" },
   target: { host: "dst.example", repository: "mirror" },
 };
-
-function blob(name: string) {
-  return { mediaType: "application/x", digest: `sha256:${name.padStart(64, "0")}`, size: 10 };
-}
-
-function image(...blobs: string[]) {
-  const [config = "0", ...layers] = blobs;
-  return { schemaVersion: 2, mediaType: MANIFEST, config: blob(config), layers: layers.map(blob) };
-}
 
 const ARRIVED = { id: "", outcome: "copied" as const, bytes: 0, requests: { source: 1, target: 2 }, warnings: [] };
 

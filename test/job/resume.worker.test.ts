@@ -12,10 +12,9 @@ import { Ledger } from "../../src/job/ledger.ts";
 import { CopyRun } from "../../src/job/run.ts";
 import type { Manifest, ReferrerList } from "../../src/registry/contract.ts";
 import { fallbackTagOf } from "../../src/registry/fallback-tag.ts";
+import { image, INDEX, MANIFEST } from "./images.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
 
-const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
-const INDEX = "application/vnd.oci.image.index.v1+json";
 const ACCEPTED_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 /** Long enough for a name that has the time in it to change. */
 const AWAY_MS = 90_000;
@@ -100,15 +99,6 @@ class SteppedRegistry extends MemoryRegistry {
       this.lists.set(subject, listed.includes(entry.digest) ? listed : [...listed, entry.digest]);
     });
   }
-}
-
-function blob(name: string) {
-  return { mediaType: "application/x", digest: `sha256:${name.padStart(64, "0")}`, size: 10 };
-}
-
-function image(...names: string[]) {
-  const [config = "0", ...layers] = names;
-  return { schemaVersion: 2, mediaType: MANIFEST, config: blob(config), layers: layers.map(blob) };
 }
 
 type Kept = ReturnType<MemoryRegistry["keep"]>;

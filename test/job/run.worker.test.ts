@@ -8,10 +8,8 @@ import { Ledger } from "../../src/job/ledger.ts";
 import { CopyRun } from "../../src/job/run.ts";
 import { digestOf } from "../../src/registry/digest.ts";
 import { errorDetailOf } from "../../src/registry/errors.ts";
+import { INDEX, MANIFEST } from "./images.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
-
-const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
-const INDEX = "application/vnd.oci.image.index.v1+json";
 
 const BASE_REQUEST = {
   source: { host: "src.example", repository: "app", tag: "v1" },
