@@ -115,6 +115,22 @@ export class ServiceClient {
     return tags;
   }
 
+  /** Every repository that a registry lists, page by page, as far as one may copy from it. @throws ServiceError */
+  async repositories(host: string, signal: AbortSignal): Promise<string[]> {
+    const found: string[] = [];
+    const path = `/v1/registries/${encodeURIComponent(host)}/repositories`;
+    const asked = new Set<string>();
+    for (let cursor: string | null = ""; cursor !== null && !asked.has(cursor);) {
+      asked.add(cursor);
+      const query: string = cursor === "" ? "" : `?cursor=${encodeURIComponent(cursor)}`;
+      const response = await this.#ask(path + query, { signal });
+      const page: { repositories: string[]; next: string | null } = await answerOf(response, isRepositoryPage);
+      found.push(...page.repositories);
+      cursor = page.next;
+    }
+    return [...new Set(found)];
+  }
+
   async cancel(id: string, signal: AbortSignal): Promise<void> {
     await this.#ask(`/v1/copies/${encodeURIComponent(id)}`, { method: "DELETE", signal });
   }
@@ -289,6 +305,16 @@ function isGroupView(value: unknown): value is GroupView {
 
 function isTagPage(value: unknown): value is { tags: TagView[]; next: string | null } {
   return typeof value === "object" && value !== null && "tags" in value && Array.isArray(value.tags) && "next" in value;
+}
+
+function isRepositoryPage(value: unknown): value is { repositories: string[]; next: string | null } {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "repositories" in value &&
+    Array.isArray(value.repositories) &&
+    "next" in value
+  );
 }
 
 function isCopyEvent(value: unknown): value is CopyEvent {

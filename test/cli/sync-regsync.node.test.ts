@@ -139,23 +139,16 @@ describe("regsync's file", () => {
       "backup: 'of-{{.Step.Type}}-{{.Ref.Tag}}'",
       [{ ...repository, existing: "backup", backup_tag: "of-repository-{tag}" }],
     ],
-    [
-      "all of the usual media types",
-      `mediaTypes: [${[
-        "application/vnd.docker.distribution.manifest.v2+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.oci.image.index.v1+json",
-      ].join(", ")}]`,
-      [repository],
-    ],
+    ["media types", "mediaTypes: [a/index, a/image]", [{ ...repository, media_types: ["a/index", "a/image"] }]],
+    ["an empty list of media types, which says nothing", "mediaTypes: []", [repository]],
   ])("asks for %s", (_name, keys, expected) => {
     const entry = "source: a.example/b, target: r.example/b, type: repository";
     expect(bodies(`sync: [{${entry}, ${keys.replace(/^\{(.*)\}$/, "$1")}}]`)).toEqual(expected);
   });
 
   test.each<[string, string, RegExp[]]>([
-    ["a choice of media types", "mediaTypes: [application/vnd.oci.image.index.v1+json]", [/^mediaTypes: not honoured/]],
+    ["a choice of media types: nothing", "mediaTypes: [application/vnd.oci.image.index.v1+json]", []],
+    ["a key within repos that nobody knows", "repos: {allowed: [a]}", [/^allowed: is not known/]],
     [
       "a fast check beside referrers",
       "fastCheck: true, referrers: true",
@@ -192,11 +185,14 @@ describe("regsync's file", () => {
 
   test("has defaults that entries overrule", () => {
     const text = `
-defaults: { backup: "old-{{.Ref.Tag}}", forceRecursive: true }
+defaults: { backup: "old-{{.Ref.Tag}}", forceRecursive: true, mediaTypes: [a/index] }
 sync:
   - { source: a.example/b:1, target: r.example/b:1, type: image }
-  - { source: a.example/c:1, target: r.example/c:1, type: image, forceRecursive: false, backup: "x-{{.Ref.Tag}}" }`;
-    expect(bodies(text)).toMatchObject([{ deep: true, backup_tag: "old-{tag}" }, { backup_tag: "x-{tag}" }]);
+  - { source: a.example/c:1, target: r.example/c:1, type: image, forceRecursive: false, backup: "x-{{.Ref.Tag}}", mediaTypes: [a/image] }`;
+    expect(bodies(text)).toMatchObject([
+      { deep: true, backup_tag: "old-{tag}", media_types: ["a/index"] },
+      { backup_tag: "x-{tag}", media_types: ["a/image"] },
+    ]);
     expect(bodies(text)[1]).not.toHaveProperty("deep");
   });
 
@@ -263,26 +259,16 @@ sync:
       "18 schedule",
       "19 hooks",
       "6 tls",
-      "15 mediaTypes",
     ]);
   });
 
-  test.each<[string, string, RegExp]>([
-    [
-      "a whole registry",
-      "{source: 'a.example:5000', target: b.example, type: registry}",
-      /type registry is not served.*repositories/,
-    ],
-    [
-      "a layout on disk",
-      "{source: 'ocidir:///tmp/x', target: 'b.example/c:1', type: image}",
-      /ocidir:\/\/\) are not served/,
-    ],
-  ])("does not serve %s, and says so", (_name, entry, words) => {
-    const { copies, unserved } = read(
-      `sync:\n  - ${entry}\n  - {source: 'a:1', target: r.example/a:1, type: image}`,
-    ).plan;
-    expect(unserved).toMatchObject([{ path: ["sync", 0], message: expect.stringMatching(words) }]);
+  test("does not serve a layout on disk, and says so", () => {
+    const { copies, unserved } = read(`
+sync:
+  - {source: 'ocidir:///tmp/x', target: 'b.example/c:1', type: image}
+  - {source: 'a:1', target: r.example/a:1, type: image}`).plan;
+    const message = expect.stringContaining("ocidir://) are not served");
+    expect(unserved).toMatchObject([{ path: ["sync", 0], message }]);
     expect(copies).toHaveLength(1);
   });
 
@@ -292,6 +278,26 @@ sync:
       "an unknown type",
       "sync:\n  - {source: a, target: b.example/c, type: folder}",
       "2:38 sync[0].type: must be image, repository or registry",
+    ],
+    [
+      "a faulty media type",
+      "sync:\n  - source: a\n    target: b.example/c\n    type: image\n    mediaTypes: [index]",
+      "sync[0].media_types[0]: must be a media type without parameters",
+    ],
+    [
+      "a registry that is a repository",
+      "sync:\n  - {source: a.example/b, target: c.example, type: registry}",
+      "2:6 sync[0].source: must be a registry host",
+    ],
+    [
+      "a place for a registry that is none",
+      "sync:\n  - {source: a.example, target: 'c.example/X', type: registry}",
+      "2:25 sync[0].target: must be a registry host, or one with",
+    ],
+    [
+      "a faulty expression for repositories",
+      "sync:\n  - source: a.example\n    target: c.example\n    type: registry\n    repos: {deny: ['(']}",
+      "5:20 sync[0].repos.deny[0]: is not a valid regular expression",
     ],
     ["a malformed target", "sync:\n  - {source: a, target: 'b.example/C', type: image}", "2:17 sync[0].target: target"],
     [

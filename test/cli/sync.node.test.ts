@@ -30,6 +30,10 @@ class StubService {
   mostAtOnce = 0;
   /** How many copies it has at once; beyond it 429. */
   limit = Number.POSITIVE_INFINITY;
+  /** Registries and the pages of repositories that they list; of others there is no list. */
+  readonly listed = new Map<string, string[][]>();
+  /** Hosts whose repositories were asked for, a page each. */
+  readonly lists: string[] = [];
   /** What it says to everything instead of an answer. */
   status = 0;
   readonly #copies = new Map<string, Started>();
@@ -70,6 +74,8 @@ class StubService {
       problem(response, this.status, "Not now.");
     } else if (request.method === "POST") {
       this.#create(Body.parse(JSON.parse(text)), response);
+    } else if (part === "repositories") {
+      this.#list(decodeURIComponent(id), new URL(request.url ?? "", this.url).searchParams, response);
     } else if (copy === undefined) {
       problem(response, 404, "There is no such copy.");
     } else if (request.method === "DELETE") {
@@ -90,6 +96,18 @@ class StubService {
       };
       response.end(JSON.stringify(part === "tags" ? { tags: [tag], next: null } : copy.view));
     }
+  }
+
+  #list(host: string, query: URLSearchParams, response: ServerResponse): void {
+    this.lists.push(host);
+    const pages = this.listed.get(host);
+    if (pages === undefined) {
+      problem(response, 502, `${host} does not list its repositories for us.`);
+      return;
+    }
+    const page = Number(query.get("cursor")?.slice(1) ?? 0);
+    const next = page + 1 < pages.length ? `?${page + 1}` : null;
+    response.end(JSON.stringify({ repositories: pages[page] ?? [], next }));
   }
 
   #create(body: z.output<typeof Body>, response: ServerResponse): void {
@@ -283,6 +301,76 @@ describe("copies", () => {
       ],
       notes: [],
     });
+  });
+});
+
+describe("every repository of a registry", () => {
+  const text = `version: 1
+sync:
+  - { source: "a.example:5000", target: b.example/m, type: registry, repos: { deny: ["x/.*"] } }
+  - { source: hub.example, target: b.example/hub, type: registry }
+  - { source: "a.example:5000/app:ok", target: "b.example/one:1", type: image }
+`;
+  const withoutHub = text.replace(/^.*hub\.example.*\n/m, "");
+
+  beforeEach(() => service.listed.set("a.example:5000", [["app"], ["x/app"], [], ["team/web"]]));
+
+  test("is listed page by page and asked for, with what the options say", async () => {
+    const ended = await syncText(withoutHub, "--dry-run", "--fail-fast");
+    expect(ended.status, ended.stderr).toBe(0);
+    expect(service.lists).toEqual(["a.example:5000", "a.example:5000", "a.example:5000", "a.example:5000"]);
+    const asked = { dry_run: true, fail_fast: true };
+    expect(service.bodies).toEqual(
+      expect.arrayContaining([
+        { source: "a.example:5000/app", target: "b.example/m/app", ...asked },
+        { source: "a.example:5000/team/web", target: "b.example/m/team/web", ...asked },
+        { source: "a.example:5000/app:ok", target: "b.example/one:1", dry_run: true },
+      ]),
+    );
+    expect(ended.stderr).toMatch(/\n3 copies: 3 looked into, in /);
+  });
+
+  test("fails where the registry does not list them, with its line, and the others are copied", async () => {
+    const ended = await syncText(text, "--json");
+    expect(ended.status).toBe(1);
+    const Copies = z.object({
+      copies: z.array(z.looseObject({ line: z.number(), state: z.string(), target: z.string(), problem: z.unknown() })),
+    });
+    const { copies } = Copies.parse(JSON.parse(ended.stdout));
+    expect(copies.map(({ line, state, target }) => [line, state, target])).toEqual([
+      [3, "succeeded", "b.example/m/app"],
+      [3, "succeeded", "b.example/m/team/web"],
+      [4, "not_served", "b.example/hub/{repository}"],
+      [5, "succeeded", "b.example/one:1"],
+    ]);
+    expect(copies[2]?.problem).toMatchObject({ detail: "hub.example does not list its repositories for us." });
+    const plain = await syncText(text);
+    expect(plain.stderr).toMatch(/^f\.yaml:4:\d+: hub\.example\/\{repository\} → .*: hub\.example does not list/m);
+  });
+
+  test("that cannot be listed ends --fail-fast before anything is copied", async () => {
+    expect(await syncText(text, "--fail-fast")).toMatchObject({ status: 1 });
+    expect(service.bodies).toEqual([]);
+  });
+
+  test("is asked for once, however many entries are about it; a choice of nothing is told", async () => {
+    const own = `version: 1
+copies:
+  - { source: "a.example:5000/team/**", target: "b.example/{repository}" }
+  - { source: "a.example:5000/none/**", target: "b.example/{repository}" }
+`;
+    const ended = await syncText(own);
+    expect(ended.status, ended.stderr).toBe(0);
+    expect(service.lists).toHaveLength(4);
+    expect(service.bodies).toEqual([{ source: "a.example:5000/team/web", target: "b.example/team/web" }]);
+    expect(ended.stderr).toMatch(/^note: f\.yaml:4: none of the 3 repositories that a\.example:5000 lists is chosen$/m);
+  });
+
+  test("is not asked for where the service refuses the token", async () => {
+    service.status = 401;
+    const ended = await syncText(withoutHub);
+    expect(ended.status).toBe(2);
+    expect(ended.stderr).toMatch(/Not now\./);
   });
 });
 

@@ -199,7 +199,7 @@ export class SyncRun {
 }
 
 /** Whether the same would be said to every other copy. */
-function concernsAll(problem: Problem): boolean {
+export function concernsAll(problem: Problem): boolean {
   const isConfiguration = problem.status >= 500 && exitStatusOf(problem) === EXIT_WRONG_USE;
   return problem.status === 0 || problem.status === 401 || isConfiguration;
 }

@@ -5,6 +5,7 @@ import { manyDisplayFor, type ManyDisplay } from "../display/many.ts";
 import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf } from "../failure.ts";
 import type { PlannedCopy, SyncFormat } from "../sync-file/contract.ts";
 import { isRepository } from "../sync-file/names.ts";
+import { withRepositories } from "../sync-file/registry-copies.ts";
 import { readSyncFile, WrongFile, type SyncReading } from "../sync-file/read.ts";
 import { diedInMidCopy } from "./died.ts";
 import { tellFailure } from "./tell-failure.ts";
@@ -12,6 +13,7 @@ import { Interruption } from "./interruption.ts";
 import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
 import { openService, type Service, type ServiceOptions } from "./service.ts";
 import { endText, faultLines, faultProblem, noteLines, reportOf, runLine, unservedLine } from "./sync-report.ts";
+import { listingsOf } from "./sync-registries.ts";
 import { SyncRun, type Outcome } from "./sync-run.ts";
 
 export interface SyncOptions extends ServiceOptions {
@@ -79,29 +81,24 @@ function asAsked(copy: PlannedCopy, { dryRun, failFast }: SyncOptions): PlannedC
   return { ...copy, body };
 }
 
-async function runFile(file: string, reading: SyncReading, options: SyncOptions, io: CommandIo): Promise<number> {
+async function runFile(file: string, given: SyncReading, options: SyncOptions, io: CommandIo): Promise<number> {
   const startedAtMs = Date.now();
-  const { copies, unserved, local } = reading.plan;
+  let reading = given;
+  const { registries, local } = reading.plan;
   const display = await manyDisplayFor(options, io);
   let outcomes: Outcome[] = [];
   let signal: StopSignal | null = null;
   try {
-    for (const line of noteLines(file, reading)) {
-      display.say(line);
-    }
-    for (const entry of unserved) {
-      display.complain(unservedLine(file, entry, reading));
-    }
+    tellOfPlan(file, reading, display);
     if (options.server !== undefined && (Object.keys(local.hosts).length > 0 || local.credentials.size > 0)) {
       display.say(
         `note: ${file}: what it says of registries is not honoured; the service at --server has its own settings`,
       );
     }
-    const goesOn = options.failFast !== true || unserved.length === 0;
-    if (copies.length > 0 && goesOn) {
-      ({ outcomes, signal } = await runCopies(file, reading, options, io, display));
+    if (reading.plan.copies.length + registries.length > 0 && goesOn(reading, options)) {
+      ({ reading, outcomes, signal } = await runCopies(file, reading, options, io, display));
     } else {
-      outcomes = copies.map((copy) => ({ copy, view: null, results: null, problem: null }));
+      outcomes = unstarted(reading);
     }
     const report = reportOf(file, reading, outcomes, options.dryRun === true);
     display.say(runLine(report, Date.now() - startedAtMs));
@@ -111,25 +108,53 @@ async function runFile(file: string, reading: SyncReading, options: SyncOptions,
   } finally {
     display.close();
   }
-  return statusOf(outcomes, unserved.length, signal);
+  return statusOf(outcomes, reading.plan.unserved.length, signal);
 }
 
+/** @param told Of what has been told already. */
+function tellOfPlan(file: string, reading: SyncReading, display: ManyDisplay, told?: SyncReading): void {
+  const [lines, known] = [noteLines(file, reading), new Set(told === undefined ? [] : noteLines(file, told))];
+  for (const line of lines.filter((each) => !known.has(each))) {
+    display.say(line);
+  }
+  for (const entry of reading.plan.unserved.slice(told?.plan.unserved.length ?? 0)) {
+    display.complain(unservedLine(file, entry, reading));
+  }
+}
+
+function goesOn({ plan }: SyncReading, { failFast }: SyncOptions): boolean {
+  return failFast !== true || plan.unserved.length === 0;
+}
+
+function unstarted({ plan }: SyncReading): Outcome[] {
+  return plan.copies.map((copy) => ({ copy, view: null, results: null, problem: null }));
+}
+
+/** @returns What became of the copies, and the reading with those of repositories that registries list. */
 async function runCopies(
   file: string,
-  reading: SyncReading,
+  given: SyncReading,
   options: SyncOptions,
   io: CommandIo,
   display: ManyDisplay,
-): Promise<{ outcomes: Outcome[]; signal: StopSignal | null }> {
+): Promise<{ reading: SyncReading; outcomes: Outcome[]; signal: StopSignal | null }> {
   using interruption = new Interruption(io);
-  const { copies, local } = reading.plan;
+  const { registries, local } = given.plan;
   let service: Service | null = null;
   let succeeded = false;
   try {
     service = await openService(options, io, local);
     interruption.check();
+    const client = new ServiceClient(service.address);
+    const listings = await Promise.race([listingsOf(client, registries, interruption.giveUp), diedInMidCopy(service)]);
+    const reading = withRepositories(given, listings, Date.now(), (copy) => asAsked(copy, options));
+    tellOfPlan(file, reading, display, given);
+    interruption.check();
+    if (!goesOn(reading, options)) {
+      return { reading, outcomes: unstarted(reading), signal: interruption.signal };
+    }
     const run = new SyncRun(
-      new ServiceClient(service.address),
+      client,
       display,
       {
         ...(options.parallel === undefined ? {} : { parallel: options.parallel }),
@@ -145,9 +170,9 @@ async function runCopies(
         display[end.fine ? "say" : "complain"](end.text);
       }
     };
-    const outcomes = await Promise.race([run.all(copies, onEnd), diedInMidCopy(service)]);
+    const outcomes = await Promise.race([run.all(reading.plan.copies, onEnd), diedInMidCopy(service)]);
     succeeded = outcomes.every(({ view }) => view?.state === "succeeded");
-    return { outcomes, signal: interruption.signal };
+    return { reading, outcomes, signal: interruption.signal };
   } finally {
     if (!succeeded) {
       await Promise.race([service?.settled(TIDY_LIMIT_MS), interruption.hurry]);

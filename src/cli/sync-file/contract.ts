@@ -21,6 +21,27 @@ export interface PlannedCopy {
   alongside?: readonly string[];
 }
 
+/** Copies of the repositories that a registry lists: which ones there are is known once it has been asked. */
+export interface PlannedRegistry {
+  /** Registry host whose repositories are meant. */
+  host: string;
+  choice: RepositoryChoice;
+  /** Made for each repository; `{repository}` stands for its name in the source, and targets are templates. */
+  copies: PlannedCopy[];
+  /** Where in the file it stands. */
+  path: Path;
+}
+
+/** Every condition that is there must hold. */
+export interface RepositoryChoice {
+  /** `host/team/**`, as `access/pattern.ts` reads it. */
+  pattern?: string;
+  /** Expressions, one of which must match the whole name. */
+  include?: readonly string[];
+  /** Expressions, none of which may match the whole name. */
+  exclude?: readonly string[];
+}
+
 /** An entry that cannot be carried out as it was meant. It counts as a copy that failed. */
 export interface UnservedEntry {
   source: string;
@@ -38,6 +59,7 @@ export interface Note {
 export interface SyncPlan {
   format: SyncFormat;
   copies: PlannedCopy[];
+  registries: PlannedRegistry[];
   unserved: UnservedEntry[];
   notes: Note[];
   local: LocalSettings;

@@ -63,7 +63,7 @@ export function readImageSyncer(data: unknown, options: ReadingOptions): SyncPla
   if (local.credentials.size > 0) {
     notes.add("auth", ["auth"], "is used for this run; `docker login` keeps it out of the file");
   }
-  return { format: "image-syncer", copies, unserved: [], notes: notes.all, local };
+  return { format: "image-syncer", copies, registries: [], unserved: [], notes: notes.all, local };
 }
 
 /** A source as rules have it: `repository`, `repository:a,b`, `repository:/expression/` or `repository@digest`. */

@@ -10,7 +10,10 @@ const { source, target, ...choices } = CopyRequestSchema.shape;
 const CopyEntry = z
   .strictObject(
     {
-      source,
+      source: source.describe(
+        "As a copy's of the API; or with `*` a pattern over the repositories that a registry lists, such as " +
+          "`registry.example.com/team/**`. Then `{repository}` stands for their names in the target.",
+      ),
       target: target.optional(),
       targets: z
         .array(target, "must be a list of references")

@@ -5,12 +5,14 @@
 import { CopyRequestSchema } from "../../api/copy-request-schema.ts";
 import { copyRequestOf } from "../../api/copy-request.ts";
 import { Problem } from "../../api/problem.ts";
-import type { Note, Path, PlannedCopy, ReadingOptions, SyncFormat, SyncPlan } from "./contract.ts";
+import { CopyError } from "../../registry/errors.ts";
+import type { Path, PlannedCopy, PlannedRegistry, ReadingOptions, SyncFormat, SyncPlan } from "./contract.ts";
 import { SyncDocument, type Place } from "./document.ts";
 import { checkedBy, pathText, refuse, SyncFileError, type FileFault } from "./faults.ts";
 import { readImageSyncer } from "./image-syncer.ts";
-import { nameOf, repositoryText } from "./names.ts";
 import { readOwn } from "./own.ts";
+import { copiesOf } from "./repository-place.ts";
+import { collisions, rivals } from "./rivalry.ts";
 import { readRegsync } from "./regsync.ts";
 import { readSkopeo } from "./skopeo.ts";
 
@@ -37,6 +39,9 @@ export class WrongFile extends Error {
   }
 }
 
+/** A repository's name, for what can be said of an entry before its registry is asked which ones it has. */
+const EXAMPLE = "repository";
+
 const READERS = { own: readOwn, regsync: readRegsync, skopeo: readSkopeo, "image-syncer": readImageSyncer } as const;
 
 /**
@@ -50,7 +55,11 @@ export function readSyncFile(text: string, format: SyncFormat | undefined, optio
     const kind = format ?? recognised(document.data("text"));
     const data = document.data(kind === "own" ? "values" : "text");
     const plan = READERS[kind](data, options);
-    const faults = [...plan.copies.flatMap((copy) => faultsOf(copy, options.nowMs)), ...rivals(plan.copies)];
+    const faults = [
+      ...plan.copies.flatMap((copy) => faultsOf(copy, options.nowMs)),
+      ...plan.registries.flatMap((entry) => faultsOfRegistry(entry, options.nowMs)),
+      ...rivals(plan.copies),
+    ];
     if (faults.length > 0) {
       throw new SyncFileError(faults);
     }
@@ -115,6 +124,18 @@ function faultsOf({ body, path }: PlannedCopy, nowMs: number): FileFault[] {
   }
 }
 
+/** What can be said of copies before it is known of which repositories they are. */
+function faultsOfRegistry(entry: PlannedRegistry, nowMs: number): FileFault[] {
+  try {
+    return copiesOf(entry, EXAMPLE, nowMs).flatMap((copy) => faultsOf(copy, nowMs));
+  } catch (error) {
+    if (error instanceof CopyError) {
+      return [{ path: entry.path, message: error.detail.message }];
+    }
+    throw error;
+  }
+}
+
 /** A field of the API, such as `tags.include.0`, below an entry of the file. A list `targets` has an entry per target. */
 export function below(path: Path, field: string): Path {
   const parts = field.split(/[.[\]]+/).filter((part) => part !== "");
@@ -126,48 +147,6 @@ export function below(path: Path, field: string): Path {
     ...(ofTargets ? path.slice(0, -2) : path),
     ...parts.map((part) => (/^\d+$/.test(part) ? Number(part) : part)),
   ];
-}
-
-/** Two sources under one name at the target: the later one wins, whichever that is. */
-function collisions(copies: readonly PlannedCopy[]): Note[] {
-  const sources = new Map<string, { source: string; path: Path }>();
-  const notes: Note[] = [];
-  for (const { body, path } of copies) {
-    const known = sources.get(body.target);
-    if (known === undefined) {
-      sources.set(body.target, { source: body.source, path });
-    } else if (known.source !== body.source) {
-      notes.push({ path, message: `${body.source} and ${known.source} both go to ${body.target}` });
-    }
-  }
-  return notes;
-}
-
-/** Copies that remove from a repository what another copy of the file brings there. */
-function rivals(copies: readonly PlannedCopy[]): FileFault[] {
-  const byRepository = new Map<string, PlannedCopy[]>();
-  for (const copy of copies) {
-    const repository = repositoryOf(copy.body.target);
-    const known = byRepository.get(repository);
-    if (known === undefined) {
-      byRepository.set(repository, [copy]);
-    } else {
-      known.push(copy);
-    }
-  }
-  return copies
-    .filter(({ body }) => body.prune?.dry_run === false)
-    .flatMap(({ body: { target }, path }) => {
-      const other = byRepository.get(repositoryOf(target))?.find((each) => each.path !== path);
-      const message = `would remove what ${pathText(other?.path ?? [])} brings to ${target}; make one copy of them, or leave prune out`;
-      return other === undefined ? [] : [{ path: [...path, "prune"], message }];
-    });
-}
-
-/** What is no reference is told elsewhere. */
-function repositoryOf(target: string): string {
-  const { name } = nameOf(target, "target");
-  return name === null ? target : repositoryText(name);
 }
 
 function placed({ path, message, at }: FileFault, document: SyncDocument | null): PlacedFault {

@@ -1,6 +1,5 @@
 /** What regsync's file says of registries: `creds`, and the rate limit that is to be left. Pure. */
 import { placeOf } from "../../registry/credentials.ts";
-import { parseName } from "../../registry/reference.ts";
 import { noLocalSettings, type LocalSettings, type Path, type ReadingOptions, type SyncBody } from "./contract.ts";
 import type { FileFault } from "./faults.ts";
 import { filledIn } from "./go-template.ts";
@@ -64,7 +63,8 @@ export function noteReserve(
   }
   for (const body of bodies) {
     body.priority = "background";
-    const { host } = parseName(body.source);
+    // Canonical as it is here, a source begins with its host.
+    const [host = ""] = body.source.split("/");
     const { quota_reserve: known } = local.hosts[host] ?? {};
     local.hosts[host] = {
       ...local.hosts[host],

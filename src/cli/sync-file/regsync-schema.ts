@@ -17,6 +17,11 @@ const TagSet = z.looseObject(
   "must be an object with allow, deny, semverRange",
 );
 
+const Repositories = z.looseObject(
+  { allow: optional(texts), deny: optional(texts) },
+  "must be an object with allow and deny",
+);
+
 const Filter = z.looseObject(
   { artifactType: optional(text), annotations: optional(z.record(z.string(), text)) },
   "must be an object with artifactType and annotations",
@@ -56,6 +61,7 @@ const Entry = z.looseObject(
     target: text,
     type: z.enum(["image", "repository", "registry"], "must be image, repository or registry"),
     tags: optional(TagSet),
+    repos: optional(Repositories),
     tagSets: optional(z.array(TagSet, "must be a list of objects with allow, deny, semverRange")),
     platform: optional(text),
     platforms: optional(texts),

@@ -7,8 +7,10 @@ const SCHEDULE = "this is one run, now; for schedules make a rule of a running s
 const HELPER = "not honoured; helpers are named in docker's configuration (credHelpers)";
 const ELSEWHERE = "not honoured; only what is attached in the source's own repository is copied, to the target's";
 
+type Part = "creds" | "defaults" | "sync" | "tags" | "repos";
+
 /** By the part of the file. A key that is neither here nor read is not known. */
-const UNHEEDED: Readonly<Record<"creds" | "defaults" | "sync" | "tags", Readonly<Record<string, string>>>> = {
+const UNHEEDED: Readonly<Record<Part, Readonly<Record<string, string>>>> = {
   creds: {
     credHelper: HELPER,
     credExpire: HELPER,
@@ -43,22 +45,23 @@ const UNHEEDED: Readonly<Record<"creds" | "defaults" | "sync" | "tags", Readonly
     interval: SCHEDULE,
     schedule: SCHEDULE,
     hooks: "not honoured (regsync does not run them either)",
-    repos: "not honoured",
     referrerSource: ELSEWHERE,
     referrerTarget: ELSEWHERE,
     referrerSlow: "not honoured; referrers are asked for by the API, else by their fallback tag",
   },
   tags: {},
+  repos: {},
 };
 
 const COMMON =
   "backup digestTags referrers referrerFilters fastCheck forceRecursive includeExternal mediaTypes ratelimit";
 
-const READ: Readonly<Record<"creds" | "defaults" | "sync" | "tags", ReadonlySet<string>>> = {
+const READ: Readonly<Record<Part, ReadonlySet<string>>> = {
   creds: new Set("registry user pass token hostname tls pathPrefix reqPerSec reqConcurrent".split(" ")),
   defaults: new Set(`${COMMON} skipDockerConfig`.split(" ")),
-  sync: new Set(`${COMMON} source target type tags tagSets platform platforms`.split(" ")),
+  sync: new Set(`${COMMON} source target type repos tags tagSets platform platforms`.split(" ")),
   tags: new Set(["allow", "deny", "semverRange"]),
+  repos: new Set(["allow", "deny"]),
 };
 
 /** Tells of every key that is not honoured. */
@@ -73,6 +76,7 @@ export function noteUnheeded(file: RegsyncFile, notes: Notes): void {
   look("defaults", file.defaults ?? {}, ["defaults"], notes);
   for (const [index, entry] of file.sync.entries()) {
     look("sync", entry, ["sync", index], notes);
+    look("repos", entry.repos ?? {}, ["sync", index, "repos"], notes);
     look("tags", entry.tags ?? {}, ["sync", index, "tags"], notes);
     for (const [at, set] of (entry.tagSets ?? []).entries()) {
       look("tags", set, ["sync", index, "tagSets", at], notes);
@@ -80,7 +84,7 @@ export function noteUnheeded(file: RegsyncFile, notes: Notes): void {
   }
 }
 
-function look(part: keyof typeof UNHEEDED, value: object, path: Path, notes: Notes): void {
+function look(part: Part, value: object, path: Path, notes: Notes): void {
   for (const [key, each] of Object.entries(value)) {
     if (each !== undefined && each !== null && !READ[part].has(key) && !key.startsWith("x-")) {
       notes.add(key, [...path, key], UNHEEDED[part][key] ?? "is not known, and not honoured");

@@ -1,21 +1,26 @@
-/** regsync's file, as requests for the API: one per image, one per repository and set of tags. Pure. */
-import { formatReference, type Reference } from "../../registry/reference.ts";
-import type { Path, PlannedCopy, ReadingOptions, SyncBody, SyncPlan, UnservedEntry } from "./contract.ts";
+/** regsync's file, as requests for the API: one per image, one per repository and set of tags; and registries of which every repository is copied. Pure. */
+import { registryHost } from "../../config/host-name.ts";
+import { describeExpressionFault } from "../../copy/tag-expression.ts";
+import { formatReference } from "../../registry/reference.ts";
+import type {
+  LocalSettings,
+  Path,
+  PlannedCopy,
+  PlannedRegistry,
+  ReadingOptions,
+  SyncBody,
+  SyncPlan,
+  UnservedEntry,
+} from "./contract.ts";
 import { checkedBy, SyncFileError, type FileFault } from "./faults.ts";
-import { filledIn, type TemplateFields } from "./go-template.ts";
+import { filledIn } from "./go-template.ts";
 import { anywhere, imageText, nameOf, repositoryText } from "./names.ts";
 import { Notes } from "./notes.ts";
+import { choicesOf, syncFields, type Gathered } from "./regsync-choices.ts";
 import { localSettingsOf, noteReserve } from "./regsync-creds.ts";
 import { RegsyncFileSchema, type RegsyncCommon, type RegsyncEntry, type RegsyncTagSet } from "./regsync-schema.ts";
+import { REPOSITORY_PLACE } from "./repository-place.ts";
 import { noteUnheeded } from "./regsync-unheeded.ts";
-
-/** What regsync takes unless told otherwise: together, everything. */
-const ALL_MEDIA_TYPES = [
-  "application/vnd.docker.distribution.manifest.v2+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-  "application/vnd.oci.image.manifest.v1+json",
-  "application/vnd.oci.image.index.v1+json",
-];
 
 const ON_DISK = /^ocidir:|^ocifile:/;
 
@@ -24,9 +29,11 @@ export function readRegsync(data: unknown, options: ReadingOptions): SyncPlan {
   const file = checkedBy(RegsyncFileSchema, data);
   const notes = new Notes();
   const faults: FileFault[] = [];
+  const gathered = { options, notes, faults };
   noteUnheeded(file, notes);
   const local = localSettingsOf(file, options, notes, faults);
   const copies: PlannedCopy[] = [];
+  const registries: PlannedRegistry[] = [];
   const unserved: UnservedEntry[] = [];
   for (const [index, given] of file.sync.entries()) {
     const path = ["sync", index];
@@ -34,8 +41,10 @@ export function readRegsync(data: unknown, options: ReadingOptions): SyncPlan {
     const because = entry === null ? null : describeUnserved(entry);
     if (entry !== null && because !== null) {
       unserved.push({ source: entry.source, target: entry.target, path, message: because });
+    } else if (entry?.type === "registry") {
+      registries.push(...registryOf(entry, path, local, gathered));
     } else if (entry !== null) {
-      const bodies = bodiesOf(entry, path, options, notes, faults);
+      const bodies = bodiesOf(entry, path, gathered);
       noteReserve(entry, bodies, local, path, notes);
       copies.push(...bodies.map((body) => ({ body, path })));
     }
@@ -43,7 +52,7 @@ export function readRegsync(data: unknown, options: ReadingOptions): SyncPlan {
   if (faults.length > 0) {
     throw new SyncFileError(faults);
   }
-  return { format: "regsync", copies, unserved, notes: notes.all, local };
+  return { format: "regsync", copies, registries, unserved, notes: notes.all, local };
 }
 
 function withDefaults(entry: RegsyncEntry, defaults: RegsyncCommon): RegsyncCommon {
@@ -56,7 +65,8 @@ function withDefaults(entry: RegsyncEntry, defaults: RegsyncCommon): RegsyncComm
     fastCheck: entry.fastCheck ?? defaults.fastCheck,
     forceRecursive: entry.forceRecursive ?? defaults.forceRecursive,
     includeExternal: entry.includeExternal ?? defaults.includeExternal,
-    mediaTypes: entry.mediaTypes ?? defaults.mediaTypes,
+    // Of an empty list too: regsync then has what it takes unless told otherwise.
+    mediaTypes: entry.mediaTypes?.length === 0 ? defaults.mediaTypes : (entry.mediaTypes ?? defaults.mediaTypes),
     ratelimit: entry.ratelimit ?? defaults.ratelimit,
   };
 }
@@ -78,54 +88,75 @@ function withTemplates(
   return source.text === null || target.text === null ? null : { ...entry, source: source.text, target: target.text };
 }
 
-function syncFields({ source, target, type }: RegsyncEntry): TemplateFields {
-  return { "Sync.Source": source, "Sync.Target": target, "Sync.Type": type };
-}
-
-function describeUnserved({ type, source, target }: RegsyncEntry): string | null {
-  if (type === "registry") {
-    return "type registry is not served: name the registry's repositories, one entry each (type: repository)";
-  }
+function describeUnserved({ source, target }: RegsyncEntry): string | null {
   return ON_DISK.test(source) || ON_DISK.test(target)
     ? "OCI layouts on disk (ocidir://) are not served: copies go from registry to registry"
     : null;
 }
 
-function bodiesOf(
-  entry: RegsyncEntry,
-  path: Path,
-  options: ReadingOptions,
-  notes: Notes,
-  faults: FileFault[],
-): SyncBody[] {
+/** The repositories that a registry lists, each below the target. */
+function registryOf(entry: RegsyncEntry, path: Path, local: LocalSettings, gathered: Gathered): PlannedRegistry[] {
+  const { notes, faults } = gathered;
+  const host = registryHost(entry.source);
+  // Two components, so that none is taken for one of Docker Hub's own.
+  const target = nameOf(`${entry.target}/x/x`, "target");
+  const { allow = [], deny = [] } = entry.repos ?? {};
+  for (const [key, list] of Object.entries({ allow, deny })) {
+    for (const [at, expression] of list.entries()) {
+      const fault = describeExpressionFault(anchored(expression));
+      faults.push(...(fault === null ? [] : [{ path: [...path, "repos", key, at], message: fault }]));
+    }
+  }
+  if (host === null) {
+    faults.push({ path: [...path, "source"], message: "must be a registry host, such as registry.example.com" });
+  }
+  if (target.name === null) {
+    const message =
+      "must be a registry host, or one with the beginning of a repository, such as registry.example.com/mirror";
+    faults.push({ path: [...path, "target"], message });
+  }
+  if (host === null || target.name === null) {
+    return [];
+  }
+  const at = { host: target.name.host, repository: target.name.repository.slice(0, -"x/x".length) + REPOSITORY_PLACE };
+  const names = { source: `${host}/${REPOSITORY_PLACE}`, target: formatReference(at) };
+  const bodies = repositoriesOf(entry, names, choicesOf(entry, at, path, gathered));
+  noteReserve(entry, bodies, local, path, notes);
+  const choice = {
+    ...(allow.length === 0 ? {} : { include: allow.map(anchored) }),
+    ...(deny.length === 0 ? {} : { exclude: deny.map(anchored) }),
+  };
+  return [{ host, choice, copies: bodies.map((body) => ({ body, path })), path }];
+}
+
+function bodiesOf(entry: RegsyncEntry, path: Path, gathered: Gathered): SyncBody[] {
   const source = nameOf(entry.source, "source");
   const target = nameOf(entry.target, "target");
   for (const [key, { fault }] of Object.entries({ source, target })) {
     if (fault !== null) {
-      faults.push({ path: [...path, key], message: fault });
+      gathered.faults.push({ path: [...path, key], message: fault });
     }
   }
   if (source.name === null || target.name === null) {
     return [];
   }
-  noteSmallPrint(entry, path, notes);
-  const choices = {
-    ...backupOf(entry, target.name, path, options, faults),
-    ...platformsOf(entry),
-    ...referrersOf(entry, path, notes),
-    ...(entry.digestTags === true ? { digest_tags: true } : {}),
-    ...(entry.forceRecursive === true ? { deep: true } : {}),
-    ...(entry.includeExternal === true ? { include_foreign: true } : {}),
-  };
-  if (entry.type === "image") {
-    return [{ source: imageText(source.name), target: imageText(target.name), ...choices }];
-  }
-  const names = { source: repositoryText(source.name), target: repositoryText(target.name) };
-  const own = entry.tags === undefined ? {} : tagsOf(entry.tags);
-  const sets = (entry.tagSets ?? []).map((set) => tagsOf(set));
+  const choices = choicesOf(entry, target.name, path, gathered);
+  return entry.type === "image"
+    ? [{ source: imageText(source.name), target: imageText(target.name), ...choices }]
+    : repositoriesOf(entry, { source: repositoryText(source.name), target: repositoryText(target.name) }, choices);
+}
+
+/** A copy of the repository for each set of tags. */
+function repositoriesOf(
+  { tags, tagSets = [] }: RegsyncEntry,
+  names: Pick<SyncBody, "source" | "target">,
+  choices: Omit<SyncBody, "source" | "target">,
+): SyncBody[] {
+  const own = tags === undefined ? {} : tagsOf(tags);
+  const sets = tagSets.map((set) => tagsOf(set));
   // Tags of which nothing is said beside sets are no set of all tags.
   const chosen = own.tags === undefined && sets.length > 0 ? sets : [own, ...sets];
-  return chosen.map((tags) => ({ ...names, ...tags, ...choices }));
+  return chosen.map((each) => ({ ...names, ...each, ...choices }));
 }
 
 function tagsOf({ allow = [], deny = [], semverRange = [] }: RegsyncTagSet): Pick<SyncBody, "tags"> {
@@ -140,94 +171,4 @@ function tagsOf({ allow = [], deny = [], semverRange = [] }: RegsyncTagSet): Pic
 /** regsync puts its anchors around the text as it is, so that of `a|b` each side has only one of them. */
 function anchored(expression: string): string {
   return expression.includes("|") ? anywhere(`^${expression}$`) : expression;
-}
-
-function platformsOf({ platform, platforms }: RegsyncEntry): Pick<SyncBody, "platforms" | "index"> {
-  if (platform !== undefined && platform !== "") {
-    return { platforms: [platform], index: "single" };
-  }
-  return platforms === undefined || platforms.length === 0 ? {} : { platforms, index: "sparse" };
-}
-
-/** regsync takes what one of several filters fits; one filter, or several types, can be said here. */
-function referrersOf(entry: RegsyncEntry, path: Path, notes: Notes): Pick<SyncBody, "referrers"> {
-  if (entry.referrers !== true) {
-    return {};
-  }
-  const filters = entry.referrerFilters ?? [];
-  // An empty type is regsync's way to say nothing.
-  const types = filters.flatMap(({ artifactType = "" }) => (artifactType === "" ? [] : [artifactType]));
-  const onlyTypes = types.length === filters.length && filters.every(({ annotations }) => annotations === undefined);
-  const [first, ...others] = filters;
-  if (first !== undefined && (others.length === 0 || onlyTypes)) {
-    const { annotations } = first;
-    return {
-      referrers: {
-        ...(types.length === 0 ? {} : { artifact_types: types }),
-        ...(annotations === undefined ? {} : { annotations }),
-      },
-    };
-  }
-  if (filters.length > 0) {
-    notes.add(
-      "referrerFilters",
-      [...path, "referrerFilters"],
-      "several filters with annotations cannot be had; all referrers are copied",
-    );
-  }
-  return { referrers: true };
-}
-
-function backupOf(
-  entry: RegsyncEntry,
-  target: Reference,
-  path: Path,
-  options: ReadingOptions,
-  faults: FileFault[],
-): Pick<SyncBody, "existing" | "backup_tag"> {
-  if (entry.backup === undefined || entry.backup === "") {
-    return {};
-  }
-  const fault = (message: string): Record<string, never> => {
-    // Without its backup an old image would be lost.
-    faults.push({ path: [...path, "backup"], message });
-    return {};
-  };
-  const { host: registry, repository } = target;
-  const filled = filledIn(
-    entry.backup,
-    {
-      ...syncFields(entry),
-      // The same under its older name.
-      "Step.Source": entry.source,
-      "Step.Target": entry.target,
-      "Step.Type": entry.type,
-      "Ref.Registry": registry,
-      "Ref.Repository": repository,
-      "Ref.Tag": "{tag}",
-      "Ref.Reference": `${registry}/${repository}:{tag}`,
-    },
-    options,
-  );
-  if (filled.fault !== null) {
-    return fault(filled.fault);
-  }
-  const name = filled.text.trim();
-  const own = `${formatReference({ host: registry, repository })}:`;
-  const tag = name.startsWith(own) ? name.slice(own.length) : name;
-  return /[:/]/.test(tag)
-    ? fault(`the backup ${JSON.stringify(name)} is in another repository; only tags of the target's own can be had`)
-    : { existing: "backup", backup_tag: tag };
-}
-
-function noteSmallPrint(entry: RegsyncEntry, path: Path, notes: Notes): void {
-  const { mediaTypes = [], fastCheck, referrers, digestTags, forceRecursive } = entry;
-  if (mediaTypes.length > 0 && !ALL_MEDIA_TYPES.every((type) => mediaTypes.includes(type))) {
-    notes.add("mediaTypes", [...path, "mediaTypes"], "not honoured; manifests of every type are copied");
-  }
-  if (fastCheck === true && (referrers === true || digestTags === true)) {
-    notes.add("fastCheck", [...path, "fastCheck"], "not honoured; what is attached is compared in every run");
-  } else if (fastCheck === true && forceRecursive === true) {
-    notes.add("fastCheck", [...path, "fastCheck"], "not honoured; forceRecursive looks into every image in every run");
-  }
 }

@@ -85,7 +85,7 @@ export function readSkopeo(data: unknown, { to, scoped = false }: ReadingOptions
   if (faults.length > 0) {
     throw new SyncFileError(faults);
   }
-  return { format: "skopeo", copies, unserved: [], notes: notes.all, local };
+  return { format: "skopeo", copies, registries: [], unserved: [], notes: notes.all, local };
 }
 
 /** Where a repository goes: its last part below `to`, or its whole name with `--scoped`. */
