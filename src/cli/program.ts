@@ -61,6 +61,7 @@ Examples:
   drayage copy alpine:3.22 registry.example.com/alpine:3.22 ghcr.io/org/alpine:3.22
   drayage copy ghcr.io/org/app registry.example.com/mirror/app
   drayage copy ghcr.io/org/app registry.example.com/mirror/app --semver '>=2.0' --latest 10 --dry-run
+  drayage copy ghcr.io/org/app registry.example.com/mirror/app --media-type application/vnd.oci.image.index.v1+json
   drayage copy ghcr.io/org/app registry.example.com/mirror/app --tags 'v\\d+\\..*' --exclude '.*-rc.*' --json
 
 With --json a repository's copy has its tags in "results", each with its state: copied, unchanged, skipped, failed …

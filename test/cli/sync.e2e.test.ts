@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { startRegistry } from "../registry-server/server.ts";
 import { diskStore } from "../support/compare.ts";
 import { multiPlatformImage, pushSample, singleImage, type Sample } from "../support/sample-image.ts";
 import { describeWithRegistry, Pair } from "../e2e/pair.ts";
@@ -163,19 +164,66 @@ sync:
     target: TARGET/reg/tool:stable
     type: image
     backup: "old-{{.Ref.Tag}}"
-  - source: SOURCE
-    target: TARGET
-    type: registry
+  - source: ocidir:///tmp/app
+    target: TARGET/reg/disk
+    type: repository
 `);
     expect(ended, ended.stderr).toMatchObject({ status: 1, stdout: "" });
     expect(ended.stderr).toMatch(/^note: .*copies\.yaml:3: interval: this is one run/m);
     expect(ended.stderr).toMatch(/^note: .*copies\.yaml:3: parallel: /m);
-    expect(ended.stderr).toMatch(/copies\.yaml:13:5: .*type registry is not served/);
+    expect(ended.stderr).toMatch(/copies\.yaml:13:5: .*OCI layouts on disk/);
     expect(ended.stderr).toMatch(/^3 copies: 2 done, 1 failed, in /m);
     await pair.expectWhole("team/app", "reg/app", ["v1", "edge"]);
     expect(await tag("reg/app", "v2")).toBeNull();
     expect(await tag("reg/tool", "stable")).toBe(v2.digest);
     expect(await tag("reg/tool", "old-stable")).toBe(v1.digest);
+  });
+
+  it("of regsync copies every repository that a registry lists, or those that are allowed, and the tags of its media types", async () => {
+    const text = `
+version: 1
+defaults: { mediaTypes: [application/vnd.oci.image.index.v1+json] }
+sync:
+  - source: SOURCE
+    target: TARGET/all
+    type: registry
+    repos: { allow: ["team/.*"], deny: [".*/slow"] }
+    tags: { allow: ["v[0-9]"] }
+`;
+    const first = await sync(text, "--json");
+    expect(first, first.stdout + first.stderr).toMatchObject({ status: 0, stderr: "" });
+    const report = Report.parse(JSON.parse(first.stdout));
+    expect(report.notes).toEqual([]);
+    // The registry lists tags in no order.
+    const tagsOf = (results: { source: string; state: string }[] | null) =>
+      Object.fromEntries((results ?? []).map(({ source, state }) => [source, state]));
+    expect(report.copies.map(({ line, target, results }) => [line, target, tagsOf(results)])).toEqual([
+      [5, `${pair.target.host}/all/team/app`, { v1: "copied", v2: "skipped" }],
+      [5, `${pair.target.host}/all/team/tool`, { v2: "skipped" }],
+    ]);
+    await pair.expectWhole("team/app", "all/team/app", ["v1"]);
+    expect(await tag("all/team/app", "v2")).toBeNull();
+
+    const plain = await sync(text);
+    expect(plain.status, plain.stderr).toBe(0);
+    expect(plain.stderr).toMatch(/^warning: .*all\/team\/app: 1 tag left out for the media type: v2\.$/m);
+    expect(plain.stderr).toMatch(/^Nothing copied: .*team\/tool → /m);
+  });
+
+  it("takes the repositories of a pattern, and says so of a registry that lists none", async () => {
+    const text = `
+version: 1
+copies:
+  - { source: "SOURCE/team/t*", target: "TARGET/pattern/{name}" }
+`;
+    const ended = await sync(text);
+    expect(ended.status, ended.stderr).toBe(0);
+    await pair.expectWhole("team/tool", "pattern/tool", ["v2"]);
+
+    await using silent = await startRegistry();
+    const refused = await sync(text.replaceAll("SOURCE", silent.host));
+    expect(refused).toMatchObject({ status: 1, stdout: "" });
+    expect(refused.stderr).toMatch(/copies\.yaml:4:5: .*does not list its repositories for us.*Name the repositories/);
   });
 
   it("of skopeo goes where --to says, scoped or not", async () => {

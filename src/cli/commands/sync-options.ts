@@ -8,7 +8,8 @@ const SYNC_HELP = `
 FILE is a list of copies in YAML or JSON; - is standard input. Its format is recognised by what is in it:
 
   own           Drayage's: version, defaults, copies. A copy has the fields of the API's copy (docs/api.md), and may
-                have a list "targets". \${NAME} is the value of an environment variable. JSON Schema: docs/sync.schema.json
+                have a list "targets". A source with * is a pattern over the repositories that a registry lists, and
+                {repository} in the target their names. \${NAME} is the value of an environment variable. JSON Schema: docs/sync.schema.json
   regsync       regsync.yml: creds, defaults, sync
   skopeo        the file of \`skopeo sync --src yaml\`; where to is said with --to
   image-syncer  its config.json or images.yaml; --to is for rules without a target
@@ -21,6 +22,8 @@ FILE is a list of copies in YAML or JSON; - is standard input. Its format is rec
     - source: ghcr.io/org/app
       tags: { semver: ">=2", latest: 10 }
       targets: [registry.example.com/mirror/app, \${SECOND_REGISTRY}/app]
+    - source: registry.example.com/team/**
+      target: mirror.example.com/{repository}
 
 Nothing is started unless the whole file is right; what is wrong is told with its line and column. All copies are
 started at once, and what their registries can take orders them. What a file of another tool has and is not honoured
@@ -37,7 +40,7 @@ what became of its tags in "results"; "notes" has what is not honoured.
 
 Exit status:
   0  all copies are done, also when there was nothing to do
-  1  a copy failed, or an entry of the file is not served; the others are done
+  1  a copy failed, or an entry of the file is not served (a registry without a list); the others are done
   2  wrong use: bad options, a file that is wrong; no copy was started
   130, 143  interrupted (Ctrl-C, SIGTERM): the copies were cancelled`;
 
