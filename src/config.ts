@@ -1,7 +1,7 @@
 /**
  * The one way to the Worker's settings. Reads HOSTS, TOKENS, OIDC, ACCESS, QUEUE_POLICY, MAX_WAIT_SECONDS, ALLOWED_REGISTRIES,
  * REGISTRY_CREDENTIALS, HOOK_SECRETS, NOTIFICATIONS,
- * NOTIFICATION_SECRETS, RECORD_DAYS and LOCAL of the environment and checks them once per isolate.
+ * NOTIFICATION_SECRETS, RECORD_DAYS, LOG_LEVEL and LOCAL of the environment and checks them once per isolate.
  */
 import type { IssuerSettings } from "./access/contract.ts";
 import { readAllowed, type AllowedRegistries } from "./config/allowed.ts";
@@ -9,6 +9,7 @@ import type { Reading } from "./config/checking.ts";
 import { readHookSecrets } from "./config/hook-secrets.ts";
 import { parseHostName } from "./config/host-name.ts";
 import { readIdentity } from "./config/identity.ts";
+import { type LogLevel, readLogLevel } from "./config/log-level.ts";
 import { readNotifications } from "./config/notifications.ts";
 import { readQueue, type QueueSettings } from "./config/queue.ts";
 import { credentialSecrets, readCredentials, type RegistryCredential } from "./config/registry-credentials.ts";
@@ -33,6 +34,7 @@ export interface SettingsEnv {
   NOTIFICATIONS?: unknown;
   NOTIFICATION_SECRETS?: unknown;
   RECORD_DAYS?: unknown;
+  LOG_LEVEL?: unknown;
   LOCAL?: string;
 }
 
@@ -68,7 +70,7 @@ export function settingsOf(env: SettingsEnv): Settings {
   const allowed = allowedOf(env.ALLOWED_REGISTRIES);
   const mirrors = { complaints: mirrorComplaints(hosts.value, allowed.value) };
   const registries = [allowed, mirrors, credentialsOf(env), hookSecretsOf(env.HOOK_SECRETS)];
-  const afterwards = [notificationsOf(env), readRecordDays(env.RECORD_DAYS)];
+  const afterwards = [notificationsOf(env), readRecordDays(env.RECORD_DAYS), readLogLevel(env.LOG_LEVEL)];
   const others = [tokens, identity, queue, ...registries, ...afterwards];
   return {
     hosts: right({ ...hosts, complaints: [hosts, ...others].flatMap(({ complaints }) => complaints) }),
@@ -157,6 +159,11 @@ export function notificationTargets(env: SettingsEnv): readonly NotificationTarg
  */
 export function recordDays(env: Pick<SettingsEnv, "RECORD_DAYS">): number {
   return right(readRecordDays(env.RECORD_DAYS));
+}
+
+/** Which lines go to the log; with a wrong setting, which {@link settingsOf} tells of, all. */
+export function logLevel(env: Pick<SettingsEnv, "LOG_LEVEL">): LogLevel {
+  return readLogLevel(env.LOG_LEVEL).value;
 }
 
 /** Whether the service runs on its user's own machine and may reach what that machine reaches. */

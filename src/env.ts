@@ -45,6 +45,8 @@ export interface Env {
   NOTIFICATION_SECRETS?: unknown;
   /** For how many days the record of a copy is kept. */
   RECORD_DAYS?: unknown;
+  /** Which lines go to the log: `info` (all) or `error`. */
+  LOG_LEVEL?: unknown;
   /** Only under the `drayage` command: asks the user's credential helpers. */
   CREDENTIALS?: Fetcher;
   /** Only under the `drayage` command: "true" when this machine's own registries may be reached (loopback, private). */

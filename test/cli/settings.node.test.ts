@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { hostSettings, issuerSettings, queueSettings, reachRefusal } from "../../src/config.ts";
+import { hostSettings, issuerSettings, logLevel, queueSettings, reachRefusal } from "../../src/config.ts";
 import { workerVars } from "../../src/cli/embed/embed.ts";
 import { UsageError, exitStatusOf } from "../../src/cli/failure.ts";
 import {
@@ -14,6 +14,7 @@ import {
 } from "../../src/cli/settings.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "drayage-settings-"));
+const onLine = (): void => undefined;
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function file(content: string): string {
@@ -38,7 +39,7 @@ describe("the configuration file", () => {
     ["not said", "", {}],
   ])("gives the Worker the queue's settings when they are %s", (_name, content, vars) => {
     const settings = readSettings(file(content), {});
-    expect(workerVars({ settings, tokenHashes: ["sha256:0"] })).toEqual({
+    expect(workerVars({ settings, tokenHashes: ["sha256:0"], onLine })).toEqual({
       HOSTS: "{}",
       TOKENS: '["sha256:0"]',
       LOCAL: "true",
@@ -46,9 +47,15 @@ describe("the configuration file", () => {
     });
   });
 
+  test("and whether anybody reads the log is said to the Worker", () => {
+    const given = { settings: readSettings(file(""), {}), tokenHashes: [] };
+    expect(logLevel(workerVars({ ...given, onLine }))).toBe("info");
+    expect(logLevel(workerVars({ ...given, onLine: null }))).toBe("error");
+  });
+
   test("may give a host a reserve of its quota, which reaches the Worker", () => {
     const settings = readSettings(file('max_wait_seconds = 5\n[hosts."a.example"]\nquota_reserve = 20\n'), {});
-    const vars = workerVars({ settings: withPlainHttp(settings, ["b.example"]), tokenHashes: [] });
+    const vars = workerVars({ settings: withPlainHttp(settings, ["b.example"]), tokenHashes: [], onLine });
     expect(hostSettings(vars, "a.example").quotaReserve).toBe(20);
     expect(hostSettings(vars, "b.example").tls).toBe("disabled");
     expect(queueSettings(vars)).toEqual({ policy: "drayage", maxWaitMs: 5_000 });
@@ -56,7 +63,7 @@ describe("the configuration file", () => {
 
   test("may say which registries may be used, which reaches the Worker", () => {
     const toml = 'allowed_registries = ["ghcr.io", "*.example.com"]\n';
-    const vars = workerVars({ settings: readSettings(file(toml), {}), tokenHashes: [] });
+    const vars = workerVars({ settings: readSettings(file(toml), {}), tokenHashes: [], onLine });
     expect(reachRefusal(vars, "registry.example.com")).toBeNull();
     expect(reachRefusal(vars, "quay.io")).toBe("is not among the registries of ALLOWED_REGISTRIES");
   });
@@ -64,7 +71,7 @@ describe("the configuration file", () => {
   test("may say whose tokens serve believes, which reaches the Worker", () => {
     const toml = `[[oidc]]\nissuer = "https://gitlab.com"\naudience = "drayage"\n[[oidc.rules]]
       claims = { project_path = "acme/app" }\nscopes = { sources = ["ghcr.io/acme/**"], actions = ["read"] }`;
-    const vars = workerVars({ settings: readSettings(file(toml), {}), tokenHashes: [] });
+    const vars = workerVars({ settings: readSettings(file(toml), {}), tokenHashes: [], onLine });
     expect(issuerSettings(vars)).toMatchObject([{ issuer: "https://gitlab.com", rules: [{ name: "1" }] }]);
   });
 

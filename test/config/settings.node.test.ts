@@ -3,6 +3,7 @@ import {
   hostSettings,
   isLocal,
   clientReach,
+  logLevel,
   queueSettings,
   reachRefusal,
   settingsOf,
@@ -297,4 +298,17 @@ describe("the queue's settings", () => {
   ])("%j is refused", (env, expected) => {
     expect(complaint(env)).toBe(expected);
   });
+});
+
+test.each([
+  [undefined, "info"],
+  ["", "info"],
+  ["info", "info"],
+  ["error", "error"],
+])("with LOG_LEVEL %o the log has what is of level %s", (given, level) => {
+  expect(logLevel({ LOG_LEVEL: given })).toBe(level);
+});
+
+test.each(["debug", 1, true, []])("LOG_LEVEL may not be %o", (given) => {
+  expect(() => settingsOf({ LOG_LEVEL: given })).toThrow(/LOG_LEVEL: "info" .* or "error" is needed/);
 });

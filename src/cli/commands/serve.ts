@@ -39,11 +39,12 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
       tokenHashes: [tokenHash(state.token)],
       trustedCertificates,
       credentials: userCredentials(io.env),
-      onLine: (line) => {
-        if (options.verbose === true) {
-          io.stderr.write(`${line}\n`);
-        }
-      },
+      onLine:
+        options.verbose === true
+          ? (line) =>
+              io.stderr.write(`${line}
+`)
+          : null,
     });
     warmUp();
     service = await starting;

@@ -80,11 +80,12 @@ async function openEmbedded(options: ServiceOptions, io: CommandIo, local: Local
     tokenHashes: [tokenHash(token)],
     trustedCertificates: readCertificates(options.ca),
     credentials: withLocalCredentials(userCredentials(io.env), local),
-    onLine: (line) => {
-      if (options.verbose === true) {
-        io.stderr.write(`${line}\n`);
-      }
-    },
+    onLine:
+      options.verbose === true
+        ? (line) =>
+            io.stderr.write(`${line}
+`)
+        : null,
   });
   warmUp();
   const embedded: Embedded = await starting;

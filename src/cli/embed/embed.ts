@@ -23,8 +23,8 @@ export interface EmbedOptions {
   tokenHashes: string[];
   trustedCertificates: string[];
   credentials: CredentialLookup;
-  /** Lines of workerd and of the Worker in it. */
-  onLine: (line: string) => void;
+  /** Gets the lines of workerd and of the Worker in it; null: nobody reads them, and only errors are written. */
+  onLine: ((line: string) => void) | null;
   /** Another build than the installed one; for tests. */
   artifact?: Artifact;
 }
@@ -80,7 +80,7 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
       configFile,
       scratchFolder,
       inOrder: options.stateFolder !== null,
-      onLine: options.onLine,
+      onLine: options.onLine ?? (() => undefined),
     });
     // An object that nobody asks anything is not even loaded: an earlier process may have left messages.
     const delivering = options.stateFolder === null ? Promise.resolve() : wake(brokerSocket);
@@ -110,7 +110,8 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
 export function workerVars({
   settings,
   tokenHashes,
-}: Pick<EmbedOptions, "settings" | "tokenHashes">): Record<string, string> {
+  onLine,
+}: Pick<EmbedOptions, "settings" | "tokenHashes" | "onLine">): Record<string, string> {
   const { hosts, queuePolicy, maxWaitSeconds, allowedRegistries, oidc, access, notifications, recordDays } = settings;
   const vars = {
     HOSTS: hosts,
@@ -122,6 +123,7 @@ export function workerVars({
     ACCESS: access,
     NOTIFICATIONS: notifications,
     RECORD_DAYS: recordDays,
+    LOG_LEVEL: onLine === null ? "error" : undefined,
   };
   const given = Object.entries(vars).filter(([, value]) => value !== undefined);
   const texts = given.map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]);
