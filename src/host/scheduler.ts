@@ -71,14 +71,12 @@ export class HostScheduler {
   offer(job: string, offers: BlobOffer[], now: number): void {
     this.#seats.recall();
     this.#transfers.offer(job, offers, now);
-    this.#seats.recall();
     this.#dispatch(now);
   }
 
   /** Takes back all that a job has offered; running transfers find their lease lost. */
   withdraw(job: string, now: number): void {
     this.#transfers.withdraw(job);
-    this.#seats.dismiss();
     this.#seats.dismiss();
     this.#dispatch(now);
   }
@@ -97,7 +95,6 @@ export class HostScheduler {
     } else {
       this.#seats.jobJoined(session);
       this.#smalls.joined(name, held);
-      this.#seats.jobJoined(session);
     }
     for (const id of held) {
       const lease = this.#slots.leases.get(id);
