@@ -52,7 +52,7 @@ export function grantMicroseconds(waiting: number): number {
   for (const [job, offers] of Map.groupBy(all, ({ id }) => id.slice(0, id.indexOf("/")))) {
     scheduler.offer(job, offers, now);
   }
-  scheduler.join("lane", "lane", true, [], now);
+  scheduler.join("lane", "lane", 1, [], now);
   const micros: number[] = [];
   for (let grant = 0; grant < GRANTS + WARM_UP_GRANTS; grant++) {
     now += 1;

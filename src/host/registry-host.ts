@@ -102,7 +102,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   async join(who: Joiner): Promise<Session> {
     const id = crypto.randomUUID();
     this.#sessions.add(id);
-    this.#step((now) => this.#scheduler.join(id, who.name, who.width > 0, who.held, now));
+    this.#step((now) => this.#scheduler.join(id, who.name, who.width, who.held, now));
     return new Session(id, this.#sessionHost);
   }
 
@@ -302,7 +302,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #newOwnGate(): OwnGate {
     const session = crypto.randomUUID();
     this.#sessions.add(session);
-    this.#step((now) => this.#scheduler.join(session, OWN_REQUESTS, false, [], now));
+    this.#step((now) => this.#scheduler.join(session, OWN_REQUESTS, 0, [], now));
     return new OwnGate(session, this.#sessionHost, () => crypto.randomUUID());
   }
 

@@ -27,7 +27,7 @@ import type { SchedulerPort } from "./port.ts";
 import { Seats } from "./seats.ts";
 import { Slots } from "./slots.ts";
 import { SmallRequests } from "./small-requests.ts";
-import { REASK_MS } from "./source-asks.ts";
+import { reaskMs } from "./source-asks.ts";
 import { Transfers, type KeptOffer } from "./transfers.ts";
 import type { Outcome, RequestKind } from "../registry/gate.ts";
 
@@ -88,10 +88,13 @@ export class HostScheduler {
 
   // --- sessions -------------------------------------------------------------------------------------------------------
 
-  /** A lane or a job has come, or a lane has come back for the leases it still holds. */
-  join(session: string, name: string, isLane: boolean, held: string[], now: number): void {
-    if (isLane) {
-      this.#seats.joined(session, name);
+  /**
+   * A lane or a job has come, or a lane has come back for the leases it still holds.
+   * @param width Transfers that it runs at once; 0: it is a job.
+   */
+  join(session: string, name: string, width: number, held: string[], now: number): void {
+    if (width > 0) {
+      this.#seats.joined(session, name, width - held.length, now);
     } else {
       this.#seats.jobJoined(session);
       this.#smalls.joined(name, held);
@@ -254,7 +257,7 @@ export class HostScheduler {
       due.push(this.#slots.limits.givesUpUntil(now) === undefined ? opensAtMs : now);
     }
     if (this.busy) {
-      due.push(now + REASK_MS);
+      due.push(now + reaskMs(this.#settings.maxWaitMs));
     }
     const heldBackUntilMs = this.#slots.heldBackUntilMs(now);
     if (heldBackUntilMs !== undefined) {

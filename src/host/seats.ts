@@ -12,6 +12,9 @@ export const LANE_PATIENCE_MS = 5_000;
 /** A work order that nobody has taken up after this long is sent again. */
 export const ORDER_LOST_MS = 15_000;
 
+/** A lane asks for transfers as soon as it has joined; one that has not after this long may never. */
+const COMING_MS = 1_000;
+
 interface Seat {
   id: string;
   session: string;
@@ -22,14 +25,17 @@ export class Seats {
   #lanes = new Map<string, string>();
   #seats: Seat[] = [];
   #orders = new Map<string, number>();
+  /** Of lanes that have just joined, by session: seats that are about to come. */
+  #coming = new Map<string, { seats: number; untilMs: number }>();
   /** Sessions of jobs, which may offer more. */
   #jobs = new Set<string>();
   #isDismissed = false;
   #count = 0;
 
-  joined(session: string, lane: string): void {
+  joined(session: string, lane: string, seats: number, now: number): void {
     this.#lanes.set(session, lane);
     this.#orders.delete(lane);
+    this.#coming.set(session, { seats, untilMs: now + COMING_MS });
   }
 
   jobJoined(session: string): void {
@@ -59,6 +65,7 @@ export class Seats {
 
   /** A lane gives up its seats and stays; answers them. */
   givenUp(session: string): string[] {
+    this.#coming.delete(session);
     const gone = this.#seats.filter((seat) => seat.session === session);
     this.#seats = this.#seats.filter((seat) => seat.session !== session);
     return gone.map((seat) => seat.id);
@@ -66,6 +73,10 @@ export class Seats {
 
   add(session: string, id: string, now: number): void {
     this.#seats.push({ id, session, sinceMs: now });
+    const coming = this.#coming.get(session);
+    if (coming !== undefined) {
+      coming.seats -= 1;
+    }
   }
 
   get free(): number {
@@ -91,7 +102,7 @@ export class Seats {
         this.#orders.delete(lane);
       }
     }
-    const missing = transfers - this.#seats.length - this.#orders.size * LANE_WIDTH;
+    const missing = transfers - this.#seats.length - this.#comingCount(now) - this.#orders.size * LANE_WIDTH;
     const lanes: string[] = [];
     for (let covered = 0; covered < missing; covered += LANE_WIDTH) {
       this.#count += 1;
@@ -110,6 +121,18 @@ export class Seats {
     const overdue = this.#seats.filter(isOverdue);
     this.#seats = this.#seats.filter((seat) => !isOverdue(seat));
     return overdue.map((seat) => seat.id);
+  }
+
+  #comingCount(now: number): number {
+    let count = 0;
+    for (const [session, { seats, untilMs }] of this.#coming) {
+      if (seats <= 0 || untilMs <= now) {
+        this.#coming.delete(session);
+      } else {
+        count += seats;
+      }
+    }
+    return count;
   }
 
   /** When the first seat has lingered long enough, should nothing wait for a lane. */

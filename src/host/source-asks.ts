@@ -14,10 +14,20 @@ import type { Outcome } from "../registry/gate.ts";
 
 /** A source that was asked so long ago may have been restarted and have forgotten: ask again. */
 export const REASK_MS = 15_000;
+/** Not more often than this, however short the longest wait is. */
+const LEAST_REASK_MS = 1_000;
 /** A source's object that could not be reached is asked again after this. */
 const ASK_RETRY_MS = 2_000;
 /** How often borrowed slots are kept alive; a third of their lease, so that two calls may be lost. */
 const KEEP_MS = LEASE_MS / 3;
+
+/**
+ * How often a source is asked again. An offer that has begun to starve since it last asked says so with the next asking,
+ * which must not be late by more than half of what it may wait.
+ */
+export function reaskMs(maxWaitMs: number): number {
+  return Math.min(REASK_MS, Math.max(LEAST_REASK_MS, maxWaitMs / 2));
+}
 
 /** A slot that was given back without a request. */
 export const UNUSED: Outcome = { class: "unused" };
@@ -42,6 +52,7 @@ export class SourceAsks {
   #port: SchedulerPort;
   /** Makes the names of loans unlike those of this object's lives before a restart. */
   #life: string;
+  #reaskMs: number;
   #keptAtMs = 0;
   /** How many slots each source may still lend, as far as it was told here. */
   #toldRoom = new Map<string, number>();
@@ -53,6 +64,7 @@ export class SourceAsks {
     this.#offers = options.offers;
     this.#slots = options.slots;
     this.#port = options.port;
+    this.#reaskMs = reaskMs(options.maxWaitMs);
     this.#life = options.port.newId();
   }
 
@@ -121,7 +133,7 @@ export class SourceAsks {
     if (answer === undefined) {
       this.#slots.reserved.delete(id);
       this.#offers.move(state, "queued");
-      state.askedAtMs = now - REASK_MS + ASK_RETRY_MS;
+      state.askedAtMs = now - this.#reaskMs + Math.min(ASK_RETRY_MS, this.#reaskMs);
       this.#retryAtMs = Math.min(this.#retryAtMs, now + ASK_RETRY_MS);
     } else if ("lease" in answer) {
       this.#spend(sourceHost);
@@ -187,7 +199,7 @@ export class SourceAsks {
       this.#retryAtMs = Infinity;
     }
     for (const state of [...this.#offers.inPhase("queued"), ...this.#offers.inPhase("asking")]) {
-      if (state.askedAtMs + REASK_MS <= now) {
+      if (state.askedAtMs + this.#reaskMs <= now) {
         this.#ask(state, now);
       }
     }

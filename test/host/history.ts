@@ -384,7 +384,8 @@ export class History {
   #quiet(): boolean {
     const loans = [...this.#loans.keys()].some((id) => this.#isLent(id));
     const owed = this.#owed.size + this.#waiting.size + this.#held.size + this.#running.size + this.host.offers.size;
-    return owed === 0 && !loans;
+    // A loan that still waits would be granted later, with nobody left to give it back.
+    return owed === 0 && !loans && this.host.scheduler.waiting().waiting.blob === 0;
   }
 
   #acknowledge(): void {

@@ -188,7 +188,7 @@ export class Model {
   #startLane(host: string, lane: string): void {
     const session = `${host}/${lane}`;
     this.#step(host, (me) => {
-      me.join(session, lane, true, [], this.now);
+      me.join(session, lane, LANE_WIDTH, [], this.now);
       for (let i = 0; i < LANE_WIDTH; i++) {
         me.seat(session, `${session}#${++this.#ids}`, this.now);
       }

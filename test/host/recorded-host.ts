@@ -114,12 +114,12 @@ export class RecordedHost {
 
   /** A job joins under its own name, which is its session's too. */
   joinJob(name: string, held: string[] = []): void {
-    this.scheduler.join(name, name, false, held, this.now);
+    this.scheduler.join(name, name, 0, held, this.now);
   }
 
   /** A lane joins and takes that many seats, named after it. */
   joinLane(name: string, seats: number, held: string[] = []): void {
-    this.scheduler.join(name, name, true, held, this.now);
+    this.scheduler.join(name, name, seats + held.length, held, this.now);
     for (let i = 0; i < seats; i++) {
       this.seat(name);
     }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Policy } from "../../src/host/policy.ts";
 import { LEASE_MS } from "../../src/host/leases.ts";
-import { LANE_PATIENCE_MS } from "../../src/host/seats.ts";
+import { LANE_PATIENCE_MS, LANE_WIDTH } from "../../src/host/seats.ts";
 import { MAX_CUTS } from "../../src/host/tries.ts";
 import { MAX_TELLS, TELL_AGAIN_MS } from "../../src/host/endings.ts";
 import { carryCalls, RecordedHost } from "./recorded-host.ts";
@@ -511,6 +511,54 @@ describe("a lane at a host that pauses", () => {
     host.pass(2_000);
     expect(host.transfers.map(({ attempt }) => attempt)).toEqual([1, 1]);
     expect([...host.offers.values()].map(({ attempts }) => attempts)).toEqual([0, 0]);
+  });
+});
+
+describe("lanes that are sent for", () => {
+  /** Seven blobs wait, and two lanes are on their way to them. */
+  function expecting(): RecordedHost {
+    const host = new RecordedHost();
+    for (let blob = 0; blob < 7; blob++) {
+      host.offer(`blob${blob}`);
+    }
+    expect(host.ordered).toHaveLength(2);
+    return host;
+  }
+
+  test("are not sent for again when they have come and not asked for anything yet", () => {
+    const host = expecting();
+    for (const lane of host.ordered) {
+      host.scheduler.join(lane, lane, LANE_WIDTH, [], host.now);
+    }
+    host.seat(host.ordered[0] ?? "");
+    expect(host.ordered).toHaveLength(2);
+  });
+
+  test("count for no more than they can still take on", () => {
+    const host = expecting();
+    const [lane = ""] = host.ordered;
+    host.scheduler.join(lane, lane, LANE_WIDTH, ["held", "held too", "and this"], host.now);
+    expect(host.ordered).toHaveLength(2);
+    host.offer("another");
+    expect(host.ordered).toHaveLength(3);
+  });
+
+  test("are replaced when they ask for nothing, or are gone", () => {
+    const silent = expecting();
+    for (const lane of silent.ordered) {
+      silent.scheduler.join(lane, lane, LANE_WIDTH, [], silent.now);
+    }
+    silent.pass(999);
+    silent.scheduler.tick(silent.now);
+    expect(silent.ordered).toHaveLength(2);
+    silent.pass(1);
+    silent.scheduler.tick(silent.now);
+    expect(silent.ordered).toHaveLength(4);
+    const gone = expecting();
+    const [lane = ""] = gone.ordered;
+    gone.scheduler.join(lane, lane, LANE_WIDTH, [], gone.now);
+    gone.scheduler.leave(lane, gone.now);
+    expect(gone.ordered).toHaveLength(3);
   });
 });
 
