@@ -42,7 +42,7 @@ export function childrenNamed(pid: number, name: string): number[] {
 }
 
 /** Resident memory of a process and all below it. */
-function memoryBytes(pid: number): number {
+export function memoryBytes(pid: number): number {
   return childrenOf(pid).reduce((sum, child) => sum + memoryBytes(child), residentBytes(pid));
 }
 
