@@ -153,7 +153,8 @@ export class Walk {
   /** The host wants to be left alone: the blob goes back, half moved. */
   async handBack(): Promise<void> {
     const handover = await this.#keptHandover();
-    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, Date.now() + PAUSE_MS);
+    // Of a report that is made again the host hears nothing new: the pause is counted from the first.
+    this.#pausedUntilMs ||= Date.now() + PAUSE_MS;
     await this.#report({
       ...copied(this.#moving),
       result: { kind: "returned" },
