@@ -1,7 +1,7 @@
 /** `drayage sync` against a plain HTTP server in place of a service: what it asks for and when, what it says, its status. */
 import { EventEmitter } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { gateOf } from "../../src/cli/commands/at-once.ts";
 import { run } from "../../src/cli/program.ts";
 import type { CopyView } from "../../src/job/contract.ts";
+import { listen, shut } from "../support/loopback.ts";
 import { view } from "./views.ts";
 
 const Body = z.looseObject({
@@ -37,26 +38,21 @@ class StubService {
   /** What it says to everything instead of an answer. */
   status = 0;
   readonly #copies = new Map<string, Started>();
-  readonly #server: Server;
-
-  private constructor() {
-    this.#server = createServer((request, response) => void this.#answer(request, response));
-  }
+  readonly #server = createServer((request, response) => void this.#answer(request, response));
+  #port = 0;
 
   static async start(): Promise<StubService> {
     const service = new StubService();
-    await new Promise<void>((resolve) => service.#server.listen(0, "127.0.0.1", resolve));
+    service.#port = await listen(service.#server);
     return service;
   }
 
   get url(): string {
-    const address = this.#server.address();
-    return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}/`;
+    return `http://127.0.0.1:${this.#port}/`;
   }
 
-  close(): void {
-    this.#server.closeAllConnections();
-    this.#server.close();
+  close(): Promise<void> {
+    return shut(this.#server);
   }
 
   get #running(): Started[] {
@@ -177,8 +173,8 @@ beforeEach(async () => {
   home = mkdtempSync(join(tmpdir(), "drayage-sync-"));
   service = await StubService.start();
 });
-afterEach(() => {
-  service.close();
+afterEach(async () => {
+  await service.close();
   rmSync(home, { recursive: true, force: true });
 });
 
