@@ -54,18 +54,19 @@ export async function listTagsToCopy(parts: ListingParts): Promise<Listing> {
     creations,
   );
   const there = known === "unlisted" ? null : new Set(known ?? []);
-  const rows = rowsOf(parts, tags, there);
+  // One reading for all: names with the time in them are compared with each other.
+  const nowMs = parts.now();
+  const rows = rowsOf(request, tags, there, nowMs);
   const warnings = warningsOf(request, listed.length, tags.length, undated);
   if (request.prune !== undefined && there !== null && tags.length > 0) {
-    rows.push(...obsoleteRows(parts, rows, undated, there));
+    rows.push(...obsoleteRows(request, rows, undated, there, nowMs));
   }
   return { rows, repository: known === null ? "new" : "unknown", warnings };
 }
 
-function rowsOf({ request, now }: ListingParts, tags: string[], there: Set<string> | null): NewTag[] {
+function rowsOf(request: CopyRequest, tags: string[], there: Set<string> | null, nowMs: number): NewTag[] {
   const { existing, deep, attached } = request;
   const isImmutable = immutableTags(request.tags);
-  const nowMs = now();
   const sources = new Map<string, string>();
   return tags.map((tag) => {
     const name = nameAtTarget(request, tag, nowMs);
@@ -99,13 +100,19 @@ function nameAtTarget(request: CopyRequest, tag: string, nowMs: number): string 
  * Tags of the target that no chosen tag is named to. What belongs to an image by its digest is never among them, nor what may
  * be a backup: nothing else has the old images.
  */
-function obsoleteRows(parts: ListingParts, rows: NewTag[], undated: string[], there: Set<string>): NewTag[] {
-  const { existing, target: to } = parts.request;
+function obsoleteRows(
+  request: CopyRequest,
+  rows: NewTag[],
+  undated: string[],
+  there: Set<string>,
+  nowMs: number,
+): NewTag[] {
+  const { existing, target: to } = request;
   const isBackup = existing?.kind === "backup" ? mayBeFrom(existing.tag, to) : () => false;
   const kept = new Set(rows.map(({ target }) => target));
   for (const tag of undated) {
     // Whether it is still wanted nobody can tell.
-    kept.add(nameAtTarget(parts.request, tag, parts.now()));
+    kept.add(nameAtTarget(request, tag, nowMs));
   }
   return [...there]
     .filter((tag) => !kept.has(tag) && !isDigestTag(tag) && !isBackup(tag))
