@@ -87,6 +87,14 @@ describe("a group's reader", () => {
       expect(await reader.head("v2")).toMatchObject({ value: { digest } });
     }));
 
+  test("says so too to those who only look while others read", () =>
+    withReader(async ({ registry, reader }) => {
+      const [manifest, head] = await Promise.all([reader.manifest("v2"), reader.head("v2")]);
+      expect(manifest).toMatchObject({ kind: "failed", error: { code: "not_found" } });
+      expect(head).toEqual({ kind: "read", value: null });
+      expect(registry.log).toEqual(["GET v2"]);
+    }));
+
   test("leaves it to each copy where it is itself what fails, and when it has been closed", () =>
     withReader(async ({ registry, reader, digest }) => {
       registry.before = () => {

@@ -41,8 +41,9 @@ export class SourceReader implements SharedReader {
     const underWay = this.#underWay.get(reference);
     if (underWay !== undefined) {
       const other = await underWay;
-      const value = kept.head(reference);
-      return other === null || other.kind === "failed" ? other : { kind: "read", value };
+      // What may be a failure for who wants the manifest is an answer here.
+      const isMissing = other?.kind === "failed" && other.error.code === "not_found";
+      return isMissing || other?.kind === "read" ? { kind: "read", value: kept.head(reference) } : other;
     }
     return this.#read(reference, async (source) => {
       const head = await source.headManifest(repository, reference);
