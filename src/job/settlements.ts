@@ -33,8 +33,9 @@ export function bookSettlements(
   for (const settlement of settlements) {
     const { id, digest, outcome, error, warnings } = settlement;
     const place = ledger.blobs.placeOf(digest);
-    // Of an offer from another place, which the blob has left, nothing is to be heard any more.
-    if (id !== offerId(record.id, record.request, digest, place)) {
+    const isFrom = (at: number): boolean => id === offerId(record.id, record.request, digest, at);
+    // Of an offer from a place which the blob has left, nothing is to be heard any more but that it has arrived all the same.
+    if (!isFrom(place) && (outcome === "failed" || !Array.from({ length: place }, (_, at) => at).some(isFrom))) {
       continue;
     }
     const verdict = error === undefined || place >= mirrors ? "stop" : mirrorVerdict(error);
