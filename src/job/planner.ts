@@ -144,9 +144,9 @@ export class Planner {
         this.#read(child, mayBeThere || this.#parts.request.deep === true);
       }
     }
-    this.#settleKnown(blobs);
+    const waiting = this.#settleKnown(blobs);
     if (!present && plan.has(manifest.digest)) {
-      this.#offer(fresh);
+      this.#offer(waiting);
     }
     this.#parts.onPlan();
   }
@@ -162,8 +162,7 @@ export class Planner {
     const { children, blobs } = plan.add(manifest.digest, this.#parse(manifest));
     // Nothing is new here, unless the run before broke in the middle of a step.
     ledger.blobs.add(blobs, "waiting", now());
-    this.#settleKnown(blobs);
-    this.#offer(blobs.filter(({ digest }) => ledger.blobs.get(digest)?.state === "waiting"));
+    this.#offer(this.#settleKnown(blobs));
     const known: string[] = [];
     for (const child of children) {
       const state = ledger.manifests.known(child.digest)?.state;
@@ -274,22 +273,30 @@ export class Planner {
     const fresh = blobs.filter(({ digest }) => ledger.blobs.get(digest) === null);
     ledger.blobs.add(fresh, "waiting", now());
     events.append(...fresh.map((blob) => blobEvent(blob, "waiting")));
-    this.#settleKnown(blobs);
+    const waiting = this.#settleKnown(blobs);
     this.#parts.onPlan();
-    this.#offer(fresh);
+    this.#offer(waiting);
   }
 
-  /** Blobs that are new to the plan but not to the ledger: other roots have had them. */
-  #settleKnown(blobs: Descriptor[]): void {
+  /**
+   * Blobs that are new to the plan but not to the ledger: other roots have had them.
+   * @returns Those that wait. Where the roots that had them have failed, nobody has offered them since.
+   */
+  #settleKnown(blobs: Descriptor[]): Descriptor[] {
     const { ledger, plan, onBlobFailed, target } = this.#parts;
-    for (const { digest } of blobs) {
+    const waiting: Descriptor[] = [];
+    for (const blob of blobs) {
+      const { digest } = blob;
       const known = ledger.blobs.get(digest);
       if (known?.state === "failed") {
         onBlobFailed(digest, known.error ?? unexplained(target.host, digest));
-      } else if (known !== null && known.state !== "waiting") {
+      } else if (known?.state === "waiting") {
+        waiting.push(blob);
+      } else if (known !== null) {
         plan.blobArrived(digest, known.state !== "present");
       }
     }
+    return waiting;
   }
 
   #offer(blobs: Descriptor[]): void {

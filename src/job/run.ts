@@ -16,7 +16,7 @@ import type { EventLog } from "./events.ts";
 import { endedError, tagsFailed } from "./failures.ts";
 import type { Ledger, TargetRepository } from "./ledger.ts";
 import { listTagsToCopy } from "./listing.ts";
-import { Offers } from "./offers.ts";
+import { Offers, type WaitingBlob } from "./offers.ts";
 import { Mender } from "./mender.ts";
 import { Opener } from "./opener.ts";
 import { Planner } from "./planner.ts";
@@ -164,16 +164,16 @@ export class CopyRun {
       return;
     }
     const since = this.#parts.now() - quietMs;
-    const quiet = this.#parts.ledger.blobs
-      .waiting()
-      .filter((blob) => Math.max(blob.sinceMs, this.#progressAtMs.get(blob.digest) ?? 0) <= since);
+    const quiet = this.#needed().filter(
+      (blob) => Math.max(blob.sinceMs, this.#progressAtMs.get(blob.digest) ?? 0) <= since,
+    );
     this.#offers.add(quiet);
   }
 
-  /** Offers blobs that are to be read from another place now. Those that wait no more are left out. */
+  /** Offers blobs that are to be read from another place now. Those that nobody waits for any more are left out. */
   offerElsewhere(digests: readonly string[]): void {
     const moved = new Set(digests);
-    this.#offers.add(this.#parts.ledger.blobs.waiting().filter(({ digest }) => moved.has(digest)));
+    this.#offers.add(this.#needed().filter(({ digest }) => moved.has(digest)));
   }
 
   /** Breaks off whatever still waits; nothing new begins. Requests under way are ended by the clients' signal. */
@@ -199,6 +199,11 @@ export class CopyRun {
     ledger.setRequests(this.requests);
     events.warn(source.usage.warnings);
     events.warn(target.usage.warnings);
+  }
+
+  /** What waits, but for blobs whose names have all failed; names that are yet to be opened offer theirs then. */
+  #needed(): WaitingBlob[] {
+    return this.#parts.ledger.blobs.waiting().filter(({ digest }) => this.#plan.rootsOfBlob(digest).length > 0);
   }
 
   async #begin(): Promise<void> {

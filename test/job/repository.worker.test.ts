@@ -407,6 +407,30 @@ describe("failures", () => {
       expect(lists).toBe(3);
     }));
 
+  test("what only failed tags needed is not offered again, until another tag needs it", () =>
+    inJob({}, async (bench) => {
+      bench.source.keep(image("a", "b"), MANIFEST, "bad");
+      bench.source.keep(image("c"), MANIFEST, "good");
+      bench.source.keep(image("d", "b"), MANIFEST, "late");
+      const held = Promise.withResolvers<void>();
+      bench.source.before = (operation) => (operation === "GET late" ? held.promise : undefined);
+      bench.fate = (name) => (name === "a" ? "denied" : undefined);
+      const end = bench.copy();
+      await calm();
+      expect(bench.states).toEqual(["bad failed", "good planned", "late waiting"]);
+      bench.offers.length = 0;
+      await bench.run?.offerAgain();
+      bench.run?.offerElsewhere([blob("b").digest, blob("c").digest]);
+      await calm();
+      expect(bench.offered).toEqual(["c", "c"]);
+      bench.offers.length = 0;
+      held.resolve();
+      await calm();
+      expect(bench.offered).toEqual(["b", "d"]);
+      bench.run?.stop(bench.source.error("cancelled", "over"));
+      expect(await end).toMatchObject({ code: "cancelled" });
+    }));
+
   test("with failFast the first one ends the copy", () =>
     inJob({ failFast: true }, async (bench) => {
       keepThree(bench);
