@@ -19,6 +19,8 @@ import type { PoolParts } from "./step.ts";
 /** Roots looked into at once, and lists asked for at once for each: the clients bound their connections themselves. */
 const ROOTS_AT_ONCE = 6;
 const LISTS_AT_ONCE = 6;
+/** Lists in memory. One that is asked for again after so many others costs its requests once more, and nothing else. */
+const MAX_LISTS = 2_000;
 
 export interface AttacherParts extends PoolParts {
   tags: TagLedger;
@@ -44,7 +46,7 @@ export class Attacher {
   readonly #roots: Pool;
   /** Keys of roots of which not everything is known yet. */
   readonly #waiting = new Set<string>();
-  /** Images share children, and tags images: each digest is asked about once. */
+  /** Images share children, and tags images: a digest is asked about once for all of them. Those used last stand last. */
   readonly #lists = new Map<string, Promise<Attached>>();
   #digestTags: Promise<Map<string, string[]>> | null = null;
   #fallbackTags: Promise<ReadonlySet<string> | undefined> | null = null;
@@ -151,7 +153,12 @@ export class Attacher {
 
   async #attachedTo(subject: string, filter: ReferrerFilter): Promise<Attached & { subject: string }> {
     const asked = this.#lists.get(subject) ?? this.#list(subject, filter);
+    this.#lists.delete(subject);
     this.#lists.set(subject, asked);
+    const [oldest] = this.#lists.keys();
+    if (this.#lists.size > MAX_LISTS && oldest !== undefined) {
+      this.#lists.delete(oldest);
+    }
     try {
       return { subject, ...(await asked) };
     } catch (error) {

@@ -172,6 +172,26 @@ describe("a repository that the target does not have", () => {
       bench.run?.stop(new Error("over"));
     }));
 
+  test("what is attached is asked for once for all tags of an image, and kept for thousands of others only", () =>
+    inJob({ attached: { referrers: {} } }, async (bench) => {
+      const asked: string[] = [];
+      bench.source.listReferrers = async (_repository, digest) => {
+        asked.push(digest);
+        return { referrers: [], from: "api", warnings: [] };
+      };
+      const kept = [0, 1].map((at) => bench.source.keep(image(`a${at}`), MANIFEST, `v${at}`));
+      for (let at = 2; at < 2_002; at += 1) {
+        bench.source.keep(image(`a${at}`), MANIFEST, `v${at}`);
+        if (at === 1_000) {
+          bench.source.keep(image("a1"), MANIFEST, "again-soon");
+        }
+      }
+      bench.source.keep(image("a0"), MANIFEST, "again-late");
+      expect(await bench.copy()).toBeNull();
+      expect(bench.ledger.tags.tally()).toMatchObject({ all: 2_004, copied: 2_004 });
+      expect(kept.map(({ digest }) => asked.filter((each) => each === digest).length)).toEqual([2, 1]);
+    }));
+
   test("pages of tags are followed at both ends", () =>
     inJob({}, async (bench) => {
       bench.source.pageTags = 2;
