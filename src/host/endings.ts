@@ -32,15 +32,24 @@ export class Endings {
    * @returns After a failure the next offer of the same blob: its job may have another source, so it is to be tried.
    */
   settle(state: OfferState, end: End, now: number): OfferState | undefined {
-    const { id, digest } = state.offer;
-    const nothing = { bytes: 0, requests: { source: 0, target: 0 }, warnings: [] };
-    const [next] = this.#offers.settle(state, { id, digest, ...nothing, ...end });
-    this.#slots.setJobBytesLeft(state.job, this.#offers.jobBytesLeft(state.job));
-    this.tell(state, now);
-    if (next === undefined || end.outcome === "failed") {
+    let next = this.#end(state, end, now);
+    if (end.outcome === "failed") {
       return next;
     }
-    return this.settle(next, { outcome: "present" }, now);
+    // Not by calling itself: as many may wait for one blob as there are copies.
+    while (next !== undefined) {
+      next = this.#end(next, { outcome: "present" }, now);
+    }
+    return undefined;
+  }
+
+  #end(state: OfferState, end: End, now: number): OfferState | undefined {
+    const { id, digest } = state.offer;
+    const nothing = { bytes: 0, requests: { source: 0, target: 0 }, warnings: [] };
+    const next = this.#offers.settle(state, { id, digest, ...nothing, ...end });
+    this.#slots.setJobBytesLeft(state.job, this.#offers.jobBytesLeft(state.job));
+    this.tell(state, now);
+    return next;
   }
 
   tell(state: OfferState, now: number): void {

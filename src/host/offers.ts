@@ -51,7 +51,7 @@ export class Offers {
   #byId = new Map<string, OfferState>();
   #idsByJob = new Map<string, Set<string>>();
   /** Offers of one blob into one repository, in order of arrival; the first is the one that moves. */
-  #sameBlob = new Map<string, string[]>();
+  #sameBlob = new Map<string, Set<string>>();
   #bytesLeftByJob = new Map<string, number>();
   #bytesLeft = 0;
   #heldBack = 0;
@@ -70,11 +70,11 @@ export class Offers {
     if (this.#byId.has(offer.id)) {
       return undefined;
     }
-    const same = this.#sameBlob.get(blobKey(offer)) ?? [];
+    const same = this.#sameBlob.get(blobKey(offer)) ?? new Set();
     const state: OfferState = {
       job,
       offer,
-      phase: same.length === 0 ? "waiting" : "parked",
+      phase: same.size === 0 ? "waiting" : "parked",
       attempts,
       cuts,
       throttles: 0,
@@ -89,7 +89,7 @@ export class Offers {
       toldAtMs: 0,
     };
     this.#byId.set(offer.id, state);
-    this.#sameBlob.set(blobKey(offer), [...same, offer.id]);
+    this.#sameBlob.set(blobKey(offer), same.add(offer.id));
     const ids = this.#idsByJob.get(job) ?? new Set();
     this.#idsByJob.set(job, ids.add(offer.id));
     this.#idsByPhase[state.phase].add(offer.id);
@@ -140,24 +140,24 @@ export class Offers {
     return this.#heldBack;
   }
 
-  /** Ends an offer; answers the offers of the same blob that were parked behind it. */
-  settle(state: OfferState, settlement: Settlement): OfferState[] {
+  /** Ends an offer; answers the next of the same blob, if it was the one that moved. */
+  settle(state: OfferState, settlement: Settlement): OfferState | undefined {
     if (state.phase === "settled") {
-      return [];
+      return undefined;
     }
     this.move(state, "settled");
     state.settlement = settlement;
     this.#addBytes(state.job, -state.offer.sizeBytes);
-    return this.#unpark(state);
+    return this.#nextAfter(state);
   }
 
-  /** Forgets an offer; answers the offers of the same blob that were parked behind it. */
-  remove(id: string): OfferState[] {
+  /** Forgets an offer; answers the next of the same blob, if it was the one that moved. */
+  remove(id: string): OfferState | undefined {
     const state = this.#byId.get(id);
     if (state === undefined) {
-      return [];
+      return undefined;
     }
-    const freed = state.phase === "settled" ? [] : this.#unpark(state);
+    const next = state.phase === "settled" ? undefined : this.#nextAfter(state);
     if (state.phase !== "settled") {
       this.#addBytes(state.job, -state.offer.sizeBytes);
     }
@@ -170,7 +170,7 @@ export class Offers {
       this.#idsByJob.delete(state.job);
       this.#bytesLeftByJob.delete(state.job);
     }
-    return freed;
+    return next;
   }
 
   /** Bytes of all offers that have not ended. */
@@ -182,18 +182,18 @@ export class Offers {
     return this.#bytesLeftByJob.get(job) ?? 0;
   }
 
-  /** Takes a state out of the line of its blob; those behind it are answered when it stood first. */
-  #unpark(state: OfferState): OfferState[] {
+  /** Takes a state out of the line of its blob; the one behind it is answered when it stood first. */
+  #nextAfter(state: OfferState): OfferState | undefined {
     const key = blobKey(state.offer);
-    const line = this.#sameBlob.get(key) ?? [];
-    const first = line[0] === state.offer.id;
-    const rest = line.filter((id) => id !== state.offer.id);
-    if (rest.length === 0) {
+    const line = this.#sameBlob.get(key) ?? new Set();
+    const [first] = line;
+    line.delete(state.offer.id);
+    const [next] = line;
+    if (next === undefined) {
       this.#sameBlob.delete(key);
-    } else {
-      this.#sameBlob.set(key, rest);
+      return undefined;
     }
-    return first ? this.#states(rest) : [];
+    return first === state.offer.id ? this.#byId.get(next) : undefined;
   }
 
   #leave(state: OfferState): void {

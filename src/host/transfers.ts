@@ -130,7 +130,7 @@ export class Transfers {
         this.#handovers.abandon(state);
       }
       // One of those behind it goes on; the others wait for the end of that one.
-      const [next] = this.#offers.remove(id);
+      const next = this.#offers.remove(id);
       if (next !== undefined) {
         this.#wait(next);
       }
