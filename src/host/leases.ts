@@ -5,6 +5,12 @@ import type { RequestKind } from "../registry/gate.ts";
 export const LEASE_MS = 60_000;
 
 /**
+ * A small request is not renewed, and its client waits a minute for an answer and as long for the answer's body, after
+ * asking for a token: its slot has to outlast that, or the host would not hear of a registry that stands still.
+ */
+export const SMALL_LEASE_MS = 180_000;
+
+/**
  * After a restart of the host's object a lane notices within its renewal interval of a second and joins again. A lease
  * that nobody has come back for after this long had died with the machine.
  */
@@ -33,6 +39,11 @@ export type LeaseUse =
   | { type: "transfer"; job: string; offerId: string; sourceHost: string; loanId: string | null }
   /** A blob on its way from this host into the borrower. */
   | { type: "loan"; job: string; loanId: string; borrower: string };
+
+/** How long a lease of this use lasts without a renewal. */
+export function lifeMsOf({ type }: LeaseUse): number {
+  return type === "small" ? SMALL_LEASE_MS : LEASE_MS;
+}
 
 export class Leases {
   #byId = new Map<string, Lease>();

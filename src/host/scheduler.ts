@@ -19,7 +19,7 @@ import type {
   SmallRequest,
   TransferReport,
 } from "./contract.ts";
-import { LEASE_MS, type Lease } from "./leases.ts";
+import { LEASE_MS, lifeMsOf, type Lease } from "./leases.ts";
 import type { Limits } from "./limits.ts";
 import { Loans } from "./loans.ts";
 import type { Policy } from "./policy.ts";
@@ -103,7 +103,7 @@ export class HostScheduler {
       const lease = this.#slots.leases.get(id);
       if (lease !== undefined) {
         this.#slots.leases.moveTo(lease, session);
-        lease.expiresAtMs = now + LEASE_MS;
+        lease.expiresAtMs = now + lifeMsOf(lease.use);
       }
     }
     this.#dispatch(now);

@@ -3,7 +3,7 @@
  * share. Grants what it is told to grant; the order is the policy's matter.
  */
 import type { Lease, LeaseUse } from "./leases.ts";
-import { LEASE_MS, Leases } from "./leases.ts";
+import { Leases, lifeMsOf } from "./leases.ts";
 import type { Limits } from "./limits.ts";
 import { nextSmall, type Policy } from "./policy.ts";
 import type { SchedulerPort } from "./port.ts";
@@ -158,7 +158,7 @@ export class Slots {
 
   grant(entry: Entry, use: LeaseUse, holder: string, now: number, id = this.#port.newId()): Lease {
     const { kind, bytes } = entry;
-    const expiresAtMs = now + LEASE_MS;
+    const expiresAtMs = now + lifeMsOf(use);
     const lease: Lease = {
       id,
       kind,

@@ -273,7 +273,8 @@ export class Transfers {
     const reserved = this.#slots.reserved.delete(offer.id);
     state.holding = false;
     this.#slots.stopWaiting(offer.id);
-    const admitted = reserved || this.#slots.admitsBlob(now);
+    // A slot that was kept is good for its place, not for a pause that has begun since.
+    const admitted = reserved ? this.#slots.limits.pausedUntilMs <= now : this.#slots.admitsBlob(now);
     const seat = admitted && this.#seats.free > this.#slots.reserved.size ? this.#seats.take() : undefined;
     if (seat === undefined) {
       this.#wait(state);
