@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { LIMIT, summarize, table, type Run } from "./report.ts";
+import { BARE, LIMIT, summarize, table, type Run } from "./report.ts";
 import { Rig, RigError, machine } from "./rig.ts";
 import { Service, plainHttp } from "./service.ts";
 
@@ -13,8 +13,9 @@ const HELP = `npm run bench -- [options]
 
   --nets LIST    networks: loop, or RTT_MS:MBIT[:MBIT_PER_FLOW]   (loop,80:200:50)
   --cases LIST   image sets: small, manylayers, multi, huge …     (small,manylayers,multi)
+                 manytags: a whole repository
                  SET+noop: the target has it all already
-  --tools LIST   limit, service, service-target, embedded, skopeo (limit,service,embedded,skopeo)
+  --tools LIST   limit, bare, service, service-target, embedded, skopeo (limit,service,embedded,skopeo)
   --runs N       runs of each                                     (3)
   --quick        one run of small and manylayers on loopback
   --out FILE     every run as a line of JSON                      (a file in the rig's state folder)
@@ -23,7 +24,7 @@ The rig's scripts are taken from RIG_DIR (../shared/rig when not set); its state
 Needs root for a slow network, and Debian's docker-registry apache2-utils curl openssl time; skopeo; iproute2 gcc.
 `;
 
-const TOOLS = [LIMIT, "service", "service-target", "embedded", "skopeo"] as const;
+const TOOLS = [LIMIT, BARE, "service", "service-target", "embedded", "skopeo"] as const;
 type Tool = (typeof TOOLS)[number];
 
 const { values: options } = parseArgs({
@@ -44,21 +45,33 @@ function isTool(name: string): name is Tool {
   return TOOLS.some((tool) => tool === name);
 }
 
-/** What a tool is run as; `{S} {D} {repo} {tag}` are filled in by the rig. */
+/** In the rig's shell: a set with many tags is copied as a repository, any other by its one tag. */
+const NAME = "$(case {tags} in *,*) echo {repo};; *) echo {repo}:{tag};; esac)";
+
+/** What a tool is run as; `{S} {D} {repo} {tag} {tags}` are filled in by the rig. */
 function commandOf(tool: Tool, slow: boolean, services: ReadonlyMap<Tool, Service>): string | null {
-  const service = services.get(tool);
-  if (service !== undefined) {
-    return `bench/copy.sh ${service.readyFile} {S}/{repo}:{tag} {D}/{repo}:{tag}`;
+  const readyFile = services.get(tool)?.readyFile ?? "";
+  switch (tool) {
+    case BARE:
+      return `curl -sS --fail-with-body "$(cat ${readyFile})/?source={S}&target={D}&repository={repo}&tags={tags}"`;
+    case "service":
+    case "service-target":
+      return `bench/copy.sh ${readyFile} {S}/${NAME} {D}/${NAME}`;
+    case "embedded": {
+      const command = [process.execPath, "dist/drayage.mjs", "copy", "--quiet", ...plainHttp(slow)];
+      return [...command, `{S}/${NAME}`, `{D}/${NAME}`].join(" ");
+    }
+    case "skopeo": {
+      const flags = "--all --preserve-digests --src-tls-verify=false --dest-tls-verify=false";
+      const one = `copy --quiet ${flags} docker://{S}/{repo}:{tag} docker://{D}/{repo}:{tag}`;
+      const all = `sync ${flags} --src docker --dest docker {S}/{repo} {D}/$(dirname {repo}) >/dev/null 2>&1`;
+      return `case {tags} in *,*) skopeo --insecure-policy ${all};; *) skopeo --insecure-policy ${one};; esac`;
+    }
+    // The rig has this one itself.
+    case LIMIT:
+    default:
+      return null;
   }
-  if (tool === "embedded") {
-    const command = [process.execPath, "dist/drayage.mjs", "copy", "--quiet", ...plainHttp(slow)];
-    return [...command, "{S}/{repo}:{tag}", "{D}/{repo}:{tag}"].join(" ");
-  }
-  if (tool === "skopeo") {
-    const flags = "--all --preserve-digests --src-tls-verify=false --dest-tls-verify=false";
-    return `skopeo --insecure-policy copy --quiet ${flags} docker://{S}/{repo}:{tag} docker://{D}/{repo}:{tag}`;
-  }
-  return null;
 }
 
 /** Host settings of the services that are measured. */
@@ -83,6 +96,9 @@ async function measureNet(
       const settings = SERVICE_SETTINGS.get(tool);
       if (settings !== undefined) {
         services.set(tool, await Service.start({ slow, parent: rig.state, settings }));
+      }
+      if (tool === BARE) {
+        services.set(tool, Service.bare(rig.state));
       }
     }
     const commands = tools.flatMap((tool) => {
@@ -115,6 +131,9 @@ async function main(): Promise<void> {
   const runs = Number(options.runs ?? (options.quick ? 1 : 3));
   if (!Number.isInteger(runs) || runs < 1) {
     throw new RigError(`--runs: ${options.runs ?? ""} is not a number of runs`);
+  }
+  if (tools.includes(BARE) && nets.some((net) => net !== "loop")) {
+    throw new RigError("--tools: bare runs on loopback only; name it with --nets loop.");
   }
   const own = tools.some((tool) => tool !== LIMIT && tool !== "skopeo");
   if (own && !existsSync("dist/drayage.mjs")) {

@@ -2,12 +2,11 @@
  * `npm run bench:host`: what a RegistryHost bears, in the runtime that `drayage serve` starts, its state on disk: calls per
  * second, memory with many waiting; and in node what a grant costs among them. `docs/performance.md` keeps the figures.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
-import { loadArtifact } from "../src/cli/embed/artifact.ts";
 import { startEmbedded, type Embedded } from "../src/cli/embed/embed.ts";
+import { benchArtifact } from "./artifact.ts";
 import { grantMicroseconds } from "./grants.ts";
 
 const { values: options } = parseArgs({
@@ -22,25 +21,6 @@ const { values: options } = parseArgs({
 
 /** Until the compiler has seen enough of it, and the host lets as many through at once as it may. */
 const WARM_UP_CALLS = 1_000;
-
-/** The Worker of this bench beside the broker and the modules of the real build. */
-async function benchArtifact(folder: string): Promise<ReturnType<typeof loadArtifact>> {
-  const artifact = loadArtifact();
-  cpSync(artifact.folder, folder, { recursive: true });
-  const { outputFiles } = await build({
-    entryPoints: [resolve("bench/host.worker.ts")],
-    bundle: true,
-    format: "esm",
-    platform: "neutral",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    mainFields: ["module", "main"],
-    external: ["node:*", "cloudflare:*", "*.wasm"],
-    write: false,
-  });
-  writeFileSync(join(folder, "worker.mjs"), outputFiles[0]?.contents ?? "");
-  return { ...artifact, folder, modules: [] };
-}
 
 /** Has the bench's Worker do something; answers the number it answers with. */
 async function ask(service: Embedded, path: string, query: Record<string, string | number>): Promise<number> {
@@ -71,7 +51,7 @@ function residentBytes(pid: number): number {
 }
 
 async function withService<T>(folder: string, use: (service: Embedded) => Promise<T>): Promise<T> {
-  const artifact = await benchArtifact(join(folder, "worker"));
+  const artifact = await benchArtifact("bench/host.worker.ts", join(folder, "worker"));
   const stateFolder = mkdtempSync(join(folder, "state-"));
   const service = await startEmbedded({
     stateFolder,

@@ -40,8 +40,10 @@ export interface Row {
 
 /** The tool that does nothing but pipe: what a copy can approach. */
 export const LIMIT = "limit";
+/** A Worker that does nothing but pipe and hash: what the runtime needs. */
+export const BARE = "bare";
 /** Tools whose work a running service does: its CPU counts with the client's. */
-const SERVED: ReadonlySet<string> = new Set(["service", "service-target"]);
+const SERVED: ReadonlySet<string> = new Set([BARE, "service", "service-target"]);
 
 const BYTES_PER_MB = 1_000_000;
 

@@ -51,6 +51,15 @@ export class Service {
     return service;
   }
 
+  /** The bare Worker in place of the service, on loopback only; `readyFile` holds its address. */
+  static bare(parent: string): Service {
+    const folder = mkdtempSync(join(parent, "bare-"));
+    const child = spawn(process.execPath, ["bench/bare.ts", join(folder, "ready")], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    return new Service(child, folder);
+  }
+
   async stop(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       const ended = new Promise((settle) => this.#child.once("exit", settle));
