@@ -43,7 +43,7 @@ export interface AuthorizationRequest {
   scopes: string[];
   /** The `WWW-Authenticate` header of a 401, verbatim. Without it only what is known already is used. */
   challenge?: string;
-  /** The `Authorization` value the registry just refused: never answered again. */
+  /** The `Authorization` value the registry just refused for these scopes: not to be answered again. */
   refused?: string;
   /** It must be good for that long, if the token endpoint gives any that long: an upload starts now and is checked later. */
   validForMs?: number;

@@ -18,6 +18,12 @@ import { createWire, type Fetch, type Log } from "./wire.ts";
 /** A token is not used in its last seconds: clocks differ, and a request takes its time to be checked. */
 const EXPIRY_MARGIN_MS = 10_000;
 
+/**
+ * What was refused is not sent for the same scopes again for so long: whoever was told of it may have seen to it by then.
+ * For others it is sent all the same: a registry that asks for Basic sees one value for all its repositories.
+ */
+const REFUSAL_LIFE_MS = 60_000;
+
 /** Refused values and tokens are few; what is older than so many others is forgotten. */
 const MAX_REMEMBERED = 200;
 
@@ -60,7 +66,8 @@ export class TokenSource {
   readonly #offered = new Map<string, string[]>();
   readonly #kept = new Map<string, Kept>();
   readonly #underWay = new Map<string, Promise<Kept>>();
-  readonly #refused = new Set<string>();
+  /** By scopes and value: until when it is not sent, milliseconds since the epoch. */
+  readonly #refusedUntilMs = new Map<string, number>();
 
   constructor(options: TokenSourceOptions) {
     const { settings, side } = options;
@@ -77,10 +84,10 @@ export class TokenSource {
    * must not be asked, `unsupported` for a scheme nobody here speaks; retryable ones when the endpoint is overloaded.
    */
   async authorize(request: AuthorizationRequest): Promise<Authorization | null> {
-    if (request.refused !== undefined) {
-      this.#refuse(request.refused);
-    }
     const scopes = mergeScopes(request.scopes);
+    if (request.refused !== undefined) {
+      this.#refuse(scopes, request.refused);
+    }
     if (request.challenge !== undefined) {
       this.#learn(request.challenge, scopes);
     }
@@ -122,7 +129,7 @@ export class TokenSource {
   ): Promise<Authorization | null> {
     const expiresAtMs = credential?.expiresAtMs;
     if (credential?.kind === "bearer") {
-      return this.#unlessRefused(`Bearer ${credential.token}`, expiresAtMs);
+      return this.#unlessRefused(scopes, `Bearer ${credential.token}`, expiresAtMs);
     }
     if (this.#wanted === null) {
       return null;
@@ -132,10 +139,10 @@ export class TokenSource {
         return null;
       }
       const password = credential.kind === "basic" ? credential.password : credential.token;
-      return this.#unlessRefused(basicHeader(credential.username, password), expiresAtMs);
+      return this.#unlessRefused(scopes, basicHeader(credential.username, password), expiresAtMs);
     }
     const kept = await this.#bearer(this.#realm(this.#wanted), scopes, repository, validForMs, credential);
-    return this.#refused.has(kept.header) ? null : { header: kept.header, expiresAtMs: kept.expiresAtMs };
+    return this.#isRefused(scopes, kept.header) ? null : { header: kept.header, expiresAtMs: kept.expiresAtMs };
   }
 
   #bearer(
@@ -187,14 +194,8 @@ export class TokenSource {
     return null;
   }
 
-  #refuse(header: string): void {
-    this.#refused.add(header);
-    if (this.#refused.size > MAX_REMEMBERED) {
-      for (const oldest of this.#refused) {
-        this.#refused.delete(oldest);
-        break;
-      }
-    }
+  #refuse(scopes: readonly string[], header: string): void {
+    remember(this.#refusedUntilMs, refusalKey(scopes, header), this.#options.now() + REFUSAL_LIFE_MS);
     for (const [key, kept] of this.#kept) {
       if (kept.header === header) {
         this.#kept.delete(key);
@@ -202,9 +203,13 @@ export class TokenSource {
     }
   }
 
-  #unlessRefused(header: string, untilMs: number | undefined): Authorization | null {
+  #isRefused(scopes: readonly string[], header: string): boolean {
+    return (this.#refusedUntilMs.get(refusalKey(scopes, header)) ?? 0) > this.#options.now();
+  }
+
+  #unlessRefused(scopes: readonly string[], header: string, untilMs: number | undefined): Authorization | null {
     const expiresAtMs = untilMs === undefined ? Number.MAX_SAFE_INTEGER : untilMs - EXPIRY_MARGIN_MS;
-    return this.#refused.has(header) ? null : { header, expiresAtMs };
+    return this.#isRefused(scopes, header) ? null : { header, expiresAtMs };
   }
 
   #learn(header: string, asked: readonly string[]): void {
@@ -255,6 +260,10 @@ function unlessRefusal(thrown: unknown): CopyError {
     return thrown;
   }
   throw thrown;
+}
+
+function refusalKey(scopes: readonly string[], header: string): string {
+  return `${scopes.join(" ")} ${header}`;
 }
 
 /** Puts an entry last, and lets go of the oldest where there are too many. */

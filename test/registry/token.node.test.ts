@@ -114,7 +114,7 @@ describe("a token source", () => {
     expect((await bench.source.authorize({ scopes: PUSH, validForMs: 3_600_000 }))?.header).toBe("Bearer token-2");
   });
 
-  it("never answers a refused value again", async () => {
+  it("does not answer a refused value again", async () => {
     await using bench = await setUp({ answer: (_seen, response) => json(response, 200, { token: "always-this" }) });
     const first = await bench.source.authorize({ scopes: PULL, challenge: bench.challenge });
     const request = { scopes: PULL, challenge: bench.challenge, refused: first?.header ?? "" };
@@ -140,6 +140,27 @@ describe("a token source", () => {
     expect((await bench.source.authorize({ scopes: PUSH }))?.header).toBe(header);
     expect(await bench.source.authorize({ scopes: PULL, refused: header })).toBeNull();
     expect(bench.server.seen).toEqual([]);
+  });
+
+  it.each([
+    ["another repository", ["repository:other:pull"]],
+    ["the same one, for reading only", PULL],
+  ])("refused for one thing, Basic is still sent for %s", async (_name, scopes) => {
+    await using bench = await setUp({ credential: USER });
+    const challenge = 'Basic realm="r"';
+    const header = (await bench.source.authorize({ scopes: PUSH, challenge }))?.header ?? "";
+    expect(await bench.source.authorize({ scopes: PUSH, challenge, refused: header })).toBeNull();
+    expect((await bench.source.authorize({ scopes }))?.header).toBe(header);
+  });
+
+  it("tries again after a minute what was refused: somebody may have seen to it", async () => {
+    await using bench = await setUp({ credential: USER });
+    const header = (await bench.source.authorize({ scopes: PUSH, challenge: 'Basic realm="r"' }))?.header ?? "";
+    expect(await bench.source.authorize({ scopes: PUSH, refused: header })).toBeNull();
+    bench.clock.ms += 59_999;
+    expect(await bench.source.authorize({ scopes: PUSH })).toBeNull();
+    bench.clock.ms += 1;
+    expect((await bench.source.authorize({ scopes: PUSH }))?.header).toBe(header);
   });
 
   it("sends a registry token as it is, before any challenge", async () => {
