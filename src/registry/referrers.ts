@@ -84,7 +84,7 @@ async function askApi(
   const asked = new Set<string>();
   for (;;) {
     asked.add(url.href);
-    const page = await readPage(client, repository, digest, url);
+    const page = await readPage(client, repository, digest, url).catch(unlessUnauthorized);
     if (page === "no repository" || page === "no API") {
       if (asked.size === 1) {
         return page;
@@ -147,6 +147,14 @@ async function readPage(client: HostClient, repository: string, digest: string, 
   );
 }
 
+/** A 401 too may be about the path. Whether the login is good at all is seen at the fallback tag. */
+function unlessUnauthorized(thrown: unknown): "no API" {
+  if (thrown instanceof CopyError && thrown.detail.code === "unauthorized") {
+    return "no API";
+  }
+  throw thrown;
+}
+
 /** The whole address counts, since registries put what they like into it, but it stays at the registry's own host. */
 function nextOf(client: HostClient, response: Response, current: URL): URL | null {
   const link = nextLink(response.headers);
@@ -207,7 +215,8 @@ function referrerOf(entry: unknown): Referrer | null {
     return null;
   }
   const { mediaType, digest, size, artifactType, annotations } = entry;
-  if (typeof digest !== "string" || !isDigest(digest) || !Number.isSafeInteger(size) || typeof size !== "number") {
+  const isSize = typeof size === "number" && Number.isSafeInteger(size) && size >= 0;
+  if (typeof digest !== "string" || !isDigest(digest) || !isSize) {
     return null;
   }
   const texts = isObject(annotations)

@@ -97,7 +97,8 @@ describe("where there is the referrers API", () => {
   });
 
   it("leaves out entries that are no descriptors, and says so", async () => {
-    const body = indexOf(entry("a"), { digest: "x", size: 1 }, null, { digest: digest("b"), size: "1" });
+    const sizeless = ["1", -1].map((size) => ({ digest: digest("b"), size }));
+    const body = indexOf(entry("a"), { digest: "x", size: 1 }, null, ...sizeless);
     await using registry = await paged({ "": { body } });
     const list = await clientOf(registry.host).registry.listReferrers("a", SUBJECT);
     expect(list?.referrers).toHaveLength(1);
@@ -164,6 +165,29 @@ describe("where there is no referrers API", () => {
     );
     const list = await clientOf(registry.host).registry.listReferrers("a", SUBJECT);
     expect(list).toMatchObject({ from: "tag", referrers: [{ digest: digest("a") }] });
+  });
+
+  it.each<Record<string, string>>([{ "www-authenticate": 'Basic realm="r"' }, {}])(
+    "neither is a 401 to a login that is good for the tag, with the challenge %j",
+    async (challenge) => {
+      await using registry = await serve((seen, response) => {
+        if (seen.headers.authorization === undefined) {
+          return json(response, 401, {}, { "www-authenticate": 'Basic realm="r"' });
+        }
+        return seen.url.includes("/referrers/")
+          ? json(response, 401, {}, challenge)
+          : json(response, 200, indexOf(entry("a")), { "content-type": OCI_INDEX });
+      });
+      const credential = { kind: "basic", username: "me", password: "secret" } as const;
+      const { registry: client } = clientOf(registry.host, { credential });
+      const list = await client.listReferrers("a", SUBJECT);
+      expect(list).toMatchObject({ from: "tag", referrers: [{ digest: digest("a") }] });
+    },
+  );
+
+  it("but one that is good for nothing there is an error", async () => {
+    await using registry = await serve((_seen, response) => json(response, 401, {}));
+    expect((await refusal(clientOf(registry.host).registry.listReferrers("a", SUBJECT))).code).toBe("unauthorized");
   });
 
   it.each([
