@@ -75,6 +75,8 @@ async function pump(ends: Ends, reader: BlobReader, sink: UploadSink, course: Co
     await sink.write(piece);
     meter.bytes = session.sentBytes;
     if (session.storedBytes > storedBytes) {
+      // Marks before it are of no use any more, and a large blob would gather thousands.
+      trail.secure();
       course.stored();
       if (course.timeUp.aborted && !reader.isComplete) {
         throw new LetGo("time", "the lane's time is up");

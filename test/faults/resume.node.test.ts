@@ -110,6 +110,22 @@ describe(`a blob of 32 MiB that is cut ${CUTS} times`, () => {
   });
 });
 
+describe("a blob that is cut inside a chunk", () => {
+  it("is read again from where the target stands, and from no byte before it", async () => {
+    const cut: FaultRule = {
+      match: { method: "PATCH" },
+      skip: 2,
+      times: 1,
+      action: { type: "reset-request", afterBytes: MIB },
+    };
+    await using blob = await OneBlob.between({}, { dropsBroken: true, rules: [cut] });
+    const report = await blob.move(driver, bytes, chunksOf(6 * MIB));
+    expect(report.result).toEqual({ kind: "copied" });
+    expect(blob.source.requests.map(({ headers }) => headers["range"])).toEqual([undefined, `bytes=${12 * MIB}-`]);
+    expect(blob.holds(bytes)).toBe(true);
+  });
+});
+
 /** Moves the blob in one lane after another, each beginning with what was heard of the one before; answers how many. */
 async function throughLanes(blob: OneBlob, how: Tries): Promise<number> {
   let handover: Handover | undefined;
