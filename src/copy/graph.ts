@@ -8,6 +8,17 @@
 import { isDigest } from "../registry/digest.ts";
 import { isNestedTooDeeply, MAX_NESTING } from "./nesting.ts";
 import { CopyError, type ErrorCode } from "../registry/errors.ts";
+import {
+  bareMediaType,
+  DOCKER_MANIFEST,
+  DOCKER_MANIFEST_LIST,
+  isForeign,
+  isIndex,
+  isManifest,
+  isSchema1,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from "../registry/media-types.ts";
 
 /** What one manifest says of another object. */
 export interface Descriptor {
@@ -31,30 +42,12 @@ export interface ManifestGraph {
   warnings: string[];
 }
 
-export const INDEX_TYPES: readonly string[] = [
-  "application/vnd.oci.image.index.v1+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-];
+export const INDEX_TYPES: readonly string[] = [OCI_INDEX, DOCKER_MANIFEST_LIST];
 
-export const MANIFEST_TYPES: readonly string[] = [
-  "application/vnd.oci.image.manifest.v1+json",
-  "application/vnd.docker.distribution.manifest.v2+json",
-];
-
-/** Docker's first manifest format: its layers name no sizes and its digest covers a signature; registries drop it. */
-const SCHEMA1_TYPES: readonly string[] = [
-  "application/vnd.docker.distribution.manifest.v1+json",
-  "application/vnd.docker.distribution.manifest.v1+prettyjws",
-];
-
-/** Types that say nothing: old registries and plain file servers send them for every manifest. */
-const MEANINGLESS_TYPES: readonly string[] = ["", "application/json", "text/plain", "application/octet-stream"];
+export const MANIFEST_TYPES: readonly string[] = [OCI_MANIFEST, DOCKER_MANIFEST];
 
 /** No registry takes a layer anywhere near it (the largest limit known is 200 GiB). */
 const MAX_OBJECT_BYTES = 1024 ** 4;
-
-/** Layers that a registry must not hand on (image-spec, "Non-distributable layers"; Docker's foreign layers). */
-const NONDISTRIBUTABLE = /nondistributable|\.foreign\./;
 
 interface Input {
   /** Registry host the manifest came from, for errors. */
@@ -74,7 +67,7 @@ interface Input {
 export function parseManifest(input: Input): ManifestGraph {
   const body = parseObject(input);
   const mediaType = mediaTypeOf(input, body);
-  if (SCHEMA1_TYPES.includes(mediaType) || (body.schemaVersion === 1 && Array.isArray(body.fsLayers))) {
+  if (isSchema1(mediaType) || (body.schemaVersion === 1 && Array.isArray(body.fsLayers))) {
     throw manifestError(
       input,
       "is in Docker's schema 1, which registries no longer take; push the image again with a current tool",
@@ -84,7 +77,7 @@ export function parseManifest(input: Input): ManifestGraph {
   const kind = kindOf(input, mediaType, body);
   const subject = body.subject === undefined ? undefined : descriptorOf(input, "subject", body.subject).digest;
   const rest = subject === undefined ? {} : { subject };
-  const named = MEANINGLESS_TYPES.includes(mediaType) ? typeByShape(kind) : mediaType;
+  const named = bareMediaType(mediaType) === "" ? typeByShape(kind) : mediaType;
   if (kind === "index") {
     const children = listOf(input, "manifests", body.manifests).map((entry) => entry.descriptor);
     return { kind, mediaType: named, children: distinct(input, children), blobs: [], ...rest, warnings: [] };
@@ -96,7 +89,7 @@ export function parseManifest(input: Input): ManifestGraph {
   }
   for (const field of ["layers", "blobs"]) {
     for (const { descriptor, urls } of listOf(input, field, body[field])) {
-      if (input.includeForeign !== true && (urls || NONDISTRIBUTABLE.test(descriptor.mediaType))) {
+      if (input.includeForeign !== true && (urls || isForeign(descriptor.mediaType))) {
         warnings.push(`Layer ${descriptor.digest} must not be distributed and was left where it is.`);
       } else {
         wanted.push(descriptor);
@@ -132,14 +125,14 @@ function mediaTypeOf(input: Input, body: Json): string {
   if (body.mediaType !== undefined && body.mediaType !== "") {
     throw manifestError(input, "has a mediaType that is no text");
   }
-  return (input.mediaType.split(";")[0] ?? "").trim().toLowerCase();
+  return bareMediaType(input.mediaType);
 }
 
 function kindOf(input: Input, mediaType: string, body: Json): ManifestGraph["kind"] {
   // An empty list as Go writes it.
   const looksLikeIndex = Array.isArray(body.manifests) || (body.manifests === null && !isObject(body.config));
   const looksLikeManifest = isObject(body.config) || Array.isArray(body.layers) || Array.isArray(body.blobs);
-  if (INDEX_TYPES.includes(mediaType)) {
+  if (isIndex(mediaType)) {
     // One document that two readers would read differently has been used to smuggle images past scanners (image-spec).
     if (looksLikeManifest) {
       throw manifestError(input, "is an index, yet has a config or layers");
@@ -149,7 +142,7 @@ function kindOf(input: Input, mediaType: string, body: Json): ManifestGraph["kin
     }
     return "index";
   }
-  if (MANIFEST_TYPES.includes(mediaType)) {
+  if (isManifest(mediaType)) {
     if (looksLikeIndex) {
       throw manifestError(input, "is an image manifest, yet has a list of manifests");
     }
@@ -168,7 +161,7 @@ function typeByShape(kind: ManifestGraph["kind"]): string {
   if (kind === "opaque") {
     return "application/octet-stream";
   }
-  return kind === "index" ? "application/vnd.oci.image.index.v1+json" : "application/vnd.oci.image.manifest.v1+json";
+  return kind === "index" ? OCI_INDEX : OCI_MANIFEST;
 }
 
 function listOf(input: Input, field: string, value: unknown): { descriptor: Descriptor; urls: boolean }[] {

@@ -97,6 +97,16 @@ describe("layers that must not be distributed are left out with a warning", () =
     expect(graph.warnings).toEqual([expect.stringContaining(digest("b"))]);
   });
 
+  test.each([
+    "application/vnd.acme.foreign.words",
+    "application/vnd.acme.nondistributable.v1",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+  ])("a layer of the type %s is a layer like any other", (mediaType) => {
+    const graph = parse({ config: entry("a"), layers: [entry("b", 10, { mediaType })] }, MANIFEST);
+    expect(graph.blobs).toHaveLength(2);
+    expect(graph.warnings).toEqual([]);
+  });
+
   test("an empty list of urls is no reason", () => {
     const graph = parse({ config: entry("a"), layers: [entry("b", 10, { urls: [] })] }, MANIFEST);
     expect(graph.blobs).toHaveLength(2);
