@@ -115,7 +115,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
       running.run.refuse(endedError());
       await endOr(COMMIT_PATIENCE_MS, this.#ended.promise);
       if (!this.#hasEnded()) {
-        this.#warnOfNames();
+        this.#warnOfNames(running.run.unclearNames);
       }
     }
     this.#end("cancelled", null);
@@ -273,17 +273,19 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     return { ...opened, sendOffers: (offers) => this.#hostOffers.send({ job, host }, offers) };
   }
 
-  #warnOfNames(): void {
+  #warnOfNames(names: readonly string[]): void {
     const { host } = required(this.#record()).request.target;
-    this.#events.warn([`Cancelled while ${host} was taking a manifest and had not answered: look whether it has it.`]);
+    this.#events.warn(
+      names.map(
+        (name) =>
+          `Cancelled while ${name} was on the way to ${host}, which had not answered clearly: look whether it has it.`,
+      ),
+    );
   }
 
   #runFailed(running: Running | null, error: ErrorDetail): void {
     if (running?.refusing === true) {
-      // Without a clear no the manifest may be there all the same.
-      if (error.status === undefined || error.status >= 500) {
-        this.#warnOfNames();
-      }
+      this.#warnOfNames(running.run.unclearNames);
       this.#end("cancelled", null);
     } else if (error.code !== "internal") {
       this.#end("failed", error);

@@ -24,8 +24,11 @@ export interface PublisherParts extends PoolParts {
   now: () => number;
   /** Has the target's host list a referrer where the registry does not; safe to repeat. */
   addReferrer: (addition: ReferrerAddition) => Promise<void>;
-  /** Called synchronously before a root is pushed; throws when the copy no longer runs. The answer is called after it. */
-  commit: () => () => void;
+  /**
+   * Called synchronously before a root is pushed; throws when the copy no longer runs. The answer is called after it, and told
+   * whether it is clear what became of the name.
+   */
+  commit: (name: string) => (isClear: boolean) => void;
   mender: Mender;
   /** A root is at the target under its name. */
   onRoot: (row: TagRow) => void;
@@ -109,17 +112,22 @@ export class Publisher {
     }
     const manifest = await this.manifest(digest);
     await this.#parts.mender.push(manifest, async () => {
-      const committed = this.#parts.commit();
+      const name = row.target ?? digest;
+      const committed = this.#parts.commit(name);
+      let isClear = false;
       try {
-        const name = row.target ?? digest;
-        const { subject } = await this.#put(name, manifest);
+        const { subject } = await this.#put(name, manifest).catch((error: unknown) => {
+          isClear = isClearNo(error);
+          throw error;
+        });
         await this.#listReferrer(manifest, subject);
         this.#parts.beginStep();
         this.#arrived(digest, "copied", manifest);
         this.#parts.plan.endRoot(key);
         this.#ended(row, "copied");
+        isClear = true;
       } finally {
-        committed();
+        committed(isClear);
       }
     });
   }
@@ -189,6 +197,12 @@ export class Publisher {
       await addReferrer({ repository: request.target.repository, ...found });
     }
   }
+}
+
+/** Anything else may come from something between us and the registry, which has taken the manifest all the same. */
+function isClearNo(error: unknown): boolean {
+  const { status } = errorDetailOf(error);
+  return status !== undefined && status >= 400 && status < 500;
 }
 
 /** The old image would have no name left. */

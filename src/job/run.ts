@@ -18,6 +18,7 @@ import type { Ledger, TargetRepository } from "./ledger.ts";
 import { listTagsToCopy } from "./listing.ts";
 import { Offers, type WaitingBlob } from "./offers.ts";
 import { Mender } from "./mender.ts";
+import { NamePushes } from "./name-pushes.ts";
 import { Opener } from "./opener.ts";
 import { Planner } from "./planner.ts";
 import { prune } from "./prune.ts";
@@ -53,7 +54,7 @@ export class CopyRun {
   readonly #requestsBefore: { source: number; target: number };
   readonly #progressAtMs = new Map<string, number>();
   #repository: TargetRepository | null = null;
-  #pushes = 0;
+  readonly #pushes = new NamePushes();
   /** Set once nothing new may be sent: the pushes under way still have their answers to come. */
   #refusal: unknown = null;
   #stopped = false;
@@ -92,7 +93,7 @@ export class CopyRun {
       ...shared,
       planner,
       mender: this.#mender,
-      commit: () => this.#commit(),
+      commit: (name) => this.#commit(name),
       onRoot: (row) => this.#roots.ended(row),
       onPublished: () => this.#pump(),
       onRootFailed: (key, error) => this.#roots.fail([key], error),
@@ -118,7 +119,12 @@ export class CopyRun {
 
   /** A name is being written: whether it is there is now the target's word. */
   get committing(): boolean {
-    return this.#pushes > 0;
+    return this.#pushes.any;
+  }
+
+  /** Once nothing new may be sent: names of which nobody knows whether the target has taken them. */
+  get unclearNames(): string[] {
+    return this.#pushes.unclear;
   }
 
   /** Requests of the job itself, earlier runs included. */
@@ -249,14 +255,15 @@ export class CopyRun {
     this.book();
   }
 
-  #commit(): () => void {
-    if (this.#stopped || !this.#parts.ledger.commit(this.#parts.now())) {
+  #commit(name: string): (isClear: boolean) => void {
+    if (this.#stopped || this.#refusal !== null || !this.#parts.ledger.commit(this.#parts.now())) {
       throw endedError();
     }
-    this.#pushes += 1;
-    return () => {
-      this.#pushes -= 1;
-      if (this.#refusal !== null && this.#pushes === 0) {
+    this.#pushes.begin(name);
+    return (isClear) => {
+      // Without a refusal the failure of the name is told with its reason.
+      this.#pushes.end(name, isClear || this.#refusal === null);
+      if (this.#refusal !== null && !this.#pushes.any) {
         this.#finished.reject(this.#refusal);
       }
     };
@@ -264,7 +271,7 @@ export class CopyRun {
 
   /** Something that ends the run, though not what is being pushed at the moment. */
   #failed(error: unknown): void {
-    if (errorDetailOf(error).code === "cancelled" && this.#pushes > 0) {
+    if (errorDetailOf(error).code === "cancelled" && this.#pushes.any) {
       this.#refusal ??= error;
     } else {
       this.#finished.reject(error);

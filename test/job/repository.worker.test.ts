@@ -451,6 +451,37 @@ describe("failures", () => {
       expect(await end).toMatchObject({ code: "cancelled" });
     }));
 
+  test("once nothing new may be sent no other tag is pushed, and of those under way only unclear answers are uncertain", () =>
+    inJob({}, async (bench) => {
+      const tags = ["v1", "v2", "v3", "v4", "v5", "v6", "v7"];
+      tags.forEach((tag, at) => bench.source.keep(image(`a${at}`), MANIFEST, tag));
+      const [first, others] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const errorOf = (code: "denied" | "connection" | "unavailable") => bench.target.error(code, "no").detail;
+      bench.target.before = async (operation) => {
+        if (operation.startsWith("PUT")) {
+          await (operation === "PUT v1" ? first : others).promise;
+        }
+        if (operation === "PUT v2") {
+          throw new CopyError({ ...errorOf("denied"), status: 403 });
+        } else if (operation === "PUT v3") {
+          throw new CopyError(errorOf("connection"));
+        } else if (operation === "PUT v4") {
+          throw new CopyError({ ...errorOf("unavailable"), status: 502 });
+        }
+      };
+      const end = bench.copy();
+      await calm();
+      expect(bench.run?.unclearNames).toEqual(tags.slice(0, 6));
+      bench.run?.refuse(bench.target.error("cancelled", "over"));
+      first.resolve();
+      await calm();
+      expect(bench.run?.unclearNames).toEqual(tags.slice(1, 6));
+      others.resolve();
+      expect(await end).toMatchObject({ code: "cancelled" });
+      expect(bench.run?.unclearNames).toEqual(["v3", "v4"]);
+      expect(bench.target.log.filter((line) => line.startsWith("PUT"))).toHaveLength(6);
+    }));
+
   test("with failFast the first one ends the copy", () =>
     inJob({ failFast: true }, async (bench) => {
       keepThree(bench);
