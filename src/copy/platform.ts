@@ -34,14 +34,6 @@ const BASE_VARIANTS: Readonly<Record<string, string>> = { amd64: "v1", arm64: "v
 /** 32-bit arm without a variant is v7 to containerd. */
 const PLAIN_ARM = "v7";
 
-/** What is wrong with a platform as written, as the end of a sentence that begins with it; null: nothing. */
-export function describePlatformFault(text: string): string | null {
-  if (PLATFORM.test(text)) {
-    return null;
-  }
-  return "is not a platform; expected os/architecture or os/architecture/variant, such as linux/amd64 or linux/arm/v7";
-}
-
 /** Reads `os/architecture[/variant]`, with `os(version)` for Windows; null: it is none. */
 export function parsePlatform(text: string): Platform | null {
   const parts = PLATFORM.exec(text);

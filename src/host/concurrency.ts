@@ -108,7 +108,7 @@ export interface Booking {
 
 export class Concurrency {
   #state: ConcurrencyState;
-  #cap: number;
+  readonly #cap: number;
   readonly #greatest: number;
 
   /**
@@ -123,11 +123,6 @@ export class Concurrency {
 
   snapshot(): ConcurrencyState {
     return { ...this.#state };
-  }
-
-  /** Changes the configured cap; 0: none. */
-  setCap(cap: number): void {
-    this.#cap = cap;
   }
 
   /** Requests at once that the host is thought to bear, under the configured cap. */

@@ -2,7 +2,7 @@
  * An indexed binary heap: the least item is at hand, and any item is changed or removed wherever it stands.
  *
  * Each item keeps its own places, one for each heap that it may stand in: moving it writes a number, and no heap needs
- * a map of its own, which with 100,000 items in five heaps is most of the memory. Every change costs O(log n).
+ * a map of its own, which with 100,000 items in several heaps is most of the memory. Every change costs O(log n).
  */
 
 /** Something that may stand in heaps. `places[i]` belongs to the heap that was made with index i; leave it alone. */

@@ -49,9 +49,8 @@ interface Job extends Placed {
 const ALL = 0;
 const SMALL = 1;
 const SMALL_BY_SIZE = 2;
-const BLOBS = 1;
-const BLOBS_BY_SIZE = 2;
-const JOB_BLOBS = 3;
+const BLOBS_BY_SIZE = 1;
+const JOB_BLOBS = 2;
 const JOBS = 0;
 
 const byAge = (left: Waiter, right: Waiter): number =>
@@ -90,7 +89,6 @@ const bytesLeftOf = (job: Job): number => job.bytesLeft ?? job.waitingBytes;
 export class WaitingQueue {
   readonly #byId = new Map<string, Waiter>();
   readonly #all = new IndexedHeap<Waiter>(ALL, byAge);
-  readonly #blobs = new IndexedHeap<Waiter>(BLOBS, byAge);
   readonly #blobsBySize = new IndexedHeap<Waiter>(BLOBS_BY_SIZE, bySize);
   readonly #small = new IndexedHeap<Waiter>(SMALL, byKind);
   readonly #smallBySize = new IndexedHeap<Waiter>(SMALL_BY_SIZE, byKindAndSize);
@@ -129,13 +127,12 @@ export class WaitingQueue {
     if (this.#byId.has(entry.id)) {
       return;
     }
-    // All four places from the start: an array that grows takes room for sixteen, a hundred thousand times.
-    const waiter: Waiter = { entry, order: this.#order++, places: [NOWHERE, NOWHERE, NOWHERE, NOWHERE] };
+    // All three places from the start: an array that grows takes room for sixteen, a hundred thousand times.
+    const waiter: Waiter = { entry, order: this.#order++, places: [NOWHERE, NOWHERE, NOWHERE] };
     this.#byId.set(entry.id, waiter);
     this.#all.insert(waiter);
     this.#counts[entry.kind]++;
     if (entry.kind === "blob") {
-      this.#blobs.insert(waiter);
       this.#blobsBySize.insert(waiter);
       this.#totalBlobBytes += entry.bytes;
       this.#addToJob(waiter);
@@ -156,7 +153,6 @@ export class WaitingQueue {
     this.#all.remove(waiter);
     this.#counts[entry.kind]--;
     if (entry.kind === "blob") {
-      this.#blobs.remove(waiter);
       this.#blobsBySize.remove(waiter);
       this.#totalBlobBytes -= entry.bytes;
       this.#removeFromJob(waiter);
@@ -186,10 +182,6 @@ export class WaitingQueue {
 
   oldest(): Entry | undefined {
     return this.#all.peek()?.entry;
-  }
-
-  oldestBlob(): Entry | undefined {
-    return this.#blobs.peek()?.entry;
   }
 
   /** The first small request by kind (head, manifest, query), then by age. */

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { digestTagsOf, isDigestTag } from "../../src/copy/digest-tags.ts";
+import { digestTagGroups, isDigestTag } from "../../src/copy/digest-tags.ts";
 import { fallbackTagOf } from "../../src/registry/fallback-tag.ts";
 
 const hex = (letter: string): string => letter.repeat(64);
 
 describe("tags named after a digest", () => {
-  it("are found for an image and its index's children, whatever their ending", () => {
+  it("are found by what they are attached to, each once, whatever their ending", () => {
     const listed = [
       "v1",
       `sha256-${hex("a")}.sig`,
@@ -17,18 +17,16 @@ describe("tags named after a digest", () => {
       `sha256-${hex("a")}ff.sig`,
       `sha256-${hex("a")}.sig`,
     ];
-    expect(digestTagsOf(listed, [`sha256:${hex("a")}`, `sha256:${hex("b")}`])).toEqual([
-      { tag: listed[1], digest: `sha256:${hex("a")}`, suffix: ".sig" },
-      { tag: listed[2], digest: `sha256:${hex("b")}`, suffix: ".att" },
-      { tag: listed[3], digest: `sha256:${hex("a")}`, suffix: ".sbom" },
-      { tag: listed[4], digest: `sha256:${hex("a")}`, suffix: ".something-else" },
+    expect([...digestTagGroups(listed)]).toEqual([
+      [`sha256-${hex("a")}`, [listed[1], listed[3], listed[4]]],
+      [`sha256-${hex("b")}`, [listed[2]]],
+      [`sha256-${hex("c")}`, [listed[5]]],
     ]);
   });
 
-  it("are found among ten thousand tags and a thousand digests at once", () => {
-    const digests = Array.from({ length: 1000 }, (_, index) => `sha256:${index.toString(16).padStart(64, "0")}`);
-    const listed = Array.from({ length: 10_000 }, (_, index) => `sha256-${index.toString(16).padStart(64, "0")}.sig`);
-    expect(digestTagsOf(listed, digests)).toHaveLength(1000);
+  it("are found where ten thousand are attached to one digest", () => {
+    const listed = Array.from({ length: 10_000 }, (_, index) => `sha256-${hex("a")}.${index}`);
+    expect([...digestTagGroups(listed)]).toEqual([[`sha256-${hex("a")}`, listed]]);
   });
 
   it.each([

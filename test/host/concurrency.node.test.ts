@@ -230,12 +230,4 @@ describe("a configured cap", () => {
   test("a refusal halves what the cap leaves, not what was thought possible", () => {
     expect(new Line(4).refuse(4).limit).toBe(2);
   });
-
-  test("may be changed and lifted while it runs", () => {
-    const { concurrency } = new Line(2);
-    concurrency.setCap(5);
-    expect(concurrency.totalSlots()).toBe(5);
-    concurrency.setCap(0);
-    expect(concurrency.totalSlots()).toBe(START_LIMIT + 1);
-  });
 });

@@ -82,7 +82,6 @@ class ListQueue {
     return {
       size: this.entries.length,
       oldest: this.first(all, () => []),
-      oldestBlob: this.first(blob, () => []),
       bestSmall: this.first(isSmall, (entry) => [rank(entry)]),
       smallestSmall: this.first(isSmall, (entry) => [rank(entry), entry.bytes === 0 ? Infinity : entry.bytes]),
       largestBlob: this.first(blob, ({ bytes }) => [-bytes]),
@@ -102,7 +101,6 @@ function answersOf(queue: WaitingQueue): Record<string, unknown> {
   return {
     size: queue.size,
     oldest: queue.oldest(),
-    oldestBlob: queue.oldestBlob(),
     bestSmall: queue.bestSmall(),
     smallestSmall: queue.smallestSmall(),
     largestBlob: queue.largestBlob(),

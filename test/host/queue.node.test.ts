@@ -48,14 +48,9 @@ describe("the waiting queue", () => {
     expect(queue.size).toBe(0);
     expect(queue.totalBlobBytes).toBe(0);
     expect(queue.remove("a")).toBeUndefined();
-    expect([
-      queue.oldest(),
-      queue.oldestBlob(),
-      queue.bestSmall(),
-      queue.smallestSmall(),
-      queue.largestBlob(),
-      queue.leastLeft(),
-    ]).toEqual(Array(6).fill(undefined));
+    expect([queue.oldest(), queue.bestSmall(), queue.smallestSmall(), queue.largestBlob(), queue.leastLeft()]).toEqual(
+      Array(5).fill(undefined),
+    );
   });
 
   test("an id that waits already changes nothing, not even its age", () => {
@@ -105,12 +100,6 @@ describe("the waiting queue", () => {
       [entry("c", { since: 2 }), entry("a", { since: 1 }), entry("b", { since: 1, kind: "head" })],
       (queue) => queue.oldest(),
       ["a", "b", "c"],
-    ],
-    [
-      "oldest blob: blobs only",
-      [entry("head", { kind: "head" }), entry("b", { since: 2 }), entry("a", { since: 1 })],
-      (queue) => queue.oldestBlob(),
-      ["a", "b"],
     ],
     [
       "best small: head, manifest, query, then age; neither blobs nor big manifests",
