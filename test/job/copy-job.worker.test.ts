@@ -1,11 +1,12 @@
 /** A whole CopyJob against two registries on loopback, through the real RegistryHosts, queue and lanes. */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, beforeEach, describe, expect, inject, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import type { CopyRequest } from "../../src/copy/request.ts";
 import type { CopyJob } from "../../src/job/copy-job.ts";
 import { type CopyEvent, type CopyView, KEPT_MS } from "../../src/job/contract.ts";
 import { eventsOf } from "./event-stream.ts";
+import { HeldNetwork } from "./held-network.ts";
 import { pushImage, pushIndex, tagDigest } from "./push.ts";
 
 const { source, target } = inject("registries");
@@ -36,6 +37,15 @@ async function alarmOf(id: string): Promise<number | null> {
 /** Everybody has heard of the copy's end; what is left to do is to clear up, after the time that it is kept. */
 async function isAtRest(id: string): Promise<boolean> {
   return ((await alarmOf(id)) ?? 0) > Date.now() + KEPT_MS - PATIENCE_MS;
+}
+
+const network = new HeldNetwork();
+beforeEach(() => network.begin());
+afterEach(() => network.end());
+
+/** The copy moves no blob as long as this holds. */
+function holdBlobs(repository: string): void {
+  network.holds = (request) => request.startsWith("GET") && request.includes(`/${repository}/blobs/`);
 }
 
 describe("a copy", () => {
@@ -268,6 +278,7 @@ describe("settlements", () => {
     const { id, repository, request } = newCopy();
     await pushImage(source, repository, [3_000_000, 1_000], "v1");
     const before = await pushImage(target, repository, [10], "v1");
+    holdBlobs(repository);
     const stub = env.JOBS.getByName(id);
     await stub.start(id, request);
     await expect
@@ -297,6 +308,7 @@ describe("cancelling", () => {
   test.each([0, 3, 5])("after %i events is the end: no tag, nothing to do, nothing left at the host", async (count) => {
     const { id, repository, request } = newCopy();
     await pushImage(source, repository, [4_000_000, 4_000_000, 1_000], "v1");
+    holdBlobs(repository);
     const stub = env.JOBS.getByName(id);
     await stub.start(id, request);
     await expect
@@ -315,58 +327,48 @@ describe("cancelling", () => {
 });
 
 describe("cancelling while the root is being pushed", () => {
-  const realFetch = globalThis.fetch;
-  const network = { letGo: true, pushes: 0, losesAnswer: false };
-
-  beforeEach(() => {
-    // A network that keeps the push of a tag back until it is let go.
-    vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
-      if (init?.method === "PUT" && typeof input === "string" && input.includes("/manifests/v1")) {
-        network.pushes += 1;
-        while (!network.letGo) {
-          init.signal?.throwIfAborted();
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-        if (network.losesAnswer) {
-          await realFetch(input, init);
-          return new Response("the answer was lost", { status: 502 });
-        }
-      }
-      return realFetch(input, init);
-    });
-  });
-  afterEach(() => {
-    vi.restoreAllMocks();
-  });
+  /** Cancels while the push is held; it is let go when the copy has heard of it. */
+  async function cancelThenLetGo(id: string): Promise<CopyView | null> {
+    const stub = env.JOBS.getByName(id);
+    const cancelled = stub.cancel();
+    expect(await stub.view(0)).toMatchObject({ state: "running" });
+    network.letGo();
+    return cancelled;
+  }
 
   async function startHeld(): Promise<{ id: string; repository: string; digest: string }> {
     const { id, repository, request } = newCopy();
-    network.letGo = true;
     const { digest } = await pushImage(source, repository, [1_000], "v1");
-    network.letGo = false;
-    network.pushes = 0;
+    network.holds = (sent) => sent.startsWith("PUT") && sent.endsWith(`/${repository}/manifests/v1`);
     await env.JOBS.getByName(id).start(id, request);
-    await expect.poll(() => network.pushes).toBe(1);
+    await expect.poll(() => network.held).toHaveLength(1);
     return { id, repository, digest };
   }
 
   test("waits for the registry's word: it took the tag, so the copy has succeeded", async () => {
     const { id, repository, digest } = await startHeld();
-    const cancelled = env.JOBS.getByName(id).cancel();
-    expect(await env.JOBS.getByName(id).view(0)).toMatchObject({ state: "running" });
-    network.letGo = true;
-    expect(await cancelled).toMatchObject({ state: "succeeded", target: { digest } });
+    expect(await cancelThenLetGo(id)).toMatchObject({ state: "succeeded", target: { digest } });
     expect(await tagDigest(target, repository, "v1")).toBe(digest);
+  });
+
+  test("says nothing of the tag when the registry has refused it", async () => {
+    const { id, repository } = await startHeld();
+    network.answer = async () => new Response("no", { status: 400 });
+    expect(await cancelThenLetGo(id)).toMatchObject({ state: "cancelled", error: null, warnings: [] });
+    expect(await tagDigest(target, repository, "v1")).toBeNull();
   });
 
   test("says that the tag is uncertain when the answer to its push was lost", async () => {
     const { id, repository, digest } = await startHeld();
-    network.losesAnswer = true;
-    const cancelled = env.JOBS.getByName(id).cancel();
-    network.letGo = true;
-    expect(await cancelled).toMatchObject({ state: "cancelled", warnings: [expect.stringContaining(target)] });
+    network.answer = async (send) => {
+      await send();
+      return new Response("the answer was lost", { status: 502 });
+    };
+    expect(await cancelThenLetGo(id)).toMatchObject({
+      state: "cancelled",
+      warnings: [expect.stringContaining(`v1 was on the way to ${target}`)],
+    });
     expect(await tagDigest(target, repository, "v1")).toBe(digest);
-    network.losesAnswer = false;
   });
 
   test("does not wait for ever: it ends, sends nothing more, and says that the tag is uncertain", async () => {
@@ -374,9 +376,12 @@ describe("cancelling while the root is being pushed", () => {
     await env.REGISTRIES.getByName(target).forget();
     const { id, repository } = await startHeld();
     const view = await env.JOBS.getByName(id).cancel();
-    expect(view).toMatchObject({ state: "cancelled", warnings: [expect.stringContaining(target)] });
-    network.letGo = true;
-    expect(network.pushes).toBe(1);
+    expect(view).toMatchObject({
+      state: "cancelled",
+      warnings: [expect.stringContaining(`v1 was on the way to ${target}`)],
+    });
+    network.letGo();
+    expect(network.held).toHaveLength(1);
     expect(await tagDigest(target, repository, "v1")).toBeNull();
   });
 });
