@@ -11,7 +11,7 @@ export class OwnGate implements Gate {
   readonly #host: Pick<SessionHost, "acquire" | "release" | "authorize">;
   readonly #newId: () => string;
 
-  /** @param session A session that has joined the host, and stays. */
+  /** @param session Holds the slots; nobody ends it, since it lasts as long as the host's object. */
   constructor(session: string, host: Pick<SessionHost, "acquire" | "release" | "authorize">, newId: () => string) {
     this.#session = session;
     this.#host = host;

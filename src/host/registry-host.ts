@@ -300,10 +300,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   }
 
   #newOwnGate(): OwnGate {
-    const session = crypto.randomUUID();
-    this.#sessions.add(session);
-    this.#step((now) => this.#scheduler.join(session, OWN_REQUESTS, 0, [], now));
-    return new OwnGate(session, this.#sessionHost, () => crypto.randomUUID());
+    this.#step((now) => this.#scheduler.beginOwnRequests(OWN_REQUESTS, now));
+    return new OwnGate(crypto.randomUUID(), this.#sessionHost, () => crypto.randomUUID());
   }
 
   #newOutbox(): Outbox {

@@ -109,6 +109,12 @@ export class HostScheduler {
     this.#dispatch(now);
   }
 
+  /** The host begins to send requests of its own, which bring no blobs: none of its last life is under way any more. */
+  beginOwnRequests(job: string, now: number): void {
+    this.#smalls.joined(job, []);
+    this.#dispatch(now);
+  }
+
   /** The caller's invocation has ended, however it ended: nothing it held is held any more. */
   leave(session: string, now: number): void {
     this.#gone(session, now);

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, inject, it } from "vitest";
 import { fallbackEntryOf } from "../../src/copy/referrers.ts";
 import type { ReferrerAddition } from "../../src/host/contract.ts";
+import { LINGER_MS } from "../../src/host/seats.ts";
 import type { Manifest } from "../../src/registry/contract.ts";
 import { digestOf } from "../../src/registry/digest.ts";
 import { errorDetailOf } from "../../src/registry/errors.ts";
@@ -97,6 +98,18 @@ describe("a registry without the referrers API", () => {
     await Promise.allSettled(first);
     await Promise.all(additions.map((each) => host().addReferrer(each)));
     expect(await listed("fallback/gone")).toHaveLength(20);
+  });
+
+  it("keeps no lane there once the last copy has gone: its own requests bring no blobs", async () => {
+    await prepare("fallback/lane");
+    const [addition = expect.unreachable()] = await pushReferrers("fallback/lane", ["n"]);
+    await host().addReferrer(addition);
+    using lane = await host().join({ name: "lane", width: 1, held: [] });
+    const startMs = Date.now();
+    const next = lane.next();
+    await host().withdraw("job");
+    expect(await next).toBeNull();
+    expect(Date.now() - startMs).toBeLessThan(LINGER_MS / 2);
   });
 
   it("keeps something else that is under that tag, and the writer is told", async () => {
