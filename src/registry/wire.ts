@@ -77,7 +77,7 @@ export interface WireRequest {
 /**
  * Sends one request and waits for the headers of its answer.
  * @throws CopyError `denied` for an address that must not be called, `connection` when no answer came, `stalled` when none came in time, `cancelled` when a signal ended
- * it; a CopyError that is a signal's reason is thrown as it is.
+ * it; a CopyError that is a signal's reason, or that `fetch` throws, is thrown as it is.
  */
 export type Wire = (request: WireRequest) => Promise<Response>;
 
@@ -120,6 +120,10 @@ export function createWire(options: WireOptions): Wire {
       const ended = endedBy(request.signals, operation, side, host);
       if (ended !== null) {
         throw ended;
+      }
+      if (thrown instanceof CopyError) {
+        // It was not let out: that is no failure of the host, and no reason to try again.
+        throw thrown;
       }
       if (isLate) {
         throw failure(

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { CopyError } from "../../src/registry/errors.ts";
 import { Moved } from "../../src/registry/transport.ts";
 import { startRegistry } from "../registry-server/server.ts";
 import { clientOf, json, never, refusal, serve, streamOf } from "./support.ts";
@@ -212,6 +213,18 @@ describe("every request", () => {
     await vi.advanceTimersByTimeAsync(120_000);
     expect(await ending).toMatchObject({ code: "stalled", retryable: true });
     expect(gate.outcomes).toEqual([{ class: "failed" }, { class: "failed" }]);
+  });
+
+  it("that was not let out is not tried again, and is no failure of the host", async () => {
+    const side = "service" as const;
+    const over = { code: "cancelled" as const, side, host: "", operation: "copy", retryable: false, message: "over" };
+    const fetch = vi.fn<Fetch>(async () => {
+      throw new CopyError(over);
+    });
+    const { registry, gate } = clientOf("registry.example.com", { fetch });
+    expect(await refusal(registry.headBlob("a", DIGEST))).toEqual(over);
+    expect(fetch).toHaveBeenCalledOnce();
+    expect(gate.outcomes).toEqual([{ class: "unused" }]);
   });
 
   it("holds a connection of the budget until its answer's headers are there", async () => {
