@@ -75,9 +75,9 @@ export class SourceAsks {
     this.#ask(state, now);
   }
 
-  /** Ends what an offer that is withdrawn has at its source. */
+  /** Ends what an offer has at its source, and what is kept for it here. */
   takeBack(state: OfferState): void {
-    this.#slots.reserved.delete(state.offer.id);
+    this.#endHold(state);
     this.#port.giveBack(state.offer.sourceHost, this.loanIdOf(state), UNUSED);
   }
 

@@ -219,9 +219,13 @@ export class Transfers {
     return [this.asks.retryAtMs ?? [], this.endings.dueAtMs ?? []].flat();
   }
 
+  /** Ends what waits, here or at its source; what is just being asked for there has its answer before long. */
   failWaiting(error: ErrorDetail, now: number): void {
-    for (const state of this.#offers.inPhase("waiting")) {
+    for (const state of [...this.#offers.inPhase("waiting"), ...this.#offers.inPhase("queued")]) {
       this.#slots.stopWaiting(state.offer.id);
+      if (state.phase === "queued") {
+        this.asks.takeBack(state);
+      }
       this.#settle(state, { outcome: "failed", error }, now);
     }
   }
@@ -243,6 +247,11 @@ export class Transfers {
   /** Offers that wait, but not in this host's queue. */
   get waitingElsewhere(): number {
     return this.#offers.count("queued") + this.#offers.count("parked");
+  }
+
+  /** Offers that wait at their sources. */
+  get queuedCount(): number {
+    return this.#offers.count("queued");
   }
 
   get heldBackElsewhere(): number {

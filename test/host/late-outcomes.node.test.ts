@@ -61,3 +61,21 @@ describe("a pause that begins while a blob keeps its slot here and waits for one
     expect(host.transfers).toHaveLength(1);
   });
 });
+
+describe("a registry that asks to be left alone for longer than anyone should wait", () => {
+  test.each(["queued there", "kept a slot for here"])("fails the blob that waits at its source, %s", (how) => {
+    const host = new RecordedHost({ maxWaitMs: 1_000 });
+    host.joinLane("lane", 2);
+    const { id } = host.offer("blob", {
+      sourceHost: "there",
+      since: host.now - (how === "queued there" ? 0 : 10_000),
+    });
+    host.answer({ queued: true });
+    host.request("refused");
+    host.release("refused", { class: "throttled", retryAfterMs: 3_600_000 });
+    host.pass(0);
+    expect(host.settled).toMatchObject([{ id, outcome: "failed", error: { code: "rate_limited" } }]);
+    expect(host.givenBack).toMatchObject([{ source: "there", id: host.asked[0]?.request.id }]);
+    expect(host.scheduler.waiting().waiting.blob).toBe(0);
+  });
+});
