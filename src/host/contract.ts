@@ -301,6 +301,6 @@ export interface RegistryHostRpc {
    */
   listRepositories(cursor: string | null): Promise<CatalogPage>;
   snapshot(): Promise<HostSnapshot>;
-  /** Forgets what the host has taught: concurrency, pause, quota, mount candidates. Leases and offers stay. */
+  /** Forgets what the host has taught: concurrency, pause, quota, shape of uploads, mount candidates. Leases and offers stay. */
   forget(): Promise<HostSnapshot>;
 }

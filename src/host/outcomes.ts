@@ -1,6 +1,7 @@
 /**
  * What was granted at a host, and what became of it, over the last hour: counted by the minute, so that what is old falls
- * away by itself. Each minute also carries what came before it, so that the newest one has all that ever was. Pure; whoever keeps the minutes asks for those that have changed.
+ * away by itself. Each minute also carries what came before it, so that the newest one has all that ever was. Pure; whoever
+ * keeps the minutes asks for those that have changed.
  */
 import type { OutcomeClass, RequestKind } from "../registry/gate.ts";
 

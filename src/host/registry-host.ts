@@ -73,7 +73,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   #ownGate: OwnGate | undefined;
   #seats = new Map<string, Waiter<Transfer | null>>();
   #requests = new Map<string, Waiter<string>>();
-  #sessions = new Set<string>();
+  /** Of those who have joined and not left: others are given no transfers. */
+  readonly #sessions = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timerAtMs = Infinity;
   #lateRows: LateRows;

@@ -70,7 +70,7 @@ export class Slots {
     return this.#heldOffers;
   }
 
-  /** Whether anything waits, held back or not. */
+  /** Whether nothing waits, not even held back. */
   get idle(): boolean {
     return this.queue.size === 0 && (!this.#holdsBack || this.#background.size === 0);
   }

@@ -187,7 +187,7 @@ export class HostStore {
     this.#sql.exec("INSERT OR REPLACE INTO learned (key, value) VALUES ('limits', ?)", JSON.stringify(state));
   }
 
-  /** Forgets the limits and the candidates for a mount. */
+  /** Forgets the limits, the shape of uploads and the candidates for a mount. */
   forgetLearned(): void {
     this.#sql.exec("DELETE FROM learned");
     this.#later.known.clear();

@@ -1,4 +1,7 @@
-/** A registry's list of repositories as a whole, of which only what fits is kept: page after page, bounded. Pure but for the pages. */
+/**
+ * A registry's list of repositories as a whole, of which only what fits is kept: page after page, bounded. Pure but for the
+ * pages.
+ */
 import type { CatalogPage } from "./catalog.ts";
 import { CopyError } from "./errors.ts";
 import { describeRepositoryFault } from "./reference.ts";
