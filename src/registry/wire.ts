@@ -77,7 +77,8 @@ export interface WireRequest {
 /**
  * Sends one request and waits for the headers of its answer.
  * @throws CopyError `denied` for an address that must not be called, `connection` when no answer came, `stalled` when none
- * came in time, `cancelled` when a signal ended it; a CopyError that is a signal's reason is thrown as it is.
+ * came in time, `cancelled` when a signal ended it; a CopyError that is a signal's reason, or that `fetch` throws, is
+ * thrown as it is.
  */
 export type Wire = (request: WireRequest) => Promise<Response>;
 
