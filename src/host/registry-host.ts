@@ -145,7 +145,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       host: this.#host,
       ...this.#scheduler.waiting(),
       active: this.#scheduler.active(),
-      lanes: this.#scheduler.lanes(),
+      lanes: this.#scheduler.lanes(now),
       limit,
       pause: pausedUntilMs > now ? { until: timeText(pausedUntilMs), reason: pauseReason } : null,
       quota: quota === null ? null : quotaView(quota, this.#limits.heldBackUntilMs(now)),

@@ -302,8 +302,8 @@ export class HostScheduler {
     return counts;
   }
 
-  lanes(): { joined: number; ordered: number } {
-    return { joined: this.#seats.joinedCount, ordered: this.#seats.orderedCount };
+  lanes(now: number): { joined: number; ordered: number } {
+    return { joined: this.#seats.joinedCount, ordered: this.#seats.orderedCount(now) };
   }
 
   /** Whether anything is to come, were it only the answer of a job that was told of an end. */

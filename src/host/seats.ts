@@ -91,17 +91,15 @@ export class Seats {
     return this.#lanes.size;
   }
 
-  get orderedCount(): number {
+  /** Lanes that were sent for and may still come. */
+  orderedCount(now: number): number {
+    this.#forgetLostOrders(now);
     return this.#orders.size;
   }
 
   /** Names of further lanes to send for, so that `transfers` more could run. */
   wanted(transfers: number, now: number): string[] {
-    for (const [lane, orderedAtMs] of this.#orders) {
-      if (orderedAtMs + ORDER_LOST_MS <= now) {
-        this.#orders.delete(lane);
-      }
-    }
+    this.#forgetLostOrders(now);
     const missing = transfers - this.#seats.length - this.#comingCount(now) - this.#orders.size * LANE_WIDTH;
     const lanes: string[] = [];
     for (let covered = 0; covered < missing; covered += LANE_WIDTH) {
@@ -121,6 +119,14 @@ export class Seats {
     const overdue = this.#seats.filter(isOverdue);
     this.#seats = this.#seats.filter((seat) => !isOverdue(seat));
     return overdue.map((seat) => seat.id);
+  }
+
+  #forgetLostOrders(now: number): void {
+    for (const [lane, orderedAtMs] of this.#orders) {
+      if (orderedAtMs + ORDER_LOST_MS <= now) {
+        this.#orders.delete(lane);
+      }
+    }
   }
 
   #comingCount(now: number): number {

@@ -1,6 +1,6 @@
 /** How long a lane waits for more at a host where nothing waits for it. */
 import { describe, expect, test } from "vitest";
-import { LINGER_MS } from "../../src/host/seats.ts";
+import { LINGER_MS, ORDER_LOST_MS } from "../../src/host/seats.ts";
 import { RecordedHost } from "./recorded-host.ts";
 
 /** A host with one idle seat, while these jobs are at it. */
@@ -55,4 +55,14 @@ describe("a lane with nothing to do", () => {
     expect(host.transfers).toHaveLength(1);
     expect(host.sentHome).toHaveLength(0);
   });
+});
+
+test("a work order that nobody takes up is not told of for ever", () => {
+  const host = new RecordedHost();
+  host.offer("blob");
+  host.scheduler.withdraw("j", host.now);
+  host.pass(ORDER_LOST_MS - 1);
+  expect(host.scheduler.lanes(host.now)).toEqual({ joined: 0, ordered: 1 });
+  host.pass(1);
+  expect(host.scheduler.lanes(host.now)).toEqual({ joined: 0, ordered: 0 });
 });
