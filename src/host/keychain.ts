@@ -54,7 +54,8 @@ async function ask(service: Fetcher, host: string, repository: string | null): P
   if (answer.status === 204) {
     return null;
   }
-  const body: unknown = await answer.json();
+  // The parser's own message quotes the text around the fault, which may be a password.
+  const body: unknown = await answer.json().catch(() => null);
   const found = Answer.safeParse(body);
   if (!answer.ok || !found.success) {
     const complaint = Complaint.safeParse(body);

@@ -58,6 +58,15 @@ describe("the credentials for a repository", () => {
     expect(errorDetailOf(thrown).message).not.toContain("hunter2");
   });
 
+  test("cannot be had from a service that answers with something that is no JSON, of which nothing is repeated", async () => {
+    const service = { fetch: async () => new Response("password: hunter2"), connect: () => expect.unreachable() };
+    const thrown: unknown = await Promise.resolve(keychain({ CREDENTIALS: service })("quay.io", "a")).catch(
+      (error: unknown) => error,
+    );
+    expect(errorDetailOf(thrown)).toMatchObject({ code: "configuration", host: "quay.io" });
+    expect(errorDetailOf(thrown).message).toBe("The credentials for quay.io could not be read.");
+  });
+
   test("of a cloud are asked for once, with an assertion signed here", async () => {
     const { publicKey, privateKey } = await generateKeyPair("RS256", { extractable: true });
     const account = { client_email: "a@b.example", private_key: await exportPKCS8(privateKey) };
