@@ -98,8 +98,9 @@ export function createTransport(options: TransportOptions): Transport {
     },
     resolve(location, from, operation) {
       const target = parse(location, from, operation);
-      // A registry behind a proxy that ends TLS often believes itself on plain HTTP; its host name is right all the same.
-      if (base.protocol === "https:" && target.protocol === "http:" && target.host === base.hostname) {
+      // A registry behind a proxy that ends TLS often believes itself on plain HTTP; its host name is right all the same, with or without the port.
+      const isOwnName = target.host === base.host || target.host === base.hostname;
+      if (base.protocol === "https:" && target.protocol === "http:" && isOwnName) {
         target.protocol = "https:";
         target.port = base.port;
       }

@@ -12,6 +12,28 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+describe("the location of a registry that believes itself on plain HTTP", () => {
+  it.each([
+    ["registry.example.com", "http://registry.example.com/u?s=1", "https://registry.example.com/u?s=1"],
+    ["registry.example.com:8443", "http://registry.example.com:8443/u?s=1", "https://registry.example.com:8443/u?s=1"],
+    // Some proxies pass the name on without the port.
+    ["registry.example.com:8443", "http://registry.example.com/u?s=1", "https://registry.example.com:8443/u?s=1"],
+    ["registry.example.com", "http://registry.example.com:5000/u", null],
+    ["registry.example.com", "http://other.example.com/u", null],
+  ])("%s behind a proxy that ends TLS opens an upload at %s", async (hostname, location, at) => {
+    const { registry } = clientOf(hostname, {
+      settings: { tls: "enabled" },
+      fetch: async () => new Response(null, { status: 202, headers: { location } }),
+    });
+    const opening = registry.startUpload("a", { digest: DIGEST, signal: never });
+    if (at === null) {
+      expect(await refusal(opening)).toMatchObject({ code: "denied", retryable: false });
+    } else {
+      expect(await opening).toMatchObject({ mounted: false, upload: { location: at } });
+    }
+  });
+});
+
 describe("redirects", () => {
   it("are followed to another host without the credentials", async () => {
     await using store = await serve((_seen, response) => response.end("blob"));
