@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { askHelper } from "../../src/cli/credentials/helper.ts";
 import { authFiles, userCredentials } from "../../src/cli/credentials/lookup.ts";
 
 let home: string;
@@ -85,7 +86,15 @@ describe("the files", () => {
     write(".docker/config.json", '{"auths": {"a": {"auth": "c2VjcmV0"}');
     const failure = await userCredentials({}, home)("a.example", null).catch((error: Error) => error.message);
     expect(failure).toMatch(/config\.json is not JSON/);
+    expect(failure).toMatch(/line 1, column \d+/);
     expect(failure).not.toContain("c2VjcmV0");
+  });
+
+  test("an empty one holds nothing, as for docker", async () => {
+    write(".docker/config.json", "\n");
+    write("run/containers/auth.json", { auths: { "a.example": auth("u:p") } });
+    const lookup = userCredentials({ XDG_RUNTIME_DIR: join(home, "run") }, home);
+    expect(await lookup("a.example", null)).toMatchObject({ username: "u" });
   });
 });
 
@@ -119,6 +128,20 @@ describe("a helper", () => {
     expect(await lookup("docker.io", "library/alpine")).toMatchObject({ password: "hub" });
     expect(await lookup("b.example", null)).toBeNull();
     expect(asked()).toEqual(["get https://index.docker.io/v1/ []", "get docker.io []", "get b.example []"]);
+  });
+
+  // Whatever the helper has started holds its output open.
+  test("that does not answer is left at its time's end, though what it started lives on", async () => {
+    helper("stuck", "sleep 2; echo late");
+    const failure = await askHelper("stuck", "a.example", 50).catch((error: Error) => error.message);
+    expect(failure).toMatch(/docker-credential-stuck did not answer within .*try `echo a\.example/);
+  });
+
+  test("that prints without end is left at once, and nothing of it is told", async () => {
+    helper("endless", "yes secret");
+    const failure = await askHelper("endless", "a.example").catch((error: Error) => error.message);
+    expect(failure).toMatch(/docker-credential-endless prints far more/);
+    expect(failure).not.toContain("secret");
   });
 
   test("is asked once for questions close together, and again later", async () => {

@@ -18,33 +18,33 @@ const NOT_FOUND = /credentials not found|no credentials server URL|not logged in
  * Asks a helper for a server's credentials; null when it has none.
  * @throws Error that names the helper and what to do, when it is missing, fails or answers something else.
  */
-export async function askHelper(name: string, server: string): Promise<Credential | null> {
+export async function askHelper(name: string, server: string, limitMs = HELPER_LIMIT_MS): Promise<Credential | null> {
   // The name comes from a file and becomes the name of a program.
   if (!/^[A-Za-z0-9._-]+$/.test(name)) {
     throw new Error(`"${name}" is not the name of a credential helper`);
   }
   const program = `docker-credential-${name}`;
-  const { status, output } = await run(program, server);
+  const { status, output } = await run(program, server, limitMs);
   if (status !== 0) {
     if (NOT_FOUND.test(output)) {
       return null;
     }
     throw new Error(
-      `the credential helper ${program} failed for ${server} (status ${status}); try \`echo ${server} | ${program} get\``,
+      `The credential helper ${program} failed for ${server} (status ${status}); ${tryIt(program, server)}`,
     );
   }
-  return credentialOf(program, output);
+  return credentialOf(program, server, output);
 }
 
-function credentialOf(program: string, output: string): Credential | null {
+function credentialOf(program: string, server: string, output: string): Credential | null {
   let answer: unknown;
   try {
     answer = JSON.parse(output);
   } catch {
-    throw new Error(`the credential helper ${program} did not answer with JSON`);
+    throw new Error(`The credential helper ${program} did not answer with JSON; ${tryIt(program, server)}`);
   }
   if (typeof answer !== "object" || answer === null) {
-    throw new Error(`the credential helper ${program} gave no object`);
+    throw new Error(`The credential helper ${program} gave no object; ${tryIt(program, server)}`);
   }
   const username = "Username" in answer && typeof answer.Username === "string" ? answer.Username : "";
   const secret = "Secret" in answer && typeof answer.Secret === "string" ? answer.Secret : "";
@@ -57,30 +57,52 @@ function credentialOf(program: string, output: string): Credential | null {
     : { kind: "basic", username, password: secret };
 }
 
-function run(program: string, input: string): Promise<{ status: number; output: string }> {
+function tryIt(program: string, server: string): string {
+  return `try \`echo ${server} | ${program} get\``;
+}
+
+/**
+ * Judged by its own end and not by that of its output, which whatever it has started holds open. It stays in the
+ * command's process group, since it may have to ask its user at the terminal.
+ */
+function run(program: string, input: string, limitMs: number): Promise<{ status: number; output: string }> {
   return new Promise((resolve, reject) => {
     const { DRAYAGE_TOKEN: _ours, ...env } = process.env;
-    const child = spawn(program, ["get"], { stdio: ["pipe", "pipe", "ignore"], env, timeout: HELPER_LIMIT_MS });
+    const child = spawn(program, ["get"], { stdio: ["pipe", "pipe", "ignore"], env });
+    const endWithCommand = (): void => void child.kill("SIGKILL");
+    process.once("exit", endWithCommand);
     const pieces: Buffer[] = [];
     let bytes = 0;
+    const giveUp = (what: string): void => {
+      child.kill();
+      child.stdout.destroy();
+      reject(new Error(`The credential helper ${program} ${what}; ${tryIt(program, input)}`));
+    };
+    const timer = setTimeout(() => giveUp(`did not answer within ${Math.ceil(limitMs / 1_000)} s`), limitMs);
+    const ended = (): void => {
+      clearTimeout(timer);
+      process.removeListener("exit", endWithCommand);
+    };
     child.stdout.on("data", (piece: Buffer) => {
       bytes += piece.length;
       if (bytes > OUTPUT_LIMIT_BYTES) {
-        child.kill();
+        giveUp("prints far more than credentials are");
       } else {
         pieces.push(piece);
       }
     });
     child.once("error", (error: NodeJS.ErrnoException) => {
+      ended();
       const missing = error.code === "ENOENT";
       const what = missing ? "is not installed or not on the PATH" : `could not be started (${error.code})`;
-      reject(new Error(`the credential helper ${program} ${what}`));
+      reject(new Error(`The credential helper ${program} ${what}`));
     });
+    child.once("exit", ended);
     child.once("close", (status, signal) => {
-      if (signal !== null) {
-        reject(new Error(`the credential helper ${program} did not end in time`));
-      } else {
+      if (signal === null) {
         resolve({ status: status ?? -1, output: Buffer.concat(pieces).toString("utf8") });
+      } else {
+        reject(new Error(`The credential helper ${program} was ended by ${signal}; ${tryIt(program, input)}`));
       }
     });
     // A helper that ends without reading its input is judged by its status.

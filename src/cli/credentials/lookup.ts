@@ -109,18 +109,35 @@ async function readAuthFile(path: string, required: boolean): Promise<AuthFile |
     if ((code === "ENOENT" || code === "ENOTDIR") && !required) {
       return null;
     }
-    throw new Error(`the credentials file ${path} cannot be read (${code})`, { cause: error });
+    throw new Error(`The credentials file ${path} cannot be read (${code})`, { cause: error });
+  }
+  // As docker does, which leaves such a file behind when a disk was full.
+  if (text.trim() === "") {
+    return null;
   }
   let parsed: unknown;
+  let brokenAt: string | null = null;
   try {
     parsed = JSON.parse(text);
-  } catch {
-    // The parser's own words would quote the text.
-    throw new Error(`the credentials file ${path} is not JSON`);
+  } catch (error) {
+    brokenAt = placeIn(text, error instanceof Error ? error.message : "");
+  }
+  if (brokenAt !== null) {
+    // Without the parser's own words, which quote the text.
+    throw new Error(
+      `The credentials file ${path} is not JSON (${brokenAt}); mend it, or move it away and log in again`,
+    );
   }
   const helpers = fieldOf(parsed, "credHelpers");
   const store = fieldOf(parsed, "credsStore");
   return { path, text, helpers: textsOf(helpers), store: typeof store === "string" && store !== "" ? store : null };
+}
+
+/** Where the parser gave up, as `line 3, column 7`; it names a position, or the text's end. */
+function placeIn(text: string, words: string): string {
+  const position = /at position (\d+)/.exec(words)?.[1];
+  const lines = text.slice(0, position === undefined ? text.length : Number(position)).split("\n");
+  return `line ${lines.length}, column ${(lines.at(-1)?.length ?? 0) + 1}`;
 }
 
 function fieldOf(value: unknown, name: string): unknown {
