@@ -1,5 +1,7 @@
 import { Command } from "commander";
 import { expect, test } from "vitest";
+import { ServiceError } from "../../src/cli/client.ts";
+import { inOptionsWords } from "../../src/cli/commands/option-names.ts";
 import { addChoices, choicesOf, type CopyChoices } from "../../src/cli/commands/copy-options.ts";
 
 function bodyFrom(...args: string[]) {
@@ -10,6 +12,26 @@ function bodyFrom(...args: string[]) {
 test("without options only source and target are sent", () => {
   expect(bodyFrom()).toEqual({ source: "a", target: "b" });
   expect(bodyFrom("--keep-going")).toEqual({ source: "a", target: "b" });
+});
+
+test("what the service says of a field is told in the words of the options", () => {
+  const errors = [
+    { field: "tags.include.0", message: "is not a valid regular expression" },
+    { field: "targets.1", message: "is the same as targets.0; name each once" },
+    { field: "backup_tag", message: 'needs "existing": "backup"' },
+    { field: "", message: "is too much" },
+  ];
+  const refusal = new ServiceError({ type: "urn:x", title: "No", status: 422, detail: "", errors });
+  expect(inOptionsWords(refusal)).toMatchObject({
+    problem: {
+      detail: [
+        "--tags: is not a valid regular expression",
+        "TARGET 2: is the same as TARGET 1; name each once",
+        "--backup-tag: needs --existing backup",
+        "is too much",
+      ].join("\n"),
+    },
+  });
 });
 
 test("every option has its field", () => {

@@ -1,6 +1,7 @@
+import { PassThrough } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
-import { plainDisplay } from "../../src/cli/display/display.ts";
+import { canRedraw, plainDisplay } from "../../src/cli/display/display.ts";
 import { duration, progressLines, summaryLine } from "../../src/cli/display/format.ts";
 import { apply, newModel, totals, type CopyModel } from "../../src/cli/display/model.ts";
 import { failureText, problemText } from "../../src/cli/display/problem-text.ts";
@@ -135,6 +136,27 @@ describe("the display elsewhere", () => {
     ]);
   });
 
+  test("of a dry run says what would be done", () => {
+    let text = "";
+    const display = plainDisplay({ write: (piece) => (text += piece) }, () => 0);
+    display.started(view({ dryRun: true }));
+    display.event(blob(1, 1_500_000, "copied"));
+    display.event(blob(2, 32, "present"));
+    expect(text.split("\n")).toEqual([
+      "looking into docker.io/library/alpine:3 → r.example/alpine:3",
+      "would copy sha256:000000000000 (1.5 MB)",
+      "already there sha256:000000000000 (32 B)",
+      "",
+    ]);
+  });
+
+  test("is what a terminal without escape sequences gets", () => {
+    const terminal = Object.assign(new PassThrough(), { isTTY: true });
+    expect(canRedraw(terminal, { TERM: "dumb" })).toBe(false);
+    expect(canRedraw(terminal, { TERM: "xterm" })).toBe(true);
+    expect(canRedraw(new PassThrough(), { TERM: "xterm" })).toBe(false);
+  });
+
   test("has no summary for a copy that failed", () => {
     let text = "";
     const display = plainDisplay({ write: (piece) => (text += piece) }, () => 0);
@@ -157,6 +179,16 @@ test("the summary of a copy that found everything there says so", () => {
     manifests: { all: 0, copied: 0, present: 1 },
   };
   expect(summaryLine(nothing)).toMatch(/^Nothing to do: .* is the same already/);
+});
+
+test("the summary of a repository of which no tag is chosen does not say that all is the same", () => {
+  const none = {
+    ...SUCCEEDED,
+    tags: { ...SUCCEEDED.tags, all: 0, copied: 0 },
+    blobs: { all: 0, copied: 0, mounted: 0, present: 0 },
+    manifests: { all: 0, copied: 0, present: 0 },
+  };
+  expect(summaryLine(none)).toMatch(/^Nothing to do: .*, no tag is chosen/);
 });
 
 test.each([

@@ -6,10 +6,11 @@ import type { CopyView, TagView } from "../../job/contract.ts";
 import { CopyError } from "../../registry/errors.ts";
 import { parseName, type Reference } from "../../registry/reference.ts";
 import { ServiceClient, type CopyBody } from "../client.ts";
-import { noDisplay, plainDisplay, terminalDisplay, type Display } from "../display/display.ts";
+import { canRedraw, noDisplay, plainDisplay, terminalDisplay, type Display } from "../display/display.ts";
 import { failureText } from "../display/problem-text.ts";
 import { EXIT_DONE, EXIT_FAILED, UsageError } from "../failure.ts";
 import { choicesOf, type CopyChoices } from "./copy-options.ts";
+import { inOptionsWords } from "./option-names.ts";
 import { copyMany } from "./copy-many.ts";
 import { diedInMidCopy } from "./died.ts";
 import { Interruption } from "./interruption.ts";
@@ -51,7 +52,7 @@ export async function copyCommand(
     }
     ended = await runCopy({ source, target, ...choicesOf(options) }, isRepository, options, io);
   } catch (error) {
-    return tellFailure(error, options, io);
+    return tellFailure(options.json === true ? error : inOptionsWords(error), options, io);
   }
   if (options.json === true) {
     const { view, results } = ended;
@@ -124,7 +125,7 @@ async function displayFor(options: CopyOptions, io: CommandIo): Promise<Display>
     return noDisplay();
   }
   // Lines of the log would break what is drawn in place.
-  if (io.stderr.isTTY && options.verbose !== true) {
+  if (canRedraw(io.stderr, io.env) && options.verbose !== true) {
     return terminalDisplay(io.stderr, io.env);
   }
   return plainDisplay(io.stderr);

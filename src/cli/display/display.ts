@@ -25,14 +25,18 @@ export function noDisplay(): Display {
 /** One line per thing that has happened. */
 export function plainDisplay(output: { write(text: string): unknown }, now: () => number = Date.now): Display {
   const model = newModel(now());
+  let dryRun = false;
   return {
-    started: (view) => output.write(`copying ${view.source.reference} → ${view.target.reference}\n`),
+    started: (view) => {
+      dryRun = view.dryRun;
+      output.write(`${dryRun ? "looking into" : "copying"} ${view.source.reference} → ${view.target.reference}\n`);
+    },
     event: (event) => {
       apply(model, event, now());
       if (event.type === "warning") {
         output.write(`warning: ${event.data.message}\n`);
       }
-      const line = lineOf(model, event);
+      const line = lineOf(model, event, dryRun);
       if (line !== null) {
         output.write(`${line}\n`);
       }
@@ -46,15 +50,20 @@ export function plainDisplay(output: { write(text: string): unknown }, now: () =
 }
 
 /** Of a repository the tags say enough; its blobs would be thousands of lines. */
-function lineOf(model: CopyModel, event: CopyEvent): string | null {
+function lineOf(model: CopyModel, event: CopyEvent, dryRun: boolean): string | null {
   if (event.type === "tag") {
-    return tagDoneLine(event.data);
+    return tagDoneLine(event.data, dryRun);
   }
   if (event.type === "tags") {
     return `${event.data.all} tags, ${event.data.all - endedTags(event.data)} of them to be compared`;
   }
   const blob = event.type === "blob" && model.tags === null ? model.blobs.get(event.data.digest) : undefined;
-  return blob === undefined ? null : blobDoneLine(blob);
+  return blob === undefined ? null : blobDoneLine(blob, dryRun);
+}
+
+/** Whether lines can be redrawn there: on a terminal, unless it says that it knows no escape sequences. */
+export function canRedraw(stream: Output, env: Readonly<Record<string, string | undefined>>): boolean {
+  return stream.isTTY === true && env["TERM"] !== "dumb";
 }
 
 /** Lines redrawn in place. The cursor comes back with `ended`, and by log-update's own exit hook otherwise. */
@@ -67,7 +76,7 @@ export async function terminalDisplay(
   const { createLogUpdate } = await import("log-update");
   const model = newModel(now());
   const draw = createLogUpdate(stream);
-  const colour = !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  const colour = !env["NO_COLOR"];
   let drawnAtMs = Number.NEGATIVE_INFINITY;
   const redraw = (): void => {
     drawnAtMs = now();
@@ -84,7 +93,7 @@ export async function terminalDisplay(
       if (event.type === "warning") {
         draw.persist(`warning: ${event.data.message}`);
       } else if (event.type === "tag" && event.data.state === "failed") {
-        draw.persist(tagDoneLine(event.data) ?? "");
+        draw.persist(tagDoneLine(event.data, false) ?? "");
       }
       if (now() - drawnAtMs >= REDRAW_MS) {
         redraw();

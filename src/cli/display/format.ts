@@ -18,6 +18,9 @@ const OTHER_ROWS = 4;
 /** A colour or weight, as {@link strong} and {@link barOf} write them. */
 const ESCAPE = new RegExp(`(${String.fromCharCode(27)}\\[[0-9;]*m)`);
 
+/** What a dry run says in place of what was done. */
+const WOULD = { copied: "would copy", mounted: "would mount", deleted: "would delete" } as const;
+
 const BAR_COLUMNS = 20;
 
 /** Below this width a bar would push out the numbers. */
@@ -89,6 +92,9 @@ export function summaryLine(view: CopyView): string {
   if (view.tags.all > 0 && view.tags.skipped === view.tags.all) {
     return `Nothing copied: ${what} (${many}${view.tags.all === 1 ? "skipped, " : ""}${duration(took)})`;
   }
+  if (view.tags.all === 0) {
+    return `Nothing to do: ${what}, no tag is chosen (${duration(took)})`;
+  }
   if (nothing) {
     return `Nothing to do: ${what} is the same already (${many}${duration(took)}${names})`;
   }
@@ -110,8 +116,8 @@ export function tagWords({ all, copied, unchanged, skipped, failed, obsolete, de
   return all + obsolete + deleted > 1 ? `${all} tags (${parts.join(", ")}), ` : "";
 }
 
-/** One plain line per tag that something was done for; null for one that needed nothing. */
-export function tagDoneLine({ source, target, digest, state, error, reason }: TagView): string | null {
+/** One plain line per tag that something was, or in a dry run would be, done for; null for one that needed nothing. */
+export function tagDoneLine({ source, target, digest, state, error, reason }: TagView, dryRun: boolean): string | null {
   const name =
     source === null || source === target || target === null ? (source ?? target ?? "") : `${source} → ${target}`;
   if (state === "failed") {
@@ -123,14 +129,18 @@ export function tagDoneLine({ source, target, digest, state, error, reason }: Ta
   if (state !== "copied" && state !== "deleted") {
     return null;
   }
-  return digest === null ? `${state} ${name}` : `${state} ${name} (${shortDigest(digest)})`;
+  const done = dryRun ? WOULD[state] : state;
+  return digest === null ? `${done} ${name}` : `${done} ${name} (${shortDigest(digest)})`;
 }
 
 /** One plain line per blob that has ended; null for one that still waits. */
-export function blobDoneLine(blob: BlobProgress): string | null {
+export function blobDoneLine(blob: BlobProgress, dryRun: boolean): string | null {
   const name = `${shortDigest(blob.digest)} (${bytes(blob.sizeBytes)})`;
   if (blob.state === "waiting") {
     return null;
+  }
+  if (dryRun && (blob.state === "copied" || blob.state === "mounted")) {
+    return `${WOULD[blob.state]} ${name}`;
   }
   return `${blob.state === "present" ? "already there" : blob.state} ${name}`;
 }

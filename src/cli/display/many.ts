@@ -1,6 +1,7 @@
 /** Shows many copies at once: one line per copy that has ended, and on a terminal what is under way over all of them. */
 import type { CopyEvent, CopyView, TagTally } from "../../job/contract.ts";
 import type { CommandIo, Output } from "../commands/io.ts";
+import { canRedraw } from "./display.ts";
 import { progressLines, tagDoneLine } from "./format.ts";
 import { apply, newModel, type CopyModel } from "./model.ts";
 
@@ -62,7 +63,7 @@ function keptLine(view: CopyView, event: CopyEvent): string | null {
     return `warning: ${view.target.reference}: ${event.data.message}`;
   }
   // A single image is told of by its summary.
-  const line = event.type === "tag" && view.tags.all !== 1 ? tagDoneLine(event.data) : null;
+  const line = event.type === "tag" && view.tags.all !== 1 ? tagDoneLine(event.data, view.dryRun) : null;
   return line === null ? null : `${view.target.reference}: ${line}`;
 }
 
@@ -78,7 +79,7 @@ export async function manyDisplayFor(
     return quietManyDisplay(io.stderr);
   }
   // Lines of the log would break what is drawn in place.
-  return io.stderr.isTTY && options.verbose !== true
+  return canRedraw(io.stderr, io.env) && options.verbose !== true
     ? terminalManyDisplay(io.stderr, io.env)
     : plainManyDisplay(io.stderr);
 }
@@ -91,7 +92,7 @@ export async function terminalManyDisplay(
 ): Promise<ManyDisplay> {
   const { createLogUpdate } = await import("log-update");
   const draw = createLogUpdate(stream);
-  const colour = !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  const colour = !env["NO_COLOR"];
   const all = newModel(now());
   const tagsOf = new Map<number, CopyModel>();
   let run: RunTally = { all: 0, done: 0, failed: 0 };
