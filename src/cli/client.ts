@@ -256,7 +256,12 @@ export class ServiceClient {
     if (response.ok) {
       return response;
     }
-    throw new ServiceError(await problemOf(response));
+    const problem = await problemOf(response);
+    if (response.status === 401 && this.#address.token === null) {
+      const detail = `The service at ${this.#address.url} wants a token: put it into DRAYAGE_TOKEN.`;
+      throw new ServiceError({ ...problem, detail });
+    }
+    throw new ServiceError(problem);
   }
 }
 
@@ -278,7 +283,7 @@ async function problemOf(response: Response): Promise<Problem> {
     type: "about:blank",
     title: response.statusText,
     status: response.status,
-    detail: `The service answered with status ${response.status} and without an explanation.`,
+    detail: `What answers at ${new URL(response.url).origin} said nothing but status ${response.status}; check that this is the address of a drayage service.`,
   };
 }
 
@@ -332,6 +337,10 @@ function wordsOf(error: unknown): string {
     return String(cause);
   }
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
+  // OpenSSL's own words for an answer in plain HTTP are a line of its source.
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
+    return "it does not speak TLS; try http://";
+  }
   return cause.message === "" ? code : cause.message;
 }
 

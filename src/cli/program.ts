@@ -1,5 +1,5 @@
 /** The command line: commands, options, help. What they do is in `commands/`. */
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { copyCommand, type CopyOptions } from "./commands/copy.ts";
 import { addChoices } from "./commands/copy-options.ts";
 import { addDoctorCommand } from "./commands/doctor-options.ts";
@@ -206,7 +206,11 @@ function newProgram(io: CommandIo, ended: (status: number) => void): Command {
 function embeddingOptions(command: Command): Command {
   return command
     .option("--verbose", "print the service's log on standard error")
-    .option("--plain-http <host>", "speak plain HTTP to this registry; may be repeated", collect, [])
+    .addOption(
+      new Option("--plain-http <host>", "speak plain HTTP to this registry; may be repeated")
+        .argParser(collect)
+        .default([], "none"),
+    )
     .option("--ca <file>", "trust the certificates in this PEM file too")
     .option("--config <file>", "host settings (default: ~/.config/drayage/config.toml)");
 }

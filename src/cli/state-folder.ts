@@ -18,7 +18,7 @@ export interface StateFolder {
   token: string;
   /** Whether the token was made just now and has to be shown. */
   tokenIsNew: boolean;
-  /** Writes down where the service listens, for `copy --server`. */
+  /** Writes down where the service listens, for `copy --server`, and a new token: one that nobody was shown is not kept. */
   announce(url: string): void;
   release(): void;
 }
@@ -28,6 +28,9 @@ export interface StateFolder {
  * @throws UsageError when another `serve` has it.
  */
 export async function openStateFolder(path: string): Promise<StateFolder> {
+  if (path === "") {
+    throw new UsageError("--state", "--state is empty; name a folder");
+  }
   const folder = resolve(path);
   try {
     makePrivateFolder(folder);
@@ -39,14 +42,16 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
   const addressFile = join(folder, "address");
   const known = readToken(folder);
   const token = known ?? newToken();
-  if (known === null) {
-    writeFileSync(join(folder, "token"), `${token}\n`, { mode: 0o600 });
-  }
   return {
     storage: join(folder, "objects"),
     token,
     tokenIsNew: known === null,
-    announce: (url) => writeFileSync(addressFile, `${url}\n`, { mode: 0o600 }),
+    announce: (url) => {
+      if (known === null) {
+        writeFileSync(join(folder, "token"), `${token}\n`, { mode: 0o600 });
+      }
+      writeFileSync(addressFile, `${url}\n`, { mode: 0o600 });
+    },
     release: () => {
       rmSync(addressFile, { force: true });
       lock.close();

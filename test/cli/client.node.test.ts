@@ -13,14 +13,17 @@ let server: Server;
 afterEach(() => shut(server));
 
 /** Answers the requests one after the other with `handlers`; the last one stays. */
-async function serve(...handlers: Handler[]): Promise<{ client: ServiceClient; asked: IncomingMessage[] }> {
+async function serve(
+  ...handlers: Handler[]
+): Promise<{ client: ServiceClient; url: string; asked: IncomingMessage[] }> {
   const asked: IncomingMessage[] = [];
   server = createServer((request, response) => {
     asked.push(request);
     handlers[Math.min(asked.length, handlers.length) - 1]?.(request, response);
   });
   const port = await listen(server);
-  return { client: new ServiceClient({ url: `http://127.0.0.1:${port}/`, token: "secret" }), asked };
+  const url = `http://127.0.0.1:${port}/`;
+  return { client: new ServiceClient({ url, token: "secret" }), url, asked };
 }
 
 const json =
@@ -99,6 +102,26 @@ test("an answer that is no problem is told with its status", async () => {
   await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toMatchObject({
     problem: { status: 403, detail: expect.stringContaining("status 403") },
   });
+});
+
+test("an answer that is no problem names the address that gave it", async () => {
+  const { client } = await serve((_request, response) => response.writeHead(404).end("404 page not found"));
+  await expect(client.create({ source: "a", target: "b" }, AbortSignal.timeout(5_000))).rejects.toThrow(
+    /127\.0\.0\.1:\d+ .*status 404.*check/,
+  );
+});
+
+test("a service that wants a token where there is none is told with the variable to set", async () => {
+  const problem = { type: "urn:x", title: "No", status: 401, detail: "Send the header Authorization: Bearer TOKEN." };
+  const { url } = await serve(json(401, problem));
+  const client = new ServiceClient({ url, token: null });
+  await expect(client.probe(AbortSignal.timeout(5_000))).rejects.toThrow(/DRAYAGE_TOKEN/);
+});
+
+test("a service in plain HTTP that is asked in TLS is told in words", async () => {
+  const { url } = await serve(json(200, {}));
+  const client = new ServiceClient({ url: url.replace("http:", "https:"), token: "t" });
+  await expect(client.probe(AbortSignal.timeout(5_000))).rejects.toThrow(/does not speak TLS; try http:/);
 });
 
 test("what is not this service is said not to be", async () => {

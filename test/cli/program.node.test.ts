@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ServiceError } from "../../src/cli/client.ts";
+import { asking } from "../../src/cli/commands/asking.ts";
 import { run } from "../../src/cli/program.ts";
 import { openStateFolder, tokenOfServe } from "../../src/cli/state-folder.ts";
 import { newToken, tokenHash } from "../../src/cli/token.ts";
@@ -42,6 +44,9 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
     ["a server that is no URL", ["copy", "a:1", "r.example/b:1", "--server", "here"], /--server|not a URL/],
     ["a server with a password", ["copy", "a:1", "r.example/b:1", "--server", "http://u:p@h/"], /DRAYAGE_TOKEN/],
     ["a server's CA", ["copy", "a:1", "r.example/b:1", "--server", "http://h/", "--ca", "/x"], /--ca belongs/],
+    ["an address of the API as server", ["copy", "a:1", "r.example/b:1", "--server", "http://h/v1"], /leave out \/v1/],
+    ["a state folder without a name", ["serve", "--port", "0", "--state", ""], /--state is empty/],
+    ["an address of another machine", ["serve", "--host", "192.0.2.1"], /192\.0\.2\.1:8585 .*no such address/],
     ["a port that is none", ["serve", "--port", "99999"], /0 to 65535/],
     ["a configuration that is not there", ["serve", "--config", "/none"], /\/none cannot be read/],
   ])("%s", async (_name, argv, words) => {
@@ -58,11 +63,47 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
     expect(ended.stderr).toMatch(/bad\.toml, line 3/);
   });
 
+  test("serve refuses wrong settings before it starts, by the names that the file has", async () => {
+    writeFileSync(
+      join(home, "bad.toml"),
+      'record_days = 0\n[hosts."r.example"]\ntls = "off"\n[[notifications]]\nname = 3\n',
+    );
+    const ended = await drayage("serve", "--port", "0", "--config", join(home, "bad.toml"));
+    expect(ended).toMatchObject({ status: 2, stdout: "" });
+    expect(ended.stderr).toContain('hosts."r.example".tls: use "enabled"');
+    expect(ended.stderr).toMatch(/^record_days: /m);
+    expect(ended.stderr).toMatch(/^notifications/m);
+  });
+
+  test("a token in the environment that cannot be one is refused and not told", async () => {
+    const stderr = new PassThrough();
+    const io = {
+      env: { DRAYAGE_TOKEN: "dry_se\ncret" },
+      stdout: new PassThrough(),
+      stderr,
+      signals: new EventEmitter(),
+    };
+    expect(await run(["copy", "a:1", "r.example/b:1", "--server", "http://127.0.0.1:9/"], io)).toBe(2);
+    const text = String(stderr.read());
+    expect(text).toContain("DRAYAGE_TOKEN has characters");
+    expect(text).not.toMatch(/dry_|cret/);
+  });
+
   test("--json tells it as one problem object on standard output and nothing else", async () => {
     const ended = await drayage("copy", "--json", "r.example/b:!", "r.example/b:1");
     expect(ended).toMatchObject({ status: 2, stderr: "" });
     expect(JSON.parse(ended.stdout)).toMatchObject({ status: 400, errors: [{ field: "SOURCE" }] });
   });
+});
+
+test("a question to a service that does not run here is told with the way to start it", async () => {
+  const stderr = new PassThrough();
+  const io = { env: { XDG_STATE_HOME: home }, stdout: new PassThrough(), stderr, signals: new EventEmitter() };
+  const away = new ServiceError({ type: "about:blank", title: "Away", status: 0, detail: "It cannot be reached." });
+  expect(await asking({}, io, () => Promise.reject(away))).toBe(1);
+  expect(String(stderr.read())).toMatch(/cannot be reached\. Start `drayage serve`.*--server/);
+  expect(await asking({ server: "http://h/" }, io, () => Promise.reject(away))).toBe(1);
+  expect(String(stderr.read())).toBe("drayage: It cannot be reached.\n");
 });
 
 test("serve on a port in use ends with 1 and names the port and the way out", async () => {
@@ -139,6 +180,14 @@ describe("the state folder of serve", () => {
     expect(tokenOfServe(folder, new URL("http://127.0.0.1:4000/"))).toBeNull();
     const second = await openStateFolder(folder);
     expect(second).toMatchObject({ token: first.token, tokenIsNew: false });
+    second.release();
+  });
+
+  test("keeps no token that nobody was shown: a start that failed leaves the next one to show it", async () => {
+    const folder = join(home, "state");
+    (await openStateFolder(folder)).release();
+    const second = await openStateFolder(folder);
+    expect(second.tokenIsNew).toBe(true);
     second.release();
   });
 

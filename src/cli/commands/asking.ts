@@ -36,8 +36,14 @@ export async function asking(
     io.stderr.write(options.json === true ? "" : remark);
     return EXIT_DONE;
   } catch (error) {
-    return tellFailure(error, options, io);
+    const isLocalAway = error instanceof ServiceError && error.problem.status === 0 && options.server === undefined;
+    return tellFailure(isLocalAway ? localAway(error) : error, options, io);
   }
+}
+
+function localAway({ problem }: ServiceError): ServiceError {
+  const detail = `${problem.detail} Start \`drayage serve\`, or name another service with --server URL.`;
+  return new ServiceError({ ...problem, detail });
 }
 
 /** Rows with their columns under one another; the first is the heading. */

@@ -8,6 +8,7 @@ import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, exitStatusOf } from
 import { defaultStateFolder, readCertificates, readSettings, withPlainHttp } from "../settings.ts";
 import { openStateFolder, type StateFolder } from "../state-folder.ts";
 import { tokenHash } from "../token.ts";
+import { checkSettings } from "./check-settings.ts";
 import { onStopSignal, type CommandIo } from "./io.ts";
 
 export interface ServeOptions {
@@ -30,6 +31,7 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
   try {
     const settings = withPlainHttp(readSettings(options.config, io.env), options.plainHttp);
     const trustedCertificates = readCertificates(options.ca);
+    await checkSettings(settings, io.env);
     state = await openStateFolder(options.state ?? defaultStateFolder(io.env));
     await checkPort(options.host, options.port);
     const starting = startEmbedded({
@@ -103,11 +105,18 @@ function checkPort(host: string, port: number): Promise<void> {
       } else if (error.code === "EACCES") {
         reject(new Error(`Port ${port} on ${host} is not allowed to this user. Choose one above 1023 with --port N.`));
       } else {
-        reject(new UsageError("--host", `${host}:${port} cannot be listened on (${error.code})`));
+        reject(new UsageError("--host", `${host}:${port} cannot be listened on: ${notHere(error.code)}`));
       }
     });
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
   });
+}
+
+function notHere(code: string | undefined): string {
+  if (code === "EADDRNOTAVAIL") {
+    return "this machine has no such address";
+  }
+  return code === "ENOTFOUND" ? "there is no host of this name" : String(code);
 }
 
 function tell(error: unknown, io: CommandIo): number {

@@ -56,7 +56,17 @@ export async function openService(
  */
 export function serverAddress(server: string, io: CommandIo): ServiceAddress {
   const url = serverUrl(server);
-  return { url: url.href, token: io.env["DRAYAGE_TOKEN"] || tokenOfServe(defaultStateFolder(io.env), url) };
+  return { url: url.href, token: tokenIn(io.env) ?? tokenOfServe(defaultStateFolder(io.env), url) };
+}
+
+/** The environment's token, without the line end that files of variables leave on it. @throws UsageError without the token. */
+function tokenIn(env: CommandIo["env"]): string | null {
+  const token = (env["DRAYAGE_TOKEN"] ?? "").trim();
+  // Node's own refusal of such a header would quote it.
+  if (!/^[\x21-\x7e]*$/.test(token)) {
+    throw new UsageError("DRAYAGE_TOKEN", "DRAYAGE_TOKEN has characters in it that no token has, such as a line break");
+  }
+  return token === "" ? null : token;
 }
 
 /** A service elsewhere neither ends with the command nor waits for it. */
@@ -106,6 +116,9 @@ function serverUrl(text: string): URL {
   }
   if (url.username !== "" || url.password !== "") {
     throw new UsageError("--server", "the URL must not hold a password; put the token into DRAYAGE_TOKEN");
+  }
+  if (/\/v1\/?$/.test(url.pathname)) {
+    throw new UsageError("--server", `"${text}" is an address of the API; leave out /v1`);
   }
   if (!url.pathname.endsWith("/")) {
     url.pathname += "/";

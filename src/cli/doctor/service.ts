@@ -45,11 +45,7 @@ export async function serviceFindings(
 function meaningOf({ problem }: ServiceError, origin: string, hasToken: boolean): Finding {
   const { status, detail } = problem;
   if (status === 0) {
-    return fail(
-      "service",
-      `${origin} cannot be reached: ${detail}`,
-      "Look at the address, and whether the service is deployed or running.",
-    );
+    return fail("service", detail, "Look at the address, and whether the service is deployed or running.");
   }
   if (status === 401) {
     return fail(
