@@ -39,8 +39,10 @@ export const TokenCheckSchema = z
   .describe("The JSON Web Token that each delivery must carry.");
 TokenCheckSchema satisfies z.ZodType<TokenCheck>;
 
+const SENDERS = [...SENDER_NAMES, "auto"] as const;
+
 export const HookSettingsSchema = z.strictObject({
-  sender: z.enum([...SENDER_NAMES, "auto"]).default("auto"),
+  sender: z.enum(SENDERS, `must be one of ${SENDERS.join(", ")}`).default("auto"),
   registryHost: z.exactOptional(z.string().min(1)).describe("Takes the place of the host that the sender names."),
   stripPrefix: z.exactOptional(z.string()).describe("Taken off the front of each repository."),
   addPrefix: z.exactOptional(z.string()).describe("Put in front of each repository."),

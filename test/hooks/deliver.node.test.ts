@@ -146,4 +146,10 @@ describe("settings of a hook", () => {
   it("are any sender's unless said otherwise", () => {
     expect(HookSettingsSchema.parse({})).toEqual({ sender: "auto" });
   });
+
+  it("with a sender that there is not are told which there are", () => {
+    expect(HookSettingsSchema.safeParse({ sender: "ghcrr" }).error?.issues).toMatchObject([
+      { path: ["sender"], message: expect.stringMatching(/^must be one of .*ghcr.*auto$/) },
+    ]);
+  });
 });
