@@ -226,6 +226,18 @@ describe("several roots", () => {
     expect(plan.size).toBe(0);
   });
 
+  test("tell that something was missing also where another root has brought it before", () => {
+    const plan = planOf("one");
+    plan.addRoot("other", { digest: "two", sizeBytes: 1 });
+    plan.add("one", { children: some("shared"), blobs: [] });
+    plan.add("shared", { children: [], blobs: [] });
+    expect(ready(plan)).toEqual(["shared"]);
+    plan.published("shared");
+    plan.add("two", { children: some("shared"), blobs: [] });
+    plan.published("two", false);
+    expect(plan.endRoot("other")).toBe(true);
+  });
+
   test("tell whether anything below them was missing", () => {
     const plan = twoTags();
     plan.add("m-v1", { children: some("child"), blobs: some("a") });
@@ -243,6 +255,43 @@ describe("several roots", () => {
     const many = (letter: string) => Array.from({ length: MAX_BLOBS }, (_, index) => some(`${letter}${index}`)).flat();
     plan.add("m-v1", { children: [], blobs: many("a") });
     expect(plan.add("m-v2", { children: [], blobs: many("b") }).blobs).toHaveLength(MAX_BLOBS);
+  });
+});
+
+describe("what is attached to an image", () => {
+  /** An image whose name is held, with a signature that was found after all that the image needs had arrived. */
+  function signed(): CopyPlan {
+    const plan = new CopyPlan("src.example");
+    plan.addRoot("tag", { digest: "image", sizeBytes: 1 }, true);
+    plan.add("image", { children: [], blobs: [] });
+    expect(ready(plan)).toEqual([]);
+    expect(plan.attach("tag", "image", { digest: "signature", sizeBytes: 1, mediaType: "" })).toBe(true);
+    plan.letGo("tag");
+    return plan;
+  }
+
+  test("comes after it and before its name: the image is pushed by its digest first", () => {
+    const plan = signed();
+    plan.add("signature", { children: [], blobs: some("payload") });
+    expect(publishAll(plan)).toEqual(["image"]);
+    plan.blobArrived("payload");
+    expect(publishAll(plan)).toEqual(["signature", "tag=image"]);
+    expect([plan.roots, plan.size]).toEqual([[], 0]);
+  });
+
+  test("is asked for once, and not waited for where the target has it", () => {
+    const plan = signed();
+    expect(plan.attach("tag", "image", { digest: "signature", sizeBytes: 1, mediaType: "" })).toBe(false);
+    plan.published("signature", false);
+    expect(publishAll(plan)).toEqual(["image", "tag=image"]);
+  });
+
+  test("to itself, or with another size, is not", () => {
+    const plan = signed();
+    expect(plan.attach("tag", "signature", { digest: "image", sizeBytes: 1, mediaType: "" })).toBe(false);
+    plan.addRoot("other", { digest: "second", sizeBytes: 1 });
+    const attach = () => plan.attach("other", "second", { digest: "signature", sizeBytes: 2, mediaType: "" });
+    expect(refusalOf(attach)).toContain("signature with another size");
   });
 });
 

@@ -181,6 +181,7 @@ describe("a source that breaks off", () => {
     expect(report).toMatchObject({
       result: { kind: "failed", error: { side: "source", retryable: true } },
       target: { class: "ok" },
+      requests: { source: 2 },
     });
     expect(target.openUploads()).toEqual([]);
   });
@@ -326,6 +327,22 @@ describe("a refusal", () => {
       requests: { source: 1 },
     });
   });
+
+  it.each([400, 416])(
+    "of the rest of a broken upload (%i) is tried again whole, and teaches nothing",
+    async (status) => {
+      const rules: FaultRule[] = [
+        { match: { method: "PUT" }, times: 1, action: { type: "reset-request", afterBytes: MIB } },
+        { match: { method: "PUT" }, action: { type: "status", status } },
+      ];
+      const { source, target } = await pair({}, { rules });
+      const { report } = await transfer(source, target, randomBytes(8 * MIB));
+      expect(methods(target).slice(0, 4)).toEqual(["POST", "PUT", "GET", "PUT"]);
+      expect(report.result).toMatchObject({ kind: "failed", error: { side: "target", status, retryable: true } });
+      expect(report).not.toHaveProperty("learned");
+      expect(target.openUploads()).toEqual([]);
+    },
+  );
 
   for (const verify of ["stream", "target"] as const) {
     it(`in mid-upload is reported in the target's own words, with verify = "${verify}"`, async () => {

@@ -75,6 +75,23 @@ describe("redirects", () => {
     expect(registry.seen.at(-1)?.headers.authorization).toMatch(/^Basic /);
   });
 
+  it.each([
+    [403, 2, "unavailable"],
+    [503, 2, "unavailable"],
+    // What another address would not change: no such range, too many requests.
+    [416, 1, "size_mismatch"],
+    [429, 1, "rate_limited"],
+  ])("to a store that answers %i are asked for %i times", async (status, times, code) => {
+    await using store = await serve((_seen, response) => json(response, status, {}));
+    await using registry = await serve((_seen, response) =>
+      response.writeHead(307, { location: `http://${store.host}/signed` }).end(),
+    );
+    const { registry: client } = clientOf(registry.host, { client: { maxAttempts: 1 } });
+    const detail = await refusal(client.openBlob("a", DIGEST, { fromByte: 5, signal: never }));
+    expect([registry.seen.length, store.seen.length]).toEqual([times, times]);
+    expect(detail.code).toBe(code);
+  });
+
   it("end after ten", async () => {
     await using registry = await serve((_seen, response) => response.writeHead(302, { location: "/again" }).end());
     const detail = await refusal(clientOf(registry.host).registry.openBlob("a", DIGEST, { signal: never }));
