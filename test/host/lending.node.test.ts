@@ -86,3 +86,15 @@ test("a slot that a source has now goes before one that is only being asked for 
   expect(target.givenBack).toMatchObject([{ source: "another", id: second?.request.id }]);
   expect(target.transfers).toHaveLength(1);
 });
+
+test("a source that could not be reached is asked again soon, and no sooner", () => {
+  const target = new RecordedHost();
+  target.joinLane("lane", 1);
+  target.joinJob("j");
+  target.offer("blob", { sourceHost: "there" });
+  target.answer(undefined);
+  target.pass(1_999);
+  expect(target.asked).toHaveLength(1);
+  target.pass(1);
+  expect(target.asked.map(({ request }) => request.id)).toEqual(Array(2).fill(target.asked[0]?.request.id));
+});
