@@ -36,7 +36,10 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
     makePrivateFolder(folder);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-    throw new UsageError("--state", `${folder} cannot be used as state folder (${code})`);
+    throw new UsageError(
+      "--state",
+      `${folder} cannot be used as state folder (${code}); choose another with --state DIR`,
+    );
   }
   const lock = await takeLock(folder);
   const addressFile = join(folder, "address");

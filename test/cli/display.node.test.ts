@@ -150,6 +150,14 @@ describe("the display elsewhere", () => {
     ]);
   });
 
+  test("counts one tag as one", () => {
+    let text = "";
+    const counts = { all: 1, copied: 0, unchanged: 0, skipped: 0, failed: 0, obsolete: 0, deleted: 0 };
+    const display = plainDisplay({ write: (piece) => (text += piece) }, () => 0);
+    display.event({ seq: 1, at: AT, type: "tags", data: counts });
+    expect(text).toBe("1 tag, 1 of them to be compared\n");
+  });
+
   test("is what a terminal without escape sequences gets", () => {
     const terminal = Object.assign(new PassThrough(), { isTTY: true });
     expect(canRedraw(terminal, { TERM: "dumb" })).toBe(false);

@@ -45,6 +45,7 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
     ["a server with a password", ["copy", "a:1", "r.example/b:1", "--server", "http://u:p@h/"], /DRAYAGE_TOKEN/],
     ["a server's CA", ["copy", "a:1", "r.example/b:1", "--server", "http://h/", "--ca", "/x"], /--ca belongs/],
     ["an address of the API as server", ["copy", "a:1", "r.example/b:1", "--server", "http://h/v1"], /leave out \/v1/],
+    ["a state folder that is none", ["serve", "--port", "0", "--state", "/dev/null/x"], /choose another with --state/],
     ["a state folder without a name", ["serve", "--port", "0", "--state", ""], /--state is empty/],
     ["an address of another machine", ["serve", "--host", "192.0.2.1"], /192\.0\.2\.1:8585 .*no such address/],
     ["a port that is none", ["serve", "--port", "99999"], /0 to 65535/],
@@ -73,6 +74,14 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
     expect(ended.stderr).toContain('hosts."r.example".tls: use "enabled"');
     expect(ended.stderr).toMatch(/^record_days: /m);
     expect(ended.stderr).toMatch(/^notifications/m);
+  });
+
+  test("serve without the key of a receiver says where it belongs here", async () => {
+    writeFileSync(join(home, "n.toml"), '[[notifications]]\nname = "ops"\nurl = "https://hooks.example.com/x"\n');
+    const ended = await drayage("serve", "--port", "0", "--config", join(home, "n.toml"));
+    expect(ended).toMatchObject({ status: 2, stdout: "" });
+    expect(ended.stderr).toContain("the environment variable DRAYAGE_NOTIFICATION_SECRETS");
+    expect(ended.stderr).not.toContain("wrangler");
   });
 
   test("a token in the environment that cannot be one is refused and not told", async () => {

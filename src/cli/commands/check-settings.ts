@@ -9,6 +9,9 @@ import type { CommandIo } from "./io.ts";
 /** The Worker's names of settings, at the beginning of a line; those of the file are the same in lower case. */
 const NAME = /^(HOSTS|QUEUE_POLICY|MAX_WAIT_SECONDS|ALLOWED_REGISTRIES|OIDC|ACCESS|NOTIFICATIONS|RECORD_DAYS)(?=\W)/gm;
 
+/** How a secret gets to a deployed Worker. */
+const SECRET = /`wrangler secret put (\w+)`/g;
+
 /** @throws UsageError that names every wrong field and what to write instead, one a line. */
 export async function checkSettings(settings: FileSettings, env: CommandIo["env"]): Promise<void> {
   const vars = workerVars({ settings, tokenHashes: [], onLine: null });
@@ -18,9 +21,7 @@ export async function checkSettings(settings: FileSettings, env: CommandIo["env"
   try {
     settingsOf({ ...vars, ...Object.fromEntries(secrets) });
   } catch (error) {
-    throw new UsageError(
-      "--config",
-      errorDetailOf(error).message.replaceAll(NAME, (name) => name.toLowerCase()),
-    );
+    const words = errorDetailOf(error).message.replaceAll(NAME, (name) => name.toLowerCase());
+    throw new UsageError("--config", words.replaceAll(SECRET, "the environment variable DRAYAGE_$1"));
   }
 }

@@ -55,7 +55,7 @@ function lineOf(model: CopyModel, event: CopyEvent, dryRun: boolean): string | n
     return tagDoneLine(event.data, dryRun);
   }
   if (event.type === "tags") {
-    return `${event.data.all} tags, ${event.data.all - endedTags(event.data)} of them to be compared`;
+    return `${event.data.all} ${event.data.all === 1 ? "tag" : "tags"}, ${event.data.all - endedTags(event.data)} of them to be compared`;
   }
   const blob = event.type === "blob" && model.tags === null ? model.blobs.get(event.data.digest) : undefined;
   return blob === undefined ? null : blobDoneLine(blob, dryRun);
