@@ -107,6 +107,23 @@ describe("the project's own format", () => {
     ["a syntax error", "version: 1\ncopies:\n  - source: [a\n", ["4:1"]],
     ["a key given twice", "version: 1\nversion: 1\ncopies: []", ["2:1 : Map keys must be unique"]],
     [
+      "several documents",
+      `${own("  - {source: a.example/b:1, target: c.example/b:1}")}\n---\n{}`,
+      [":1 : a second document"],
+    ],
+    ["an alias of nothing", "version: 1\ncopies: *list", ["2:9 : there is no &list before this *list"]],
+    [
+      "an alias of the list that it is in",
+      "version: 1\ncopies: &list [*list]",
+      ["2:16 : this alias stands for what it is in"],
+    ],
+    [
+      "an alias of the object that it is in",
+      own("  - &copy { source: a.example/b:1, target: c.example/b:1, tags: *copy }"),
+      [" : this alias stands for what it is in"],
+    ],
+    ["a merge of something without keys", own("  - { <<: [[]], source: a.example/b:1 }"), ["4:7 : << needs an object"]],
+    [
       "another version",
       "version: 2\ncopies: [{source: a.example/b:1, target: c.example/b:1}]",
       ["1:1 version: must be 1"],

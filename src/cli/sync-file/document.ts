@@ -10,6 +10,7 @@ import {
   type Node,
   type Pair,
   type YAMLMap,
+  type YAMLSeq,
 } from "yaml";
 import type { Path } from "./contract.ts";
 import { refuse, SyncFileError } from "./faults.ts";
@@ -33,7 +34,9 @@ export class SyncDocument {
   readonly #document: Document.Parsed;
   readonly #lines: LineCounter;
   /** What aliases stand for; the library walks the whole document for each. */
-  readonly #aliases = new Map<Node, Node | null>();
+  readonly #aliases = new Map<Node, Node>();
+  /** Lists and maps that are being read: an alias for one of them would never end. */
+  readonly #open = new Set<Node>();
 
   /** @throws SyncFileError with all errors of syntax and their places. */
   constructor(text: string) {
@@ -44,7 +47,12 @@ export class SyncDocument {
     this.#document = parseDocument(text, { lineCounter: this.#lines, merge: true, prettyErrors: false });
     if (this.#document.errors.length > 0) {
       throw new SyncFileError(
-        this.#document.errors.map(({ message, pos }) => ({ path: null, message, at: this.#placeAt(pos[0]) })),
+        this.#document.errors.map(({ code, message, pos }) => ({
+          path: null,
+          // The library's own words are for whoever calls it.
+          message: code === "MULTIPLE_DOCS" ? "a second document begins here; give each a file of its own" : message,
+          at: this.#placeAt(pos[0]),
+        })),
       );
     }
   }
@@ -81,16 +89,25 @@ export class SyncDocument {
       refuse(null, `the file has more than ${MAX_VALUES} values once its aliases are resolved`);
     }
     const node = this.#resolved(given);
-    if (isMap(node)) {
-      return this.#record(node, numbers, budget);
-    }
-    if (isSeq(node)) {
-      return node.items.map((item) => this.#value(isNode(item) ? item : null, numbers, budget));
+    if (isMap(node) || isSeq(node)) {
+      return this.#collection(node, given, numbers, budget);
     }
     if (isScalar(node)) {
       return typeof node.value === "number" && numbers === "text" ? (node.source ?? String(node.value)) : node.value;
     }
     return null;
+  }
+
+  #collection(node: YAMLMap | YAMLSeq, given: Node | null, numbers: Numbers, budget: { left: number }): unknown {
+    if (this.#open.has(node)) {
+      this.#refuseAt(given, "this alias stands for what it is in itself");
+    }
+    this.#open.add(node);
+    const value = isMap(node)
+      ? this.#record(node, numbers, budget)
+      : node.items.map((item) => this.#value(isNode(item) ? item : null, numbers, budget));
+    this.#open.delete(node);
+    return value;
   }
 
   #record(map: YAMLMap, numbers: Numbers, budget: { left: number }): Record<string, unknown> {
@@ -99,13 +116,15 @@ export class SyncDocument {
     for (const { key, value } of map.items) {
       const name = isScalar(key) ? (key.source ?? String(key.value)) : null;
       if (name === null) {
-        throw new SyncFileError([
-          { path: null, message: "a key must be plain text", at: this.#placeAt(offsetOf(key) ?? map.range?.[0] ?? 0) },
-        ]);
+        return this.#refuseAt(isNode(key) ? key : map, "a key must be plain text");
       }
       const plain = this.#value(isNode(value) ? value : null, numbers, budget);
       if (name === "<<") {
-        merged.push(...(Array.isArray(plain) ? plain : [plain]).flatMap(entriesOf));
+        const maps: unknown[] = Array.isArray(plain) ? plain : [plain];
+        if (!maps.every(isRecord)) {
+          return this.#refuseAt(isNode(key) ? key : map, "<< needs an object, or a list of objects");
+        }
+        merged.push(...maps.flatMap((each) => Object.entries(each)));
       } else {
         own.push([name, plain]);
       }
@@ -122,9 +141,17 @@ export class SyncDocument {
     if (known !== undefined) {
       return known;
     }
-    const meant = node.resolve(this.#document) ?? null;
+    const meant = node.resolve(this.#document);
+    if (meant === undefined) {
+      // As nothing at all it could leave out the choice of tags, and copy all of them.
+      return this.#refuseAt(node, `there is no &${node.source} before this *${node.source}`);
+    }
     this.#aliases.set(node, meant);
     return meant;
+  }
+
+  #refuseAt(node: Node | null, message: string): never {
+    throw new SyncFileError([{ path: null, message, at: this.#placeAt(offsetOf(node) ?? 0) }]);
   }
 
   #placeAt(offset: number): Place {
@@ -145,6 +172,6 @@ function isNode(value: unknown): value is Node {
   return isScalar(value) || isMap(value) || isSeq(value) || isAlias(value);
 }
 
-function entriesOf(value: unknown): [string, unknown][] {
-  return typeof value === "object" && value !== null ? Object.entries(value) : [];
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
