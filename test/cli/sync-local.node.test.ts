@@ -2,7 +2,7 @@
 import { PassThrough } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { plainManyDisplay, quietManyDisplay, terminalManyDisplay } from "../../src/cli/display/many.ts";
-import { goTime } from "../../src/cli/sync-file/go-time.ts";
+import { goTime, unknownTimePart } from "../../src/cli/sync-file/go-time.ts";
 import { noLocalSettings } from "../../src/cli/sync-file/contract.ts";
 import { withLocalCredentials, withLocalHosts } from "../../src/cli/sync-file/local.ts";
 import type { Credential } from "../../src/registry/credentials.ts";
@@ -57,8 +57,25 @@ describe("moments in a layout of Go's", () => {
     ["Monday, 02-January", "Tuesday, 03-February"],
     ["v1", "v2"],
     ["plain", "plain"],
+    ["Month of Janet", "Month of Janet"],
+    ["2006_01_02-0700", "2026_02_03+0000"],
+    ["20060102.150405", "20260203.140506"],
   ])("%s gives %s", (layout, expected) => {
     expect(goTime(layout, Date.UTC(2026, 1, 3, 14, 5, 6))).toBe(expected);
+    expect(unknownTimePart(layout)).toBeNull();
+  });
+
+  test.each([
+    ["2006.002", "002"],
+    ["150405.000", ".000"],
+    ["15:04,9", ",9"],
+    ["2006-01-02T15-04-05Z07:00", "Z07"],
+    ["15-07:00", "-07"],
+    ["-070000", "-07"],
+    ["Jan _2", "_2"],
+    ["3pm", "pm"],
+  ])("of %s %s is not known", (layout, part) => {
+    expect(unknownTimePart(layout)).toBe(part);
   });
 });
 

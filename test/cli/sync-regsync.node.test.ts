@@ -316,6 +316,21 @@ sync:
       "5:5 sync[0].backup: the backup",
     ],
     [
+      "a backup whose name depends on the letters of a tag that is not known yet",
+      "sync:\n  - source: a\n    target: b.example/c\n    type: repository\n    backup: 'old-{{ lower .Ref.Tag }}'",
+      "5:5 sync[0].backup: changes the letters of a tag",
+    ],
+    [
+      "a moment in a layout that it does not know",
+      "sync:\n  - source: a\n    target: b.example/c\n    type: image\n    backup: '{{.Ref.Tag}}-{{ time.Now.Format \"2006.002\" }}'",
+      "5:5 sync[0].backup: has the layout 2006.002, of which 002 is not understood here",
+    ],
+    [
+      "a choice of tags that is an alias of nothing",
+      "sync:\n  - {source: a, target: b.example/c, type: repository, tags: *tpyo}",
+      "2:62 : there is no &tpyo",
+    ],
+    [
       "a faulty expression",
       "sync:\n  - source: a\n    target: b.example/c\n    type: repository\n    tags: {allow: ['(']}",
       "sync[0].tags.include[0]: is not a valid regular expression",

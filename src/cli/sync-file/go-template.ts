@@ -4,7 +4,7 @@
  * for what it is given.
  */
 import type { ReadingOptions } from "./contract.ts";
-import { goTime } from "./go-time.ts";
+import { goTime, unknownTimePart } from "./go-time.ts";
 
 /** Fields by their whole path: `Ref.Tag`. */
 export type TemplateFields = Readonly<Record<string, string>>;
@@ -114,7 +114,7 @@ const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   lower: { takes: 1, apply: ([text = ""]) => text.toLowerCase() },
   upper: { takes: 1, apply: ([text = ""]) => text.toUpperCase() },
   default: { takes: 2, apply: ([instead = "", value = ""]) => (value === "" ? instead : value) },
-  "time.Now.Format": { takes: 1, apply: ([layout = ""], { nowMs }) => goTime(layout, nowMs) },
+  "time.Now.Format": { takes: 1, apply: ([layout = ""], { nowMs }) => timeText(layout, nowMs) },
 };
 
 function fileText(path: string, { readFile }: World): string {
@@ -123,6 +123,14 @@ function fileText(path: string, { readFile }: World): string {
   } catch {
     throw new TemplateFault(`names the file ${path}, which cannot be read`);
   }
+}
+
+function timeText(layout: string, nowMs: number): string {
+  const part = unknownTimePart(layout);
+  if (part !== null) {
+    throw new TemplateFault(`has the layout ${layout}, of which ${part} is not understood here`);
+  }
+  return goTime(layout, nowMs);
 }
 
 function isValue(word: Word): boolean {

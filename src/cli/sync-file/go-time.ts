@@ -44,9 +44,18 @@ const PARTS: Readonly<Record<string, (at: Date) => string>> = {
   "5": (at) => String(at.getUTCSeconds()),
 };
 
-const PART = /January|Monday|Jan|Mon|MST|2006|-0700|0[1-6]|15|PM|[1-5]/g;
+/** Go takes `Jan` and `Mon` for parts only where no word goes on. */
+const PART = /January|Monday|Jan(?![a-z])|Mon(?![a-z])|MST|2006|-0700|0[1-6]|15|PM|[1-5]/g;
 
-/** @param nowMs Milliseconds since the epoch. */
+/** Parts of Go's that are not here: padded days, days of the year, fractions of seconds, other ways to write a zone. */
+const UNKNOWN_PART = /_{1,2}2(?!006)|002|pm|Z07|-07(?!00(?!00))|[.,](?:0+|9+)(?!\d)/;
+
+/** The first part of a layout that Go has and {@link goTime} has not; null: there is none. */
+export function unknownTimePart(layout: string): string | null {
+  return UNKNOWN_PART.exec(layout)?.[0] ?? null;
+}
+
+/** @param nowMs Milliseconds since the epoch. @param layout Without an {@link unknownTimePart}. */
 export function goTime(layout: string, nowMs: number): string {
   const at = new Date(nowMs);
   return layout.replaceAll(PART, (part) => PARTS[part]?.(at) ?? part);

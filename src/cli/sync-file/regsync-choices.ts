@@ -13,6 +13,12 @@ export interface Gathered {
   faults: FileFault[];
 }
 
+/**
+ * Stands for a tag that is known once the copy runs. In both cases, so that it shows when a template has changed the case of
+ * what it stands for.
+ */
+const TAG = "{Tag}";
+
 /** @param target Its repository may have a place for one that is not known yet. */
 export function choicesOf(
   entry: RegsyncEntry,
@@ -99,8 +105,8 @@ function backupOf(
       "Step.Type": entry.type,
       "Ref.Registry": registry,
       "Ref.Repository": repository,
-      "Ref.Tag": "{tag}",
-      "Ref.Reference": `${registry}/${repository}:{tag}`,
+      "Ref.Tag": TAG,
+      "Ref.Reference": `${registry}/${repository}:${TAG}`,
     },
     options,
   );
@@ -108,8 +114,11 @@ function backupOf(
     return fault(filled.fault);
   }
   const name = filled.text.trim();
+  if (/\{tag\}/i.test(name.replaceAll(TAG, ""))) {
+    return fault("changes the letters of a tag, which is not known before the copy runs; leave lower and upper out");
+  }
   const own = `${formatReference({ host: registry, repository })}:`;
-  const tag = name.startsWith(own) ? name.slice(own.length) : name;
+  const tag = (name.startsWith(own) ? name.slice(own.length) : name).replaceAll(TAG, "{tag}");
   return /[:/]/.test(tag)
     ? fault(`the backup ${JSON.stringify(name)} is in another repository; only tags of the target's own can be had`)
     : { existing: "backup", backup_tag: tag };
