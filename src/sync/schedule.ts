@@ -25,6 +25,10 @@ export function describeScheduleFaults(
     : [{ field: "time_zone", message: 'is no time zone; give a name such as "Europe/Berlin" or "UTC"' }];
   let found: Cron;
   try {
+    if (cron.includes(":")) {
+      // A moment, which the library takes too, comes once.
+      throw new Error("it has a colon");
+    }
     found = cronOf({ cron, timeZone: "UTC" });
   } catch (thrown) {
     const words = thrown instanceof Error ? thrown.message.replace(/^Cron\w+: /, "") : "not understood";

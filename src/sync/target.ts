@@ -60,11 +60,11 @@ export function fillTarget(template: TargetTemplate, source: Pick<Reference, "ho
 /** A pattern that has every repository in it that the template can give. */
 export function targetPattern({ host, repository }: TargetTemplate): Pattern {
   const elements = repository.split("/").flatMap((element) => {
-    if (element === "{repository}") {
+    // Also with something beside it: what comes out may have one element as well as several.
+    if (element.includes("{repository}")) {
       return ["**"];
     }
-    const wild = element.replaceAll(PLACE, "*").replaceAll(/\*+/g, "*");
-    return element.includes("{repository}") ? ["*", "**"] : [wild];
+    return [element.replaceAll(PLACE, "*").replaceAll(/\*+/g, "*")];
   });
   const pattern = readPattern([host, ...elements].join("/"));
   return "fault" in pattern ? { elements: ["**"], tag: null } : pattern;

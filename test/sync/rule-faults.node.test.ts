@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { formatPattern } from "../../src/access/pattern.ts";
+import { formatPattern, inPattern } from "../../src/access/pattern.ts";
 import type { RulePlan } from "../../src/sync/contract.ts";
 import { describeRuleFaults } from "../../src/sync/rule-faults.ts";
-import { readTarget, targetPattern } from "../../src/sync/target.ts";
+import { fillTarget, readTarget, targetPattern } from "../../src/sync/target.ts";
 
 const SCHEDULE = { cron: "0 3 * * *", timeZone: "UTC" };
 
@@ -78,11 +78,16 @@ test.each<[string, RulePlan, boolean, string[]]>([
 test.each([
   ["registry.example.com/mirror/{repository}", "registry.example.com/mirror/**"],
   ["localhost:5000/{name}", "localhost:5000/*"],
-  ["registry.example.com/x-{repository}", "registry.example.com/*/**"],
+  ["registry.example.com/x-{repository}", "registry.example.com/**"],
+  ["registry.example.com/{repository}-x/app", "registry.example.com/**/app"],
   ["registry.example.com/{host}/{name}-{date}", "registry.example.com/*/*-*"],
   ["docker.io/app", "docker.io/library/app"],
 ])("the target %s lies within the pattern %s", (target, pattern) => {
-  expect(formatPattern(targetPattern(planOf("ghcr.io/**", target).target))).toBe(pattern);
+  const template = planOf("ghcr.io/**", target).target;
+  expect(formatPattern(targetPattern(template))).toBe(pattern);
+  for (const repository of ["app", "acme/app", "a/b/c/app"]) {
+    expect(inPattern(fillTarget(template, { host: "ghcr.io", repository }, 0), targetPattern(template))).toBe(true);
+  }
 });
 
 test.each([

@@ -102,6 +102,7 @@ test.each<[string, string, string[]]>([
   ["30 3 * *", "UTC", ["cron"]],
   ["0 30 3 * * *", "UTC", ["cron"]],
   ["61 * * * *", "UTC", ["cron"]],
+  ["2027-01-01T03:30:00", "UTC", ["cron"]],
   ["0 0 30 2 *", "UTC", ["cron"]],
   ["soon", "Mars/Olympus", ["cron", "time_zone"]],
   ["0 3 * * *", "Berlin", ["time_zone"]],
