@@ -62,9 +62,13 @@ export class BlobLedger {
     this.#sql.exec("UPDATE blobs SET place = place + 1 WHERE state = 'waiting' AND place = ?", place);
   }
 
-  /** A blob that had come to the target is not there: it is to be sent once more. */
-  reopen(digest: string): void {
+  /**
+   * A blob that had come to the target is not there: it is to be sent once more.
+   * @returns Why it cannot be, where that has been tried and has failed; else null.
+   */
+  reopen(digest: string): ErrorDetail | null {
     this.#sql.exec("UPDATE blobs SET state = 'waiting' WHERE digest = ? AND state <> 'failed'", digest);
+    return this.get(digest)?.error ?? null;
   }
 
   waiting(): { digest: string; sizeBytes: number; sinceMs: number }[] {

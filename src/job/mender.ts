@@ -5,7 +5,7 @@
 import type { Descriptor } from "../copy/graph.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import type { Manifest, Registry } from "../registry/contract.ts";
-import { CopyError, errorDetailOf } from "../registry/errors.ts";
+import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import type { WaitingBlob } from "./offers.ts";
 
 /** Waits before the pushes that follow the first one, in milliseconds. After the last of them the refusal stands. */
@@ -16,8 +16,8 @@ const LOOK_BEFORE = 2;
 export interface MenderParts {
   request: Pick<CopyRequest, "target">;
   target: Pick<Registry, "host" | "headBlob" | "headManifest" | "putManifest">;
-  /** Where a blob that had come is put down as missing. */
-  ledger: { blobs: { reopen(digest: string): void } };
+  /** Where a blob that had come is put down as missing; answers why it cannot be brought, where that is known. */
+  ledger: { blobs: { reopen(digest: string): ErrorDetail | null } };
   events: { warn(messages: string[]): void };
   /** Before the writes of a step; throws when the run has been stopped. */
   beginStep: () => void;
@@ -103,7 +103,13 @@ export class Mender {
     beginStep();
     const what = blobs.length === 1 ? "a blob" : `${blobs.length} blobs`;
     events.warn([`${target.host} did not have ${what} any more that had come to it, and was sent that again`]);
-    blobs.forEach(({ digest }) => ledger.blobs.reopen(digest));
+    for (const { digest } of blobs) {
+      const failure = ledger.blobs.reopen(digest);
+      if (failure !== null) {
+        // Another manifest has had it sent again, and it could not be: nobody would be told of it once more.
+        throw new CopyError(failure);
+      }
+    }
     const sinceMs = now();
     const coming = blobs.map(({ digest }) => {
       const awaited = this.#awaited.get(digest) ?? Promise.withResolvers<void>();

@@ -112,6 +112,10 @@ export class Publisher {
     }
     const manifest = await this.manifest(digest);
     await this.#parts.mender.push(manifest, async () => {
+      if (this.#parts.plan.digestOf(key) === null) {
+        // It has failed since, for another reason: what is told to have failed is not written.
+        return;
+      }
       const name = row.target ?? digest;
       const committed = this.#parts.commit(name);
       let isClear = false;

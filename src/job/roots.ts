@@ -124,12 +124,18 @@ export class Roots {
       this.#parts.onError(error);
       return;
     }
-    for (const key of keys) {
-      this.#parts.plan.endRoot(key);
-      this.#failRow(Number(key), detail);
-    }
-    if (keys.length > 0 && !this.#stopped) {
-      this.#parts.onPlan();
+    const { plan, request, tags, onError, onPlan } = this.#parts;
+    const failed = keys.filter((key) => {
+      plan.endRoot(key);
+      return this.#failRow(Number(key), detail);
+    });
+    // However many names it takes along, it is one failure.
+    const isHopeless = failed.length > 0 && this.#verdict.failed(detail);
+    if (isHopeless || (failed.length > 0 && request.failFast === true)) {
+      this.#stopped = true;
+      onError(tagsFailed(tags));
+    } else if (keys.length > 0) {
+      onPlan();
     }
   }
 
@@ -152,18 +158,14 @@ export class Roots {
     }
   }
 
-  #failRow(id: number, error: ErrorDetail): void {
-    const { tags, request, onError } = this.#parts;
-    if (!tags.end(id, "failed", { error })) {
-      return;
+  /** @returns False: it had ended before. */
+  #failRow(id: number, error: ErrorDetail): boolean {
+    if (!this.#parts.tags.end(id, "failed", { error })) {
+      return false;
     }
     this.#open -= 1;
     this.#tell(id);
-    const isHopeless = this.#verdict.failed(error);
-    if (request.failFast === true || isHopeless) {
-      this.#stopped = true;
-      onError(tagsFailed(tags));
-    }
+    return true;
   }
 
   #tell(id: number): void {

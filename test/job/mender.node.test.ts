@@ -24,8 +24,11 @@ function refusal(code: ErrorCode): CopyError {
   });
 }
 
-/** A mender whose target lacks what is named, until it is sent; `sent` is what was done, in order. */
-function bench(lacks: readonly string[] = []) {
+/**
+ * A mender whose target lacks what is named, until it is sent; `done` is what was done, in order.
+ * @param failed A blob that another manifest has had sent again in vain.
+ */
+function bench(lacks: readonly string[] = [], failed?: string) {
   const done: string[] = [];
   const missing = new Set(lacks);
   const isThere = (digest: string): boolean => !missing.has(digest);
@@ -41,7 +44,14 @@ function bench(lacks: readonly string[] = []) {
         return { subject: null };
       },
     },
-    ledger: { blobs: { reopen: (digest) => void done.push(`reopen ${digest}`) } },
+    ledger: {
+      blobs: {
+        reopen: (digest) => {
+          done.push(`reopen ${digest}`);
+          return digest === failed ? refusal("not_found").detail : null;
+        },
+      },
+    },
     events: { warn: (texts) => void done.push(...texts) },
     beginStep: () => {},
     now: () => 0,
@@ -97,6 +107,15 @@ describe("a manifest that the target refuses since something is missing", () => 
     await expect.poll(() => done).toContain(`offer ${blob}`);
     mender.failed(blob ?? "", refusal("unavailable"));
     expect(await pushed).toMatchObject({ detail: { code: "unavailable" } });
+  });
+
+  it("does not wait for a blob that has failed meanwhile: nobody is told of that again", async () => {
+    const [blob = ""] = BLOBS.map(({ digest }) => digest);
+    const { mender, done } = bench([blob], blob);
+    const pushed = mender.push(MANIFEST, refusing(9).push).catch((error: unknown) => error);
+    await expect.poll(() => done).toContain(`reopen ${blob}`);
+    expect(await pushed).toMatchObject({ detail: { code: "not_found" } });
+    expect(done).not.toContain(`offer ${blob}`);
   });
 
   it("ends with the run", async () => {

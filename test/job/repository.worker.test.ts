@@ -1,7 +1,7 @@
 /** A run of a repository's copy against registries in memory, with its real ledger inside a real object. */
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { CopyRequest } from "../../src/copy/request.ts";
 import type { BlobOffer, ReferrerAddition } from "../../src/host/contract.ts";
 import { EventLog } from "../../src/job/events.ts";
@@ -19,7 +19,7 @@ const REQUEST: CopyRequest = {
 const ARRIVED = { id: "", outcome: "copied" as const, bytes: 0, requests: { source: 1, target: 2 }, warnings: [] };
 
 /** What becomes of an offer: a failure's code, or how the blob came there. Undefined: it is left waiting. */
-type Fate = (name: string) => "copied" | "present" | "denied" | undefined;
+type Fate = (name: string) => "copied" | "present" | "denied" | "unavailable" | undefined;
 
 class Bench {
   readonly source = new MemoryRegistry("src.example");
@@ -67,10 +67,11 @@ class Bench {
       const outcome = this.fate(digest.slice("sha256:".length).replace(/^0+/, ""));
       const requests = { source: 1, target: 2 };
       const settled = { id, digest, bytes: 0, requests, warnings: [] };
-      if (outcome === "denied") {
-        const { detail } = this.target.error("denied", "not this one");
-        this.ledger.blobs.settle({ ...settled, outcome: "failed", error: detail });
-        run.blobFailed(digest, detail);
+      if (outcome === "denied" || outcome === "unavailable") {
+        const { detail } = this.target.error(outcome, "not this one");
+        if (this.ledger.blobs.settle({ ...settled, outcome: "failed", error: detail }) !== null) {
+          run.blobFailed(digest, detail);
+        }
       } else if (outcome !== undefined) {
         this.ledger.blobs.settle({ ...settled, outcome });
         run.arrived([digest]);
@@ -354,6 +355,50 @@ describe("failures", () => {
       });
       expect(bench.states).toEqual(["v1 failed", "v2 failed", "v3 copied"]);
       expect([...bench.target.tags.keys()]).toEqual(["v3"]);
+    }));
+
+  test("a blob that many tags need is one failure: it does not count as a registry that is down", () =>
+    inJob({}, async (bench) => {
+      for (const name of ["1", "2", "3", "4", "5", "6"]) {
+        bench.source.keep(image(name, "f"), MANIFEST, `v${name}`);
+      }
+      bench.source.keep(image("c"), MANIFEST, "without");
+      bench.fate = (name) => (name === "f" ? "unavailable" : undefined);
+      const copied = bench.copy();
+      await calm();
+      expect(bench.states.filter((state) => state.endsWith("failed"))).toHaveLength(6);
+      const { digest } = blob("c");
+      bench.ledger.blobs.settle({ ...ARRIVED, digest });
+      bench.run?.arrived([digest]);
+      expect(await copied).toMatchObject({ message: expect.stringContaining("6 of 7 tags failed") });
+      expect(bench.states.at(-1)).toBe("without copied");
+    }));
+
+  test("a tag that has failed while the target's refusal of it was waited out is not written any more", () =>
+    inJob({}, async (bench) => {
+      vi.useFakeTimers();
+      onTestFinished(() => void vi.useRealTimers());
+      bench.source.keep(image("a", "f"), MANIFEST, "v1");
+      bench.source.keep(image("b", "f"), MANIFEST, "v2");
+      let offers = 0;
+      bench.fate = (name) => {
+        offers += name === "f" ? 1 : 0;
+        return name === "b" ? undefined : offers > 1 ? "denied" : "copied";
+      };
+      bench.target.before = (operation) => {
+        if (operation === "PUT v1" || (operation === "PUT v2" && offers === 1)) {
+          throw bench.target.error("content_missing", "a blob is not here");
+        }
+      };
+      const copied = bench.copy();
+      await calm();
+      await vi.advanceTimersByTimeAsync(2_500);
+      const { digest } = blob("b");
+      bench.ledger.blobs.settle({ ...ARRIVED, digest });
+      bench.run?.arrived([digest]);
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect(await copied).toMatchObject({ code: "denied", message: expect.stringContaining("2 of 2 tags failed") });
+      expect([...bench.target.tags.keys()]).toEqual([]);
     }));
 
   test("a manifest that cannot be read, or pushed, is its own tag's failure", () =>
