@@ -51,7 +51,7 @@ the others; the exit status is then 1. Where nothing has changed, tags are compa
 With several TARGETs each gets a copy of its own, at its own pace; the source's manifests are read once for all, and
 one that fails does not hold up the others. With --json they are the "copies" of one object.
 
-Names in a template: {tag}, {repository}, {name}, {host}, {digest}, {short}, {date}, {time}.
+Names in a template: {tag}, {repository}, {name}, {host}, {digest}, {short}, {platform}, {date}, {time}.
 
 Examples:
   drayage copy alpine:3.22 registry.example.com/mirror/alpine:3.22

@@ -39,6 +39,8 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
     ["an option without its value", ["copy", "a:1", "b:1", "--ca"], /--ca <file>/],
     ["a malformed source", ["copy", "UPPER//x", "r.example/b:1"], /SOURCE/],
     ["a malformed target", ["copy", "r.example/b:1", "r.example/b:!"], /TARGET/],
+    ["a host without a repository", ["copy", "a:1", "127.0.0.1:5000"], /TARGET .*without a repository; write 127/],
+    ["a host alone", ["copy", "registry.example.com", "r.example/b"], /SOURCE .*without a repository/],
     ["a CA that is not there", ["copy", "a:1", "r.example/b:1", "--ca", "/none"], /\/none cannot be read/],
     ["a host that is none", ["copy", "a:1", "r.example/b:1", "--plain-http", "http://x"], /not a registry host/],
     ["a server that is no URL", ["copy", "a:1", "r.example/b:1", "--server", "here"], /--server|not a URL/],

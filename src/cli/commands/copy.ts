@@ -110,6 +110,13 @@ function statusOf(view: Pick<CopyView, "state">, stopped: StopSignal | null): nu
 }
 
 function checkReference(text: string, name: string): Reference {
+  // To docker this is an image of Docker Hub's; nobody means that.
+  if (/^(localhost|[^/:@]+\.[^/:@]+)(:\d+)?$/.test(text)) {
+    throw new UsageError(
+      name,
+      `${name} "${text}" is a registry host without a repository; write ${text}/REPOSITORY:TAG`,
+    );
+  }
   try {
     return parseName(text, name);
   } catch (error) {
