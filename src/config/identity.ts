@@ -27,6 +27,9 @@ const SHARED_ISSUERS: Readonly<Record<string, readonly string[]>> = {
   "https://accounts.google.com": ["sub", "email", "hd"],
 };
 
+/** A pattern that leaves open whose: `*` at its beginning, or behind what subjects name first, such as `repo:`. */
+const OPEN = /^(?:[a-z_]+:)?\*/;
+
 const ClaimText = z.union([z.string(), z.number().transform(String), z.boolean().transform(String)], "text is needed");
 
 const Claims = z
@@ -153,7 +156,7 @@ function openRule(field: string, issuer: string, claims: Readonly<Record<string,
   if (telling === undefined) {
     return [];
   }
-  const isTelling = telling.some((name) => claims[name]?.every((pattern) => !pattern.startsWith("*")));
+  const isTelling = telling.some((name) => claims[name]?.every((pattern) => !OPEN.test(pattern)));
   return isTelling
     ? []
     : [

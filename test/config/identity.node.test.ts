@@ -92,12 +92,21 @@ describe("OIDC", () => {
       /anybody can have a token/,
     ],
     [
+      "the whole world by a subject that says only what it is",
+      [{ ...github, rules: [{ ...rule, claims: { sub: "repo:**" } }] }],
+      /anybody can have a token/,
+    ],
+    [
       "the whole world besides",
       [{ ...github, rules: [{ ...rule, claims: { repository: ["acme/app", "*/x"] } }] }],
       /anybody/,
     ],
   ])("%s is complained of, and where", (_, given, words) => {
     expect(complaints(given).join("\n")).toMatch(words);
+  });
+
+  test("a subject may be told by its beginning", () => {
+    expect(complaints([{ ...github, rules: [{ ...rule, claims: { sub: "repo:acme/**" } }] }])).toEqual([]);
   });
 
   test("the user's own machine may have an issuer of its own", () => {
