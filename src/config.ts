@@ -215,9 +215,16 @@ function mirrorComplaints(hosts: ReadonlyMap<string, HostSettings>, isAllowed: A
 
 function reachRule(env: SettingsEnv): ReachRule {
   const configured = [...right(hostsOf(env.HOSTS)).values()];
+  const issuers = identityOf(env).value.flatMap(({ issuer, jwksUri }) => [
+    issuer,
+    ...(jwksUri === null ? [] : [jwksUri]),
+  ]);
   return {
     local: isLocal(env),
-    named: configured.flatMap(({ host, hostname }) => [host, hostname]),
+    named: [
+      ...configured.flatMap(({ host, hostname }) => [host, hostname]),
+      ...issuers.map((address) => new URL(address).host),
+    ],
     plain: configured.filter(({ tls }) => tls === "disabled").map(({ hostname }) => hostname),
   };
 }

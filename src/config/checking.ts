@@ -67,5 +67,6 @@ export function checked<T>(
 
 function hint(key: string, { known, elsewhere = {} }: FieldHints): string {
   const near = nearest(key, known);
-  return near === null ? (elsewhere[key] ?? `the fields are ${known.join(", ")}`) : `did you mean ${near}?`;
+  const there = Object.hasOwn(elsewhere, key) ? elsewhere[key] : undefined;
+  return near === null ? (there ?? `the fields are ${known.join(", ")}`) : `did you mean ${near}?`;
 }

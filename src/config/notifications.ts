@@ -88,11 +88,12 @@ export function readNotifications(
   const secrets = isGiven(givenSecrets)
     ? checked(Secrets, "NOTIFICATION_SECRETS", parsed(givenSecrets), complaints)
     : {};
+  const keysByName = new Map(Object.entries(secrets ?? {}));
   const names = new Set<string>();
   const value = (receivers ?? []).flatMap((receiver, index): NotificationTarget[] => {
     const { name, url, events, sources, targets, secret = name } = receiver;
     const place = `NOTIFICATIONS[${index}]`;
-    const keys = secrets?.[secret];
+    const keys = keysByName.get(secret);
     const faults = [
       names.has(name) ? `${place}.name: ${name} is there twice; each receiver has a name of its own` : null,
       addressFault(url, local, place),

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import type { HostSettings } from "../registry/contract.ts";
 import { isLoopback } from "../registry/address.ts";
-import { checked, parsed, type Reading } from "./checking.ts";
+import { checked, isGiven, parsed, type Reading } from "./checking.ts";
 import { registryHost, parseHostName } from "./host-name.ts";
 
 /** The adaptive concurrency never goes above it, so a higher cap would only look as if it did something. */
@@ -133,7 +133,9 @@ const HOST_HINTS = { known: Object.keys(HostFields), elsewhere: ELSEWHERE };
 export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSettings>> {
   const complaints: string[] = [];
   const hosts = new Map<string, HostSettings>();
-  for (const [key, value] of Object.entries(checked(Hosts, "HOSTS", parsed(given ?? {}), complaints) ?? {})) {
+  for (const [key, value] of Object.entries(
+    checked(Hosts, "HOSTS", isGiven(given) ? parsed(given) : {}, complaints) ?? {},
+  )) {
     const field = `HOSTS.${JSON.stringify(key)}`;
     const host = registryHost(key);
     const entry = checked(HostEntry, field, value, complaints, HOST_HINTS);
@@ -153,7 +155,7 @@ export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSetti
 /** Reads TOKENS (a list, the same as JSON text, or nothing) into the SHA-256 of each token that may use the API. */
 export function readTokens(given: unknown): Reading<readonly Uint8Array[]> {
   const complaints: string[] = [];
-  const hashes = checked(Tokens, "TOKENS", parsed(given ?? []), complaints) ?? [];
+  const hashes = checked(Tokens, "TOKENS", isGiven(given) ? parsed(given) : [], complaints) ?? [];
   return { value: hashes.map(bytesOfHash), complaints };
 }
 

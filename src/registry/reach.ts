@@ -18,7 +18,7 @@ export type Refusal = (url: URL) => string | null;
 export interface ReachRule {
   /** True on the user's own machine: its own and private registries are the point there. */
   local: boolean;
-  /** Hosts with port (`registry.example.com:5000`) that the host settings name: their ports are wanted. */
+  /** Hosts with port (`registry.example.com:5000`) that settings name, as registries or as issuers: their ports are wanted. */
   named: readonly string[];
   /** Hosts that are configured with `tls = "disabled"`: plain HTTP is wanted there. */
   plain: readonly string[];

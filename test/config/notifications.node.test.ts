@@ -49,6 +49,12 @@ describe("wrong settings are told by field, with the fix, and never with a key o
     ["a misspelt field", [{ ...receiver, event: [] }], secrets, /\.event: unknown field; did you mean events\?/],
     ["a name twice", [receiver, receiver], secrets, /\[1\]\.name: ops is there twice/],
     ["no key", [receiver], {}, /NOTIFICATION_SECRETS has no "ops"/],
+    [
+      "no key, under a name that every object knows",
+      [{ ...receiver, name: "constructor" }],
+      {},
+      /has no "constructor"/,
+    ],
     ["no keys at all", [receiver], undefined, /wrangler secret put NOTIFICATION_SECRETS/],
     ["a key without its beginning", [receiver], { ops: `${marker}${key}` }, /NOTIFICATION_SECRETS\.ops/],
     [

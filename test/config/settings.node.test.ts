@@ -99,7 +99,14 @@ describe("wrong settings are refused with field and fix", () => {
     );
   });
 
+  test("text with nothing in it is as good as none, as of every setting", () => {
+    expect(complaint({ HOSTS: "", TOKENS: "", OIDC: "", ACCESS: "", ALLOWED_REGISTRIES: "", RECORD_DAYS: "" })).toBe(
+      "",
+    );
+  });
+
   test.each<[unknown, string]>([
+    [{ "ghcr.io": { constructor: 3 } }, 'HOSTS."ghcr.io".constructor: unknown field; the fields are tls'],
     [{ "ghcr.io": { req_concurent: 3 } }, 'HOSTS."ghcr.io".req_concurent: unknown field; did you mean req_concurrent?'],
     [{ "ghcr.io": { reqPerSec: 3 } }, 'HOSTS."ghcr.io".reqPerSec: unknown field; did you mean req_per_sec?'],
     [
@@ -190,6 +197,17 @@ describe("what may be reached", () => {
   ])("host %j: %s", (host, refusal) => {
     const answer = reachRefusal({ HOSTS }, host);
     expect(answer).toEqual(refusal === null ? null : expect.stringContaining(refusal));
+  });
+
+  test("an issuer of tokens is reached at its own port, and at that of its keys", () => {
+    const scopes = { sources: ["**"], targets: ["**"], actions: ["copy"] };
+    const issuer = { issuer: "https://id.example.com:8443", audience: "x", rules: [{ claims: { sub: "x" }, scopes }] };
+    const OIDC = [{ ...issuer, jwks_uri: "https://keys.example.com:9443/jwks" }];
+    for (const url of ["https://id.example.com:8443/.well-known", "https://keys.example.com:9443/jwks"]) {
+      expect(reachRefusal({ OIDC }, new URL(url))).toBeNull();
+      expect(reachRefusal({}, new URL(url))).toContain("which no host settings name");
+    }
+    expect(reachRefusal({ OIDC }, new URL("https://id.example.com:9443/"))).toContain("is at port 9443");
   });
 
   test.each<[string, string | null]>([
