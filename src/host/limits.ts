@@ -148,6 +148,15 @@ export class Limits {
     return used < this.#concurrency.totalSlots() && this.#admits(used, now);
   }
 
+  /** A request may go before long: it has its place in the configured rate until {@link giveBack}. */
+  reserve(now: number): void {
+    this.#rate.reserve(now);
+  }
+
+  giveBack(): void {
+    this.#rate.giveBack();
+  }
+
   granted(kind: RequestKind, now: number): void {
     this.#rate.reserve(now);
     this.#backoff.sent(now);

@@ -19,6 +19,11 @@ export class Rate {
     return this.#opensAtMs;
   }
 
+  /** A reservation is not used after all. */
+  giveBack(): void {
+    this.#opensAtMs -= this.#intervalMs;
+  }
+
   /** Reserves the next place and answers when the request may go: `now` or later, in milliseconds since the epoch. */
   reserve(now: number): number {
     if (this.#intervalMs === 0) {

@@ -259,13 +259,8 @@ export class HostScheduler {
   nextTickAtMs(now: number): number | undefined {
     const due = this.#transfers.dueAtMs.map((atMs) => Math.max(now, atMs));
     const opensAtMs = this.#slots.limits.opensAtMs(now);
-    if (opensAtMs > now) {
-      const waits = this.#slots.queue.size > 0;
-      if (this.#slots.limits.givesUpUntil(now) !== undefined && (waits || this.#transfers.queuedCount > 0)) {
-        due.push(now);
-      } else if (waits) {
-        due.push(opensAtMs);
-      }
+    if (opensAtMs > now && (this.#slots.queue.size > 0 || this.#transfers.queuedCount > 0)) {
+      due.push(this.#slots.limits.givesUpUntil(now) === undefined ? opensAtMs : now);
     }
     if (this.busy) {
       due.push(now + reaskMs(this.#settings.maxWaitMs));

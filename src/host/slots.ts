@@ -32,8 +32,7 @@ export class Slots {
   #holdsBack = false;
   #heldOffers = 0;
   readonly #toldJobs = new Set<string>();
-  /** Offers whose slot is kept while their source is asked, or while they wait there. */
-  readonly reserved = new Set<string>();
+  readonly #reserved = new Set<string>();
   readonly #port: SchedulerPort;
 
   constructor(limits: Limits, port: SchedulerPort) {
@@ -197,6 +196,25 @@ export class Slots {
     this.limits.outcome(outcome, context, now, this.#port.random());
   }
 
+  /** Offers whose slot is kept while their source is asked, or while they wait there. */
+  get reserved(): ReadonlySet<string> {
+    return this.#reserved;
+  }
+
+  reserve(offerId: string, now: number): void {
+    this.#reserved.add(offerId);
+    this.limits.reserve(now);
+  }
+
+  /** An offer's slot is not kept any more. False: none was. */
+  endReservation(offerId: string): boolean {
+    const wasReserved = this.#reserved.delete(offerId);
+    if (wasReserved) {
+      this.limits.giveBack();
+    }
+    return wasReserved;
+  }
+
   /** Blob slots that are free, whether or not the host is paused. */
   get freeBlobSlots(): number {
     return Math.max(0, this.limits.blobSlots - this.#used);
@@ -218,6 +236,6 @@ export class Slots {
   }
 
   get #used(): number {
-    return this.leases.size + this.reserved.size;
+    return this.leases.size + this.#reserved.size;
   }
 }

@@ -71,7 +71,7 @@ export class SourceAsks {
   /** Asks the source of an offer whose turn it is here; its slot here is kept for the one call that takes. */
   begin(state: OfferState, now: number): void {
     this.#offers.move(state, "asking");
-    this.#slots.reserved.add(state.offer.id);
+    this.#slots.reserve(state.offer.id, now);
     this.#ask(state, now);
   }
 
@@ -131,7 +131,7 @@ export class SourceAsks {
     }
     const { id, sourceHost } = state.offer;
     if (answer === undefined) {
-      this.#slots.reserved.delete(id);
+      this.#slots.endReservation(id);
       this.#offers.move(state, "queued");
       state.askedAtMs = now - this.#reaskMs + Math.min(ASK_RETRY_MS, this.#reaskMs);
       this.#retryAtMs = Math.min(this.#retryAtMs, now + ASK_RETRY_MS);
@@ -141,7 +141,7 @@ export class SourceAsks {
         this.#port.giveBack(sourceHost, loanId, UNUSED);
       }
     } else if ("refused" in answer) {
-      this.#slots.reserved.delete(id);
+      this.#slots.endReservation(id);
       this.#options.refused(state, answer.refused, now);
     } else {
       const heldBack = answer.heldBack === true;
@@ -153,7 +153,7 @@ export class SourceAsks {
       }
       this.#offers.setHeldBack(state, heldBack);
       if (!state.holding) {
-        this.#slots.reserved.delete(id);
+        this.#slots.endReservation(id);
       }
     }
   }
@@ -272,7 +272,7 @@ export class SourceAsks {
     for (const id of this.#slots.reserved) {
       const state = this.#offers.get(id);
       if (state?.phase === "asking" && this.loanIdOf(state) !== loanId) {
-        this.#slots.reserved.delete(id);
+        this.#slots.endReservation(id);
         return;
       }
     }
@@ -280,7 +280,7 @@ export class SourceAsks {
 
   #endHold(state: OfferState): void {
     state.holding = false;
-    this.#slots.reserved.delete(state.offer.id);
+    this.#slots.endReservation(state.offer.id);
   }
 }
 

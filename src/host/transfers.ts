@@ -279,7 +279,7 @@ export class Transfers {
   /** Gives an offer that has a slot at its source one here, and a lane; false when there is no room. */
   #take(state: OfferState, now: number): boolean {
     const { offer, job } = state;
-    const reserved = this.#slots.reserved.delete(offer.id);
+    const reserved = this.#slots.endReservation(offer.id);
     state.holding = false;
     this.#slots.stopWaiting(offer.id);
     // A slot that was kept is good for its place, not for a pause that has begun since.

@@ -98,3 +98,48 @@ test("a source that could not be reached is asked again soon, and no sooner", ()
   target.pass(1);
   expect(target.asked.map(({ request }) => request.id)).toEqual(Array(2).fill(target.asked[0]?.request.id));
 });
+
+describe("a host that takes one request per second", () => {
+  const asking = (): RecordedHost => {
+    const target = new RecordedHost({ reqPerSec: 1 });
+    target.joinLane("lane", 5);
+    target.joinJob("j");
+    for (const name of ["a", "b", "c"]) {
+      target.offer(name, { sourceHost: "there" });
+    }
+    return target;
+  };
+
+  test("begins one blob from another host per second, as it does of its own", () => {
+    const target = asking();
+    for (let seconds = 1; seconds <= 3; seconds++) {
+      expect(target.asked).toHaveLength(seconds);
+      target.answer({ lease: "at the source" }, target.asked.at(-1));
+      expect(target.transfers).toHaveLength(seconds);
+      target.pass(1_000);
+    }
+  });
+
+  test("asks for the next at once where the source has no slot", () => {
+    const target = asking();
+    target.answer({ queued: true }, target.asked[0]);
+    expect(target.asked).toHaveLength(2);
+    expect(target.transfers).toEqual([]);
+  });
+});
+
+test("a source that was told of no room in a pause hears of it at the pause's end, though nothing waits here itself", () => {
+  const target = new RecordedHost();
+  target.joinLane("lane", 1);
+  target.joinJob("j");
+  target.offer("blob", { sourceHost: "there" });
+  target.answer({ queued: true });
+  target.request("refused");
+  target.release("refused", { class: "throttled", retryAfterMs: 3_000 });
+  expect(target.scheduler.roomFor("there", [], target.now)).toBe(0);
+  target.toldRoom.length = 0;
+  target.pass(2_999);
+  expect(target.toldRoom).toEqual([]);
+  target.pass(1);
+  expect(target.toldRoom).toEqual(["there"]);
+});
