@@ -3,6 +3,7 @@
  * its issuer publishes. The protocol is `jose`'s; how keys are fetched is an argument.
  */
 import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTVerifyGetKey } from "jose";
+import { discard, readBounded } from "../registry/body.ts";
 import type { TokenCheck } from "./contract.ts";
 
 /** Clocks of issuers and of this service differ. */
@@ -10,6 +11,9 @@ const CLOCK_TOLERANCE_SECONDS = 30;
 
 /** Senders give up soon, and an unanswered request for keys must not hold a delivery back. */
 const KEYS_TIMEOUT_MS = 2000;
+
+/** Sets of keys are a few kilobytes. Where they are is said by whoever wrote the rule. */
+const MAX_KEYS_BYTES = 256 * 1024;
 
 /** Signatures only: with a symmetric algorithm whoever reads the public key could sign. */
 const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
@@ -41,7 +45,7 @@ export class KeySets {
     }
     const keys = createRemoteJWKSet(new URL(url), {
       timeoutDuration: KEYS_TIMEOUT_MS,
-      [customFetch]: (address, init) => this.#fetch(address, init),
+      [customFetch]: async (address: string, init: RequestInit) => bounded(await this.#fetch(address, init)),
     });
     if (this.#sets.size >= MAX_KEY_SETS) {
       this.#sets.clear();
@@ -49,6 +53,18 @@ export class KeySets {
     this.#sets.set(url, keys);
     return keys;
   }
+}
+
+async function bounded(answer: Response): Promise<Response> {
+  if (answer.status !== 200) {
+    discard(answer);
+    return answer;
+  }
+  const body = await readBounded(answer, MAX_KEYS_BYTES);
+  if (body.kind === "cut") {
+    throw new Error(`more than ${MAX_KEYS_BYTES} bytes of keys`);
+  }
+  return new Response(body.bytes);
 }
 
 /** What Google signs for a Pub/Sub push subscription (Pub/Sub documentation, "Authentication for push subscriptions"). */

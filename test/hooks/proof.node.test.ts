@@ -305,6 +305,26 @@ describe("a token by an issuer's keys", () => {
     expect(pushes).toBeNull();
   });
 
+  it("costs no more than a set of keys has, however much its issuer sends", async () => {
+    let sentBytes = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sentBytes += 64 * 1024;
+        // Without a bound this is all read, and is no set of keys either.
+        return sentBytes > 8 * 1024 * 1024 ? controller.close() : controller.enqueue(new Uint8Array(64 * 1024));
+      },
+    });
+    const { status } = await send(
+      hook,
+      sent(
+        await token(GOOD),
+        keySets(() => new Response(endless)),
+      ),
+    );
+    expect(status).toBe(503);
+    expect(sentBytes).toBeLessThan(1024 * 1024);
+  });
+
   it("of any issuer is checked for any sender", async () => {
     const check = {
       issuers: ["https://idp.example.com"],
