@@ -8,6 +8,7 @@ import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ServiceError } from "../../src/cli/client.ts";
 import { asking } from "../../src/cli/commands/asking.ts";
+import { howToAsk } from "../../src/cli/commands/serve.ts";
 import { run } from "../../src/cli/program.ts";
 import { openStateFolder, tokenOfServe } from "../../src/cli/state-folder.ts";
 import { newToken, tokenHash } from "../../src/cli/token.ts";
@@ -174,6 +175,14 @@ describe("tokens", () => {
   test("have the hash of their text", () => {
     expect(tokenHash("abc")).toBe("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   });
+});
+
+test("serve says how to ask it, with its token where the command would not find it", () => {
+  const env = { XDG_STATE_HOME: "/s" };
+  expect(howToAsk("http://h:1", "/s/drayage/", env)).toBe("drayage copy --server http://h:1 SOURCE TARGET");
+  expect(howToAsk("http://h:1", "/other one", env)).toBe(
+    `DRAYAGE_TOKEN="$(cat '/other one/token')" drayage copy --server http://h:1 SOURCE TARGET`,
+  );
 });
 
 describe("the state folder of serve", () => {

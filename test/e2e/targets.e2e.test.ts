@@ -140,7 +140,7 @@ describeWithRegistry("one source, several targets", () => {
     const [source, first, second] = names("app/wrong");
     const ended = await pair.home.run("copy", source, first, second, first);
     expect(ended.status).toBe(2);
-    expect(ended.stderr).toMatch(/targets\.2.*the same as targets\.0/);
+    expect(ended.stderr).toMatch(/TARGET 3.*the same as TARGET 1/);
   });
 
   it("brings the tags of a repository to each target, and prints what became of each", async () => {

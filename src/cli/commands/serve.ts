@@ -1,5 +1,6 @@
 /** `drayage serve`: the service on this machine, its state on disk, until it is told to stop. */
 import { createServer } from "node:net";
+import { join, resolve as absolute } from "node:path";
 import { ServiceClient, ServiceError, warmUp } from "../client.ts";
 import { userCredentials } from "../credentials/lookup.ts";
 import { problemText } from "../display/problem-text.ts";
@@ -77,8 +78,15 @@ function greet(url: string, state: StateFolder, options: ServeOptions, io: Comma
     io.stdout.write(`${state.token}\n`);
   }
   io.stderr.write(
-    `Ask it with: drayage copy --server ${url} SOURCE TARGET\nCtrl-C ends it; copies under way go on at the next start.\n`,
+    `Ask it with: ${howToAsk(url, folder, io.env)}\nCtrl-C ends it; copies under way go on at the next start.\n`,
   );
+}
+
+/** The command finds the token by itself in the folder that it would use, and in no other. */
+export function howToAsk(url: string, folder: string, env: CommandIo["env"]): string {
+  const isFound = absolute(folder) === absolute(defaultStateFolder(env));
+  const token = isFound ? "" : `DRAYAGE_TOKEN="$(cat '${join(absolute(folder), "token")}')" `;
+  return `${token}drayage copy --server ${url} SOURCE TARGET`;
 }
 
 /** Resolves at the first signal; a second one, while the service ends, ends the process at once. */
