@@ -14,11 +14,6 @@ export function mayDo({ scopes }: Principal, action: Action): boolean {
   return scopes.actions.includes(action);
 }
 
-/** Whether the principal may have this copied there: reading and writing, with tags as the references have them. */
-export function mayCopy(principal: Principal, source: Reference, target: Reference): boolean {
-  return copyRefusal(principal, { source, target }) === null;
-}
-
 /**
  * Why the principal may not make this copy: which side, and a sentence for a person; null: it may. What a copy writes
  * beside the target's own tag (backups, tags named after digests, other names) needs the whole repository.

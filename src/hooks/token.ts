@@ -67,16 +67,6 @@ async function bounded(answer: Response): Promise<Response> {
   return new Response(body.bytes);
 }
 
-/** What Google signs for a Pub/Sub push subscription (Pub/Sub documentation, "Authentication for push subscriptions"). */
-export function googleToken(options: { audience: string; email: string }): TokenCheck {
-  return {
-    issuers: ["https://accounts.google.com", "accounts.google.com"],
-    audience: options.audience,
-    jwksUrl: "https://www.googleapis.com/oauth2/v3/certs",
-    claims: { email: options.email, email_verified: true },
-  };
-}
-
 /** Signature, issuer, audience, times and further claims of the token in `Authorization: Bearer`. */
 export async function checkToken(
   authorization: string | null,

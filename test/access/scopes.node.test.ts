@@ -3,7 +3,6 @@ import { ROOT, type Principal, type Scopes } from "../../src/access/contract.ts"
 import {
   canonicalScopes,
   copyRefusal,
-  mayCopy,
   mayMount,
   mountScope,
   copyViewOf,
@@ -78,9 +77,9 @@ describe("a copy", () => {
   test("without the action nothing may be copied, and root may copy everything", () => {
     const reader = { ...principal, scopes: { ...scopes, actions: ["read" as const] } };
     const { source, target } = request("alpine", "registry.example.com/mirror/alpine:3");
-    expect(mayCopy(principal, source, target)).toBe(true);
-    expect(mayCopy(reader, source, target)).toBe(false);
-    expect(mayCopy(ROOT, parseReference("localhost:5000/a"), parseReference("x.io/b/c:1"))).toBe(true);
+    expect(copyRefusal(principal, { source, target })).toBeNull();
+    expect(copyRefusal(reader, { source, target })?.side).toBe("action");
+    expect(copyRefusal(ROOT, request("localhost:5000/a", "x.io/b/c:1"))).toBeNull();
   });
 });
 

@@ -2,7 +2,7 @@
 import { exportJWK, generateKeyPair, SignJWT, type JWTPayload } from "jose";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Hook, SenderName } from "../../src/hooks/contract.ts";
-import { googleToken, KeySets } from "../../src/hooks/token.ts";
+import { KeySets } from "../../src/hooks/token.ts";
 import * as payloads from "./payloads.ts";
 import { distribution, registryEvent } from "./payloads.ts";
 import { hmac, hmacHex, NOW_MS, send, type Sent } from "./support.ts";
@@ -217,7 +217,15 @@ describe("a token by an issuer's keys", () => {
     email_verified: true,
     sub: "1",
   };
-  const hook: Partial<Hook> = { sender: "google", token: googleToken({ audience: AUDIENCE, email: EMAIL }) };
+  const hook: Partial<Hook> = {
+    sender: "google",
+    token: {
+      issuers: ["https://accounts.google.com", "accounts.google.com"],
+      audience: AUDIENCE,
+      jwksUrl: "https://www.googleapis.com/oauth2/v3/certs",
+      claims: { email: EMAIL, email_verified: true },
+    },
+  };
   let ours: CryptoKeyPair;
   let others: CryptoKeyPair;
   let jwks: object;

@@ -2,11 +2,6 @@
 import { CopyError } from "../../registry/errors.ts";
 import { formatReference, parseName, withDefaultTag, type Reference } from "../../registry/reference.ts";
 
-/** What is wrong with a reference, in words that name it; null: nothing. */
-export function describeNameFault(text: string, field: string): string | null {
-  return nameOf(text, field).fault;
-}
-
 /** A reference, or why it is none. */
 export function nameOf(text: string, field: string): { name: Reference; fault: null } | { name: null; fault: string } {
   try {
