@@ -314,6 +314,14 @@ describe("a failure", () => {
     );
   });
 
+  test("of plain HTTP to a server of HTTPS says which setting it is", () => {
+    const message = "127.0.0.1:5000 answered 400: Client sent an HTTP request to an HTTPS server.";
+    const spoken = { ...error, host: "127.0.0.1:5000", message };
+    expect(failureText(view({ state: "failed", error: spoken }))).toContain(
+      'to an HTTPS server. It speaks HTTPS: set tls = "enabled" in the host settings, under [hosts."127.0.0.1:5000"].',
+    );
+  });
+
   test("of the request names every field", () => {
     const errors = [
       { field: "source", message: "is malformed" },

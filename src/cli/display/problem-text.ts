@@ -35,11 +35,18 @@ function errorText(error: ErrorDetail): string {
   const sides = { source: `At the source${host}: `, target: `At the target${host}: `, request: "", service: "" };
   const status = error.status === undefined || error.message.includes(String(error.status));
   const message = status ? sentence(error.message) : `${sentence(error.message)} (Status ${error.status}.)`;
-  const text = `${sides[error.side]}${message}`;
+  const text = `${sides[error.side]}${message}${schemeHint(error)}`;
   if (error.retryAt !== undefined) {
     return `${text} Try again after ${new Date(error.retryAt).toISOString()}.`;
   }
   return error.retryable ? `${text} The same copy may succeed later; what has arrived is not sent again.` : text;
+}
+
+/** Go's servers say so to whoever speaks plain HTTP to them, as is done on loopback. */
+function schemeHint({ message, host }: ErrorDetail): string {
+  return message.includes("HTTP request to an HTTPS server")
+    ? ` It speaks HTTPS: set tls = "enabled" in the host settings, under [hosts."${host}"].`
+    : "";
 }
 
 /** With its full stop; the first letter stays, since it may be a host's or a field's. */
