@@ -55,7 +55,8 @@ const Receivers = z
   .max(MAX_RECEIVERS, `use at most ${MAX_RECEIVERS}`);
 
 const keyText = z.string("text is needed").transform((text, context) => {
-  const key = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text)?.[1];
+  // With all its padding or none, and never one character too many: anything else is no base64 to whoever signs.
+  const key = /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?)$/.exec(text)?.[1];
   const bytes = key === undefined ? 0 : Math.floor((key.replaceAll("=", "").length * 3) / 4);
   if (key !== undefined && bytes >= KEY_BYTES.least && bytes <= KEY_BYTES.most) {
     return key;

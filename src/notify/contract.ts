@@ -50,7 +50,7 @@ export interface NotificationCounts {
 export interface NotifierRpc {
   /** From CopyJob: a copy has ended. Telling it again changes nothing. */
   ended(copy: CopyView): Promise<void>;
-  /** Oldest first. `cursor`: the entry after which the page begins. */
+  /** Oldest first. `cursor`: what a page before has answered as `next`. */
   list(query: {
     state: "pending" | "dead";
     limit: number;

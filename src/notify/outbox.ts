@@ -167,17 +167,18 @@ export class Outbox {
     limit: number,
     cursor?: string,
   ): { entries: NotificationEntry[]; next: string | null } {
-    const after = cursor === undefined ? 0 : (this.#row(cursor)?.n ?? Number.MAX_SAFE_INTEGER);
     const rows = this.#sql
       .exec<Row>(
         `SELECT ${COLUMNS} FROM messages WHERE next_at_ms IS ${state === "dead" ? "NULL" : "NOT NULL"} AND n > ?
          ORDER BY n LIMIT ?`,
-        after,
+        // A number, since the message itself may have been taken by the time that the next page is asked for.
+        cursor === undefined ? 0 : Number(cursor),
         limit + 1,
       )
       .toArray();
-    const entries = rows.slice(0, limit).map(entryOf);
-    return { entries, next: rows.length > limit ? (entries.at(-1)?.id ?? null) : null };
+    const shown = rows.slice(0, limit);
+    const last = rows.length > limit ? shown.at(-1) : undefined;
+    return { entries: shown.map(entryOf), next: last === undefined ? null : String(last.n) };
   }
 
   counts(): NotificationCounts {
@@ -208,10 +209,6 @@ export class Outbox {
     return (
       this.#sql.exec("DELETE FROM messages WHERE id = ? AND next_at_ms IS NULL RETURNING n", id).toArray().length > 0
     );
-  }
-
-  #row(id: string): Row | undefined {
-    return this.#sql.exec<Row>(`SELECT ${COLUMNS} FROM messages WHERE id = ?`, id).toArray()[0];
   }
 
   #count(condition: "next_at_ms IS NULL" | "next_at_ms IS NOT NULL"): number {

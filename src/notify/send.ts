@@ -27,7 +27,6 @@ export async function send(
   { fetch, now, refusalOf, log }: SendPorts,
 ): Promise<Attempt> {
   const url = new URL(receiver.url);
-  const signature = await signedHeaders({ id: message.event, body: message.body, sentAtMs: now() }, receiver.keys);
   const wire = createWire({
     fetch,
     now,
@@ -39,6 +38,7 @@ export async function send(
   });
   const bytes = new TextEncoder().encode(message.body);
   try {
+    const signature = await signedHeaders({ id: message.event, body: message.body, sentAtMs: now() }, receiver.keys);
     const answer = await wire({
       operation: "notify",
       method: "POST",

@@ -63,6 +63,18 @@ describe("wrong settings are told by field, with the fix, and never with a key o
       { ops: `whsec_${btoa(marker)}` },
       /NOTIFICATION_SECRETS\.ops: is not a key/,
     ],
+    [
+      "a key with a character too many",
+      [receiver],
+      { ops: `whsec_${"A".repeat(33)}` },
+      /NOTIFICATION_SECRETS\.ops: is not a key/,
+    ],
+    [
+      "a key with too much padding",
+      [receiver],
+      { ops: `whsec_${"A".repeat(43)}==` },
+      /NOTIFICATION_SECRETS\.ops: is not a key/,
+    ],
   ])("%s", (_name, given, givenSecrets, words) => {
     const { complaints } = readNotifications(given, givenSecrets, false);
     expect(complaints.join("\n")).toMatch(words);

@@ -219,4 +219,22 @@ describe("a message that nobody takes", () => {
       expect([first.entries.length, second.entries.length, second.next]).toEqual([2, 1, null]);
     });
   });
+
+  test("is found page by page though those of the page before have been forgotten meanwhile", async () => {
+    receiver(410);
+    const { inside } = fresh();
+    await inside(async (notifier) => {
+      for (let n = 0; n < 4; n += 1) {
+        await notifier.ended(ended("failed"));
+      }
+      await expect.poll(async () => (await notifier.counts()).dead).toBe(4);
+      const first = await notifier.list({ state: "dead", limit: 2 });
+      for (const { id } of first.entries) {
+        expect(await notifier.discard(id)).toBe(true);
+      }
+      const second = await notifier.list({ state: "dead", limit: 2, cursor: first.next ?? "" });
+      expect(second.entries).toHaveLength(2);
+      expect((await notifier.list({ state: "dead", limit: 2, cursor: "nonsense" })).entries).toEqual([]);
+    });
+  });
 });

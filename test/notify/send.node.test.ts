@@ -81,6 +81,15 @@ describe("a message", () => {
     expect(receiver.received).toHaveLength(1);
   });
 
+  test("under a key that is none is unanswered, in words that do not have it", async () => {
+    const receiver = await opened(() => NOW_MS);
+    const key = "A".repeat(33);
+    const attempt = await send(message, receiverAt(receiver.url, { keys: [key] }), ports());
+    expect(attempt).toMatchObject({ kind: "unanswered" });
+    expect(JSON.stringify(attempt)).not.toContain("AAA");
+    expect(receiver.received).toEqual([]);
+  });
+
   test("to a receiver that is not there is unanswered, in words", async () => {
     const receiver = await startReceiver();
     await receiver.close();
