@@ -316,7 +316,7 @@ describe("a failure", () => {
 
   test("of plain HTTP to a server of HTTPS says which setting it is", () => {
     const message = "127.0.0.1:5000 answered 400: Client sent an HTTP request to an HTTPS server.";
-    const spoken = { ...error, host: "127.0.0.1:5000", message };
+    const spoken = { ...error, host: "127.0.0.1:5000", status: 400, message };
     expect(failureText(view({ state: "failed", error: spoken }))).toContain(
       'to an HTTPS server. It speaks HTTPS: set tls = "enabled" in the host settings, under [hosts."127.0.0.1:5000"].',
     );
