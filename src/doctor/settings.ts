@@ -1,5 +1,5 @@
 /** Looks at the settings and secrets of a service, as its environment has them. Pure: asks nobody, and tells no value. */
-import { isLocal, notificationTargets, reachRefusal, settingsOf } from "../config.ts";
+import { isLocal, issuerSettings, notificationTargets, reachRefusal, settingsOf, tokenHashes } from "../config.ts";
 import { credentialSecrets } from "../config/registry-credentials.ts";
 import { hookSecrets, recordDays, registryCredentials, type SettingsEnv } from "../config.ts";
 import { readDockerAuths } from "../registry/credentials.ts";
@@ -70,11 +70,9 @@ function settings(env: SettingsEnv): Finding {
 
 function access(env: SettingsEnv): Finding {
   return judged("access", "Mend TOKENS, OIDC or ACCESS, and deploy.", () => {
-    const { tokenHashes, issuers } = settingsOf(env);
-    return ok(
-      "access",
-      `${counted(tokenHashes.length, "token")} in TOKENS, ${counted(issuers.length, "issuer")} of other tokens.`,
-    );
+    // These alone: what else is wrong is said of the settings, and would be mended elsewhere.
+    const tokens = counted(tokenHashes(env).length, "token");
+    return ok("access", `${tokens} in TOKENS, ${counted(issuerSettings(env).length, "issuer")} of other tokens.`);
   });
 }
 
@@ -117,7 +115,7 @@ function receivers(env: SettingsEnv): Finding[] {
       return [ok("notifications", "Nobody is told of the ends of copies.")];
     }
     return targets.map(({ name, url, keys }) => {
-      const refusal = reachRefusal(env, new URL(url));
+      const refusal = refusalOf(env, url);
       return refusal === null
         ? ok("notifications", `${name} is told, signed with ${counted(keys.length, "key")}.`)
         : fail(
@@ -134,6 +132,15 @@ function receivers(env: SettingsEnv): Finding[] {
         "Mend NOTIFICATIONS or NOTIFICATION_SECRETS; docs/notifications.md.",
       ),
     ];
+  }
+}
+
+/** Where an address may be depends on HOSTS as well; while those are wrong it is not judged, and the settings tell. */
+function refusalOf(env: SettingsEnv, url: string): string | null {
+  try {
+    return reachRefusal(env, new URL(url));
+  } catch {
+    return null;
   }
 }
 
