@@ -162,6 +162,7 @@ export class EventLog<E extends AnyEvent = CopyEvent> {
   }
 
   async #feed(watcher: Watcher, controller: ReadableByteStreamController): Promise<void> {
+    watcher.missedHeartbeats = 0;
     while (this.#watchers.has(watcher)) {
       const text = this.#unsent(watcher);
       if (text !== "") {
@@ -228,7 +229,6 @@ export class EventLog<E extends AnyEvent = CopyEvent> {
         this.#leave(watcher);
         watcher.fail(new Error("Dropped: nobody has read these events for a minute; read on from the last id."));
       } else {
-        watcher.missedHeartbeats = 0;
         watcher.heartbeatDue = true;
         wake(watcher);
       }

@@ -131,6 +131,20 @@ test("a watcher that does not read for a minute is dropped; one that reads is no
     expect(await busy.seqs()).toEqual([1]);
   }));
 
+test("a watcher that reads slowly, and has not caught up for a minute, is not dropped", () =>
+  inLog(async (log) => {
+    note(log, ...Array.from({ length: 5_000 }, (_, index) => `w${index}`));
+    const slow = new Reader(log.watch(0));
+    for (let beat = 0; beat < 6; beat += 1) {
+      // A few hundred events, in the small pieces in which the runtime hands them on.
+      for (let piece = 0; piece < 10; piece += 1) {
+        await slow.next();
+      }
+      await vi.advanceTimersByTimeAsync(HEARTBEAT_MS);
+    }
+    expect((await slow.seqs()).at(-1)).toBeLessThan(5_000);
+  }));
+
 test("the last watcher that leaves takes the timers along", () =>
   inLog(async (log) => {
     const reader = new Reader(log.watch(0));
