@@ -177,6 +177,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
       return deleted;
     });
     this.#desk.pump(Date.now());
+    await this.#setAlarm();
     return answer;
   }
 

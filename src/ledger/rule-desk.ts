@@ -21,6 +21,8 @@ import { Surveys } from "./surveys.ts";
 const DUE_AT_ONCE = 100;
 /** A start that failed so often will not succeed; about two minutes in all. */
 const MAX_TRIES = 8;
+/** Rounds of one pump, in each of which somebody is refused or has to wait: what is left is done at once, by the alarm. */
+const MAX_ROUNDS = 100;
 /** While anybody waits, a look once in a while: should the end of a copy never be told. */
 const WATCH_MS = 10 * 60 * 1000;
 
@@ -42,6 +44,8 @@ export class RuleDesk {
   readonly surveys: Surveys;
   readonly #ports: DeskPorts;
   readonly #deliveries: Deliveries;
+  /** The last pump was broken off at its bound. */
+  #isBehind = false;
 
   constructor(ports: DeskPorts) {
     this.#ports = ports;
@@ -79,13 +83,19 @@ export class RuleDesk {
     this.pump(now);
   }
 
-  /** Starts whose turn it is, as far as there are places. */
+  /** Starts whose turn it is, as far as there are places. A place that one may not have is the next one's. */
   pump(now: number): void {
-    const begun = this.#ports.storage.transactionSync(() =>
-      this.runs.ready(now).filter((run) => this.#mayBegin(run, now)),
-    );
-    for (const run of begun) {
-      this.#ports.meanwhile(this.#start(run));
+    const limited = new Set<string>();
+    this.#isBehind = true;
+    for (let round = 0; this.#isBehind && round < MAX_ROUNDS; round += 1) {
+      const { ready, begun } = this.#ports.storage.transactionSync(() => {
+        const rows = this.runs.ready(now, limited);
+        return { ready: rows, begun: rows.filter((run) => this.#mayBegin(run, limited, now)) };
+      });
+      for (const run of begun) {
+        this.#ports.meanwhile(this.#start(run));
+      }
+      this.#isBehind = begun.length < ready.length;
     }
   }
 
@@ -113,6 +123,7 @@ export class RuleDesk {
   /** When to {@link tick} next, in milliseconds since the epoch; null: nothing is to come. */
   nextMs(now: number): number | null {
     const times = [
+      this.#isBehind ? now : null,
       this.#ports.rules.nextStartMs(),
       this.runs.nextDueMs(now),
       this.runs.isAnybodyWaiting() ? now + WATCH_MS : null,
@@ -176,7 +187,8 @@ export class RuleDesk {
       : (copyRefusal(principal, request)?.message ?? null);
   }
 
-  #mayBegin(run: RunRow, now: number): boolean {
+  /** @param limited Gets the names of rules whose runs have to wait for a limit. */
+  #mayBegin(run: RunRow, limited: Set<string>, now: number): boolean {
     const { rules } = this.#ports;
     const row = rules.find(run.rule ?? "");
     const principal = row === null ? null : rules.principalOf(row, now);
@@ -204,6 +216,7 @@ export class RuleDesk {
     );
     if (registered.kind === "limited") {
       this.runs.postpone(run.n, registered.retryAtMs);
+      limited.add(row.name);
       return false;
     }
     this.runs.begin(run.n, now);

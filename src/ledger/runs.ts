@@ -170,8 +170,11 @@ export class Runs {
     this.#sql.exec("DELETE FROM runs WHERE rule IS NULL AND ended_at_ms < ?", now - JOIN_ENDED_MS);
   }
 
-  /** Runs whose turn it is, the first first. Starting one of them takes no other's turn. */
-  ready(now: number): RunRow[] {
+  /**
+   * Runs whose turn it is, the first first. Starting one of them takes no other's turn.
+   * @param rulesLeftOut Names of rules whose turn does not come.
+   */
+  ready(now: number, rulesLeftOut: ReadonlySet<string>): RunRow[] {
     const { running } = this.#sql
       // The plus keeps SQLite from the index over all runs by rule.
       .exec<{ running: number }>("SELECT count(*) AS running FROM runs WHERE state = 'running' AND +rule IS NOT NULL")
@@ -183,6 +186,7 @@ export class Runs {
     const rows = this.#sql
       .exec<Row & { priority: number }>(
         `SELECT * FROM runs AS w WHERE state = 'waiting' AND due_at_ms <= ?1
+         AND rule NOT IN (SELECT value FROM json_each(?3))
          AND NOT EXISTS (SELECT 1 FROM runs AS o WHERE o.target = w.target AND o.ended_at_ms IS NULL AND ${BEFORE})
          AND NOT EXISTS (SELECT 1 FROM runs AS o WHERE o.repository = w.repository AND o.wide = 1 AND o.ended_at_ms IS NULL
            AND ${BEFORE})
@@ -191,6 +195,7 @@ export class Runs {
          ORDER BY priority, n LIMIT ?2`,
         now,
         free,
+        JSON.stringify([...rulesLeftOut]),
       )
       .toArray();
     return rows.filter((row, index) => running + index < this.#places[PRIORITIES[row.priority] ?? "background"]);

@@ -358,6 +358,35 @@ describe("whoever wrote the rule", () => {
     expect((await index.wish([wish("one", FROM, TO)]))[0]).toMatchObject({ kind: "ignored" });
   });
 
+  test("holds up nobody else with what is refused or is one too many", async () => {
+    const { index, writers } = await open("crowd");
+    for (const [name, id] of [
+      ["greedy", "key_0000000000000002"],
+      ["gone", "key_0000000000000003"],
+    ] as const) {
+      await index.makeKey({ ...KEY, id, hash: id, budget: id });
+      await rule(index, name, {}, { by: { ...ROOT, id, kind: "key" as const, scopes: KEY.scopes } });
+    }
+    await rule(index, "other");
+    const many = (name: string, length: number) =>
+      Array.from({ length }, (_, at) =>
+        wish(name, `source.example/team/${name}:${at}`, `target.example/${name}:${at}`),
+      );
+    await index.wish(many("other", LOCAL_PLACES.normal));
+    await settled(index);
+    // Of one whose key is revoked while its runs wait, and of one that may have a single copy at once.
+    await index.wish([...many("gone", 450), ...many("greedy", 50), wish("other", FROM, TO)]);
+    await index.revokeKey("key_0000000000000003");
+    expect(writers.running.size).toBe(LOCAL_PLACES.normal);
+    for (const id of writers.started.slice(0, 2)) {
+      await writers.land(index, id);
+    }
+    // More than are looked at in one go: the alarm does the rest.
+    const targets = () => [...writers.running.values()].map(({ target }) => target);
+    await expect.poll(targets, { timeout: 3_000 }).toContain(TO);
+    expect(targets().filter((target) => target.includes("/greedy:"))).toHaveLength(1);
+  });
+
   test("is the only one to change it, besides the operator", async () => {
     const { index } = await open("taken");
     const by = { ...ROOT, id: "oidc:x:y", kind: "oidc" as const };
