@@ -28,14 +28,20 @@ describe("regsync's file", () => {
     [
       "ranges of versions, of which one is enough",
       "{source: alpine, target: r.example/alpine, type: repository, tags: {semverRange: ['>=3.2 <3.4', '^4']}}",
-      [{ source: "docker.io/library/alpine", target: "r.example/alpine", tags: { semver: ">=3.2 <3.4 || ^4" } }],
+      [
+        {
+          source: "docker.io/library/alpine",
+          target: "r.example/alpine",
+          tags: { semver: ">=3.2.0 <3.4.0 || >=4.0.0 <5.0.0" },
+        },
+      ],
     ],
     [
       "sets of tags, a copy for each",
       "{source: alpine, target: r.example/alpine, type: repository, tagSets: [{allow: [a.*]}, {semverRange: ['>1'], deny: [b]}]}",
       [
         { source: "docker.io/library/alpine", target: "r.example/alpine", tags: { include: ["a.*"] } },
-        { source: "docker.io/library/alpine", target: "r.example/alpine", tags: { semver: ">1", exclude: ["b"] } },
+        { source: "docker.io/library/alpine", target: "r.example/alpine", tags: { semver: ">1.0.0", exclude: ["b"] } },
       ],
     ],
     [
@@ -260,6 +266,15 @@ sync:
       "19 hooks",
       "6 tls",
     ]);
+  });
+
+  test("tells how its ranges of versions differ, once, and only where there are some", () => {
+    const entry = "source: a.example/b, target: c.example/b, type: repository";
+    const { notes } = read(
+      `sync: [{${entry}, tags: {semverRange: ['>1']}}, {${entry}, tagSets: [{semverRange: ['>2']}]}]`,
+    ).plan;
+    expect(notes.filter(({ message }) => message.startsWith("semverRange: "))).toHaveLength(1);
+    expect(read(`sync: [{${entry}, tags: {allow: [a]}}]`).plan.notes).toEqual([]);
   });
 
   test("does not serve a layout on disk, and says so", () => {

@@ -125,7 +125,15 @@ function backupOf(
 }
 
 function noteSmallPrint(entry: RegsyncEntry, path: Path, notes: Notes): void {
-  const { fastCheck, referrers, digestTags, forceRecursive } = entry;
+  const { fastCheck, referrers, digestTags, forceRecursive, tags, tagSets = [] } = entry;
+  if ([tags, ...tagSets].some((set) => (set?.semverRange ?? []).length > 0)) {
+    notes.add(
+      "semverRange",
+      path,
+      "a prerelease or variant (1.27.3-alpine) is in a range only where that names one of the same version, and a tag of " +
+        "one number or of four is in none; choose such tags with allow in an entry of their own",
+    );
+  }
   if (fastCheck === true && (referrers === true || digestTags === true)) {
     notes.add("fastCheck", [...path, "fastCheck"], "not honoured; what is attached is compared in every run");
   } else if (fastCheck === true && forceRecursive === true) {

@@ -18,6 +18,7 @@ import { anywhere, imageText, nameOf, repositoryText } from "./names.ts";
 import { Notes } from "./notes.ts";
 import { choicesOf, syncFields, type Gathered } from "./regsync-choices.ts";
 import { localSettingsOf, noteReserve } from "./regsync-creds.ts";
+import { rangeOf } from "./regsync-ranges.ts";
 import { RegsyncFileSchema, type RegsyncCommon, type RegsyncEntry, type RegsyncTagSet } from "./regsync-schema.ts";
 import { REPOSITORY_PLACE } from "./repository-place.ts";
 import { noteUnheeded } from "./regsync-unheeded.ts";
@@ -163,7 +164,7 @@ function tagsOf({ allow = [], deny = [], semverRange = [] }: RegsyncTagSet): Pic
   const tags = {
     ...(allow.length === 0 ? {} : { include: allow.map(anchored) }),
     ...(deny.length === 0 ? {} : { exclude: deny.map(anchored) }),
-    ...(semverRange.length === 0 ? {} : { semver: semverRange.join(" || ") }),
+    ...(semverRange.length === 0 ? {} : { semver: semverRange.map(rangeOf).join(" || ") }),
   };
   return Object.keys(tags).length === 0 ? {} : { tags };
 }
