@@ -157,14 +157,14 @@ export class Publisher {
 
   /** Before its tag goes to another manifest, the old one gets a tag of its own. */
   async #backUp(row: TagRow, oldDigest: string, template: string): Promise<void> {
-    const { request, target, ledger, now } = this.#parts;
+    const { request, target, ledger, tags, now } = this.#parts;
     const { host, repository } = request.target;
     // The same however often it is made: a run that was broken off may have made it, and nobody knows.
     const acceptedMs = ledger.record()?.acceptedMs ?? now();
     const values = { host, repository, tag: row.target ?? "", digest: oldDigest, now: acceptedMs };
     const name = fillTemplate(template, "tag", values, "backup_tag");
-    if (name === row.target) {
-      throw backupOntoItself(template, name);
+    if (name === row.target || tags.names(name)) {
+      throw backupOntoAnother(template, name, name === row.target);
     }
     const old = await target.getManifest(repository, oldDigest);
     await target.putManifest(repository, name, old);
@@ -209,15 +209,16 @@ function isClearNo(error: unknown): boolean {
   return status !== undefined && status >= 400 && status < 500;
 }
 
-/** The old image would have no name left. */
-function backupOntoItself(template: string, name: string): CopyError {
+/** The old image would have no name left, or another tag of the copy would be lost to it. */
+function backupOntoAnother(template: string, name: string, isItself: boolean): CopyError {
+  const problem = isItself ? "is the tag that is to be overwritten" : "this copy writes too";
   return new CopyError({
     code: "invalid_request",
     side: "request",
     host: "",
     operation: "fill in template",
     retryable: false,
-    message: `backup_tag ${JSON.stringify(template)} gives ${name}, which is the tag that is to be overwritten; have more in it, such as {tag}-{date}.`,
+    message: `backup_tag ${JSON.stringify(template)} gives ${name}, which ${problem}; have more in it, such as {tag}-{date}.`,
   });
 }
 

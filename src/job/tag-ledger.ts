@@ -93,6 +93,15 @@ export class TagLedger {
     return row === undefined ? null : rowOf(row);
   }
 
+  /** Whether the copy writes this name at the target, or leaves it there as one of its own. */
+  names(target: string): boolean {
+    return (
+      this.#sql
+        .exec("SELECT 1 FROM tags WHERE target = ? AND state NOT IN ('obsolete', 'deleted') LIMIT 1", target)
+        .toArray().length > 0
+    );
+  }
+
   /** Both ends have been compared, and there is something to do. */
   planned(id: number, digest: string, target: string, oldDigest: string | null, derived: string | null = null): void {
     this.#sql.exec(

@@ -630,6 +630,18 @@ test("a backup that would have the name of what is overwritten fails the tag, an
     expect(bench.target.tags.get("v1")).toBe(digest);
   }));
 
+test("a backup that would have the name of another tag of the copy fails its tag, and the other is what it is at the source", () =>
+  inJob({ existing: { kind: "backup", tag: "{tag}-old" } }, async (bench) => {
+    bench.source.keep(image("a"), MANIFEST, "v1");
+    const { digest } = bench.source.keep(image("b"), MANIFEST, "v1-old");
+    const { digest: before } = bench.target.keep(image("c"), MANIFEST, "v1");
+    expect(await bench.copy()).toMatchObject({
+      message: expect.stringContaining("gives v1-old, which this copy writes"),
+    });
+    expect(bench.states).toEqual(["v1 failed", "v1-old copied"]);
+    expect([bench.target.tags.get("v1"), bench.target.tags.get("v1-old")]).toEqual([before, digest]);
+  }));
+
 describe("pruning", () => {
   function keepSome(bench: Bench): void {
     bench.source.keep(image("a"), MANIFEST, "v1");
