@@ -8,6 +8,8 @@ import { ENDED_STATES, KEPT_MS } from "../../src/job/contract.ts";
 import type { GroupEvent, GroupView } from "../../src/job/group/contract.ts";
 import { GroupLedger } from "../../src/job/group/ledger.ts";
 import { untouchedView } from "../../src/job/view.ts";
+import { INDEX_NAME } from "../../src/ledger/contract.ts";
+import { formatReference } from "../../src/registry/reference.ts";
 import { eventsOf } from "./event-stream.ts";
 import { pushImage, pushIndex, tagDigest } from "./push.ts";
 
@@ -140,6 +142,28 @@ describe("a group of copies", () => {
     expect(view?.copies.map(({ state }) => state)).toEqual(["cancelled", "cancelled", "cancelled"]);
     expect(await digestsAt(places)).toEqual([null, null, null]);
     expect((await readEvents(id)).at(-1)).toMatchObject({ type: "state", data: { state: "cancelled" } });
+  });
+
+  test("that is cancelled before its copies were started says so of each in the list", async () => {
+    const { id, places, requests, group } = await newGroup();
+    const by = { id: "root", limits: {}, budget: "root" };
+    const copies = requests.map((request, place) => ({ id: copyIdIn(id, place), request }));
+    const index = env.INDEX.getByName(INDEX_NAME);
+    await index.registerGroup({
+      id,
+      source: `${source}/${places[0]?.repository}:v1`,
+      fingerprint: "",
+      hosts: [],
+      by,
+      copies: copies.map((copy) => ({ id: copy.id, target: formatReference(copy.request.target) })),
+    });
+    // It was thrown out of memory as soon as it had written them down.
+    await runInDurableObject(group(), (_group, { storage }) => {
+      const views = copies.map((copy) => ({ ...copy, view: untouchedView(copy.id, copy.request, 1_000) }));
+      new GroupLedger(storage.sql).create(id, views, 1_000);
+    });
+    expect(await group().cancel()).toMatchObject({ state: "cancelled" });
+    expect((await index.findGroup(id)).map(({ state }) => state)).toEqual(["cancelled", "cancelled", "cancelled"]);
   });
 
   test("thrown out of memory again and again still comes to its end", async () => {

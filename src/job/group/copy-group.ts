@@ -6,6 +6,7 @@ import { DurableObject } from "cloudflare:workers";
 import { copyIdIn } from "../../copy/copy-id.ts";
 import type { CopyRequest } from "../../copy/request.ts";
 import type { Env } from "../../env.ts";
+import { INDEX_NAME } from "../../ledger/contract.ts";
 import { writeLine } from "../../log.ts";
 import type { ManifestHead } from "../../registry/contract.ts";
 import type { Place } from "../../registry/places.ts";
@@ -164,12 +165,20 @@ export class CopyGroup extends DurableObject<Env> implements CopyGroupRpc {
       this.#openCopies().map(async ({ id, view }) => {
         try {
           const copy = await this.env.JOBS.getByName(id).cancel();
-          this.#noteIfEnded(copy ?? { ...view, state: "cancelled" });
+          this.#noteIfEnded(copy ?? (await this.#endUnstarted(view)));
         } catch (error) {
           this.#log(`copy ${id} not cancelled`, error);
         }
       }),
     );
+  }
+
+  /** Of a copy that has no job nobody else would tell the list: there it would be accepted for ever. */
+  async #endUnstarted(view: CopyView): Promise<CopyView> {
+    const doneAt = new Date().toISOString();
+    const ended: CopyView = { ...view, state: "cancelled", times: { ...view.times, doneAt } };
+    await this.env.INDEX.getByName(INDEX_NAME).changed(view.id, "cancelled", ended);
+    return ended;
   }
 
   /** How the copies stand that have not ended, from themselves. One that cannot be asked is left out. */
