@@ -113,7 +113,9 @@ export class RuleDesk {
     if (run === null) {
       return;
     }
-    if (run.rule !== null && view !== null) {
+    if (run.rule !== null && this.#ports.rules.find(run.rule) === null) {
+      this.runs.forget(run.rule);
+    } else if (run.rule !== null && view !== null) {
       const reason = view.error?.message ?? null;
       this.runs.book(run.n, view.source.digest, { reason, tags: view.tags, bytesCopied: view.bytes.copied });
     }

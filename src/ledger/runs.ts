@@ -122,7 +122,8 @@ export class Runs {
       target,
       state: "waiting",
       hint,
-      dueMs: before === undefined ? now : Math.max(now, before.atMs + COALESCE_MS),
+      // A time to come was told by a clock that has been put right since.
+      dueMs: before === undefined ? now : Math.max(now, Math.min(before.atMs, now) + COALESCE_MS),
       now,
     });
     this.clearOldest(rule.name, now);
@@ -277,7 +278,7 @@ export class Runs {
     );
   }
 
-  /** The rule is gone: what waits for it goes, its copies under way stay known until they end. */
+  /** The rule is gone: its runs go, those under way as soon as they have ended, when this is called again. */
   forget(rule: string): void {
     this.#sql.exec("DELETE FROM runs WHERE rule = ? AND state <> 'running'", rule);
     this.#sql.exec("DELETE FROM deliveries WHERE rule = ?", rule);

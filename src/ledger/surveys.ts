@@ -90,6 +90,7 @@ export class Surveys {
     const row = this.#ports.rules.find(run.rule ?? "");
     if (row === null) {
       this.#end(run.n, "failed", "The rule is gone.", now);
+      this.#ports.runs.forget(run.rule ?? "");
       return;
     }
     const plan = planOf(row);

@@ -482,4 +482,31 @@ describe("runs", () => {
     await rule(index, "one");
     expect(await runsOf(index, "one")).toEqual([]);
   });
+
+  test("that end after their rule has been deleted leave nothing behind", async () => {
+    const { index, writers } = await open("orphans");
+    await rule(index, "one");
+    await index.wish([wish("one", FROM, TO, { deliveryKey: "d1" })]);
+    await settled(index);
+    await index.deleteRule("one", { kind: "none" });
+    expect(writers.running.size).toBe(1);
+    await writers.landAll(index);
+    const rows = await runInDurableObject(index, (_, { storage }) =>
+      storage.sql.exec("SELECT n FROM runs WHERE rule IS NOT NULL").toArray(),
+    );
+    expect(rows).toEqual([]);
+  });
+
+  test("wait no longer than a moment for one before them that began by a clock that was fast", async () => {
+    const { index, writers } = await open("clock");
+    await rule(index, "one");
+    await index.wish([wish("one", FROM, TO)]);
+    await settled(index);
+    await runInDurableObject(index, (_, { storage }) => {
+      storage.sql.exec("UPDATE runs SET started_at_ms = started_at_ms + 1000000000");
+    });
+    await writers.land(index, writers.started[0] ?? "");
+    await index.wish([wish("one", FROM, TO)]);
+    expect((await index.findRule("one"))?.open.dueMs ?? 0).toBeLessThan(Date.now() + 10_000);
+  });
 });
