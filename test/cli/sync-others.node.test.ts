@@ -71,6 +71,17 @@ a.example:
     ]);
   });
 
+  test("brings identity tokens, and names without a password", () => {
+    const text = `
+a.example: {credentials: {identitytoken: t}, images: {x: []}}
+b.example: {credentials: {username: u}, images: {x: []}}
+c.example: {credentials: {}, images: {x: []}}`;
+    expect([...read(text, { to: "r.example" }).plan.local.credentials]).toEqual([
+      ["a.example", { kind: "identity", token: "t", username: "" }],
+      ["b.example", { kind: "basic", username: "u", password: "" }],
+    ]);
+  });
+
   test("brings Docker Hub's credentials under whatever name it has", () => {
     const text = "registry-1.docker.io: {credentials: {username: u, password: p}, images: {x: []}}";
     expect([...read(text, { to: "r.example" }).plan.local.credentials.keys()]).toEqual(["docker.io"]);
@@ -157,6 +168,14 @@ images: { a.example/team/x: b.example/y }`).plan;
     ]);
     expect(local.hosts).toEqual({ "a.example": { tls: "disabled" } });
     expect(notes).toMatchObject([{ path: ["auth"], message: expect.stringContaining("docker login") }]);
+  });
+
+  test("names what of its authentication is not honoured", () => {
+    const text = "auth: {a.example: {username: u, password: p, token: t}}\nimages: {a.example/x: b.example/y}";
+    expect(read(text).plan.notes).toContainEqual({
+      path: ["auth", "a.example", "token"],
+      message: "token: not honoured; username and password are, and credHelpers of docker's configuration",
+    });
   });
 
   test.each<[string, string, string]>([

@@ -34,6 +34,8 @@ const Auth = z.record(
   "must be an object: for each registry username and password",
 );
 
+const AUTH_KEYS: ReadonlySet<string> = new Set(["username", "password", "insecure"]);
+
 const Whole = z.looseObject({ auth: Auth.optional(), images: Rules }, "must be an object with images");
 
 /** @throws SyncFileError with everything that is wrong. */
@@ -60,6 +62,12 @@ export function readImageSyncer(data: unknown, options: ReadingOptions): SyncPla
     throw new SyncFileError(faults);
   }
   const local = localOf(auth, options);
+  for (const [registry, entry] of Object.entries(auth)) {
+    for (const key of Object.keys(entry).filter((name) => !AUTH_KEYS.has(name))) {
+      const message = "not honoured; username and password are, and credHelpers of docker's configuration";
+      notes.add(key, ["auth", registry, key], message);
+    }
+  }
   if (local.credentials.size > 0) {
     notes.add("auth", ["auth"], "is used for this run; `docker login` keeps it out of the file");
   }

@@ -1,7 +1,7 @@
 /** The file of `skopeo sync --src yaml`, as requests for the API. Pure. */
 import * as z from "zod";
 import { isLoopback } from "../../registry/address.ts";
-import { placeOf } from "../../registry/credentials.ts";
+import { placeOf, type Credential } from "../../registry/credentials.ts";
 import { describeDigestFault } from "../../registry/digest.ts";
 import { formatReference, isTag, type Reference } from "../../registry/reference.ts";
 import { noLocalSettings, type Path, type PlannedCopy, type ReadingOptions, type SyncPlan } from "./contract.ts";
@@ -31,7 +31,10 @@ const Registry = z
       "images-by-tag-regex": byRepository("a regular expression"),
       "images-by-semver": byRepository("a range of versions"),
       credentials: z
-        .looseObject({ username: text.optional(), password: text.optional() }, "must be an object")
+        .strictObject(
+          { username: text.nullish(), password: text.nullish(), identitytoken: text.nullish() },
+          "must be an object with username and password",
+        )
         .nullish(),
       "tls-verify": z.boolean("must be true or false").nullish(),
       "cert-dir": text.nullish(),
@@ -39,6 +42,8 @@ const Registry = z
     "must be an object with images, images-by-tag-regex or images-by-semver",
   )
   .nullable();
+
+type Credentials = Partial<NonNullable<NonNullable<z.output<typeof Registry>>["credentials"]>>;
 
 const File = z.record(z.string(), Registry, "must be an object: for each registry its images");
 
@@ -59,12 +64,9 @@ export function readSkopeo(data: unknown, { to, scoped = false }: ReadingOptions
     }
     copies.push(...copiesOf(registry, settings, (source) => targetOf(to, source, scoped), faults));
     const { credentials, "tls-verify": verify, "cert-dir": certificates } = settings;
-    if (credentials?.username !== undefined && credentials.password !== undefined) {
-      local.credentials.set(placeOf(registry), {
-        kind: "basic",
-        username: credentials.username,
-        password: credentials.password,
-      });
+    const credential = credentialOf(credentials ?? {});
+    if (credential !== null) {
+      local.credentials.set(placeOf(registry), credential);
       notes.add(
         "credentials",
         [registry, "credentials"],
@@ -86,6 +88,13 @@ export function readSkopeo(data: unknown, { to, scoped = false }: ReadingOptions
     throw new SyncFileError(faults);
   }
   return { format: "skopeo", copies, registries: [], unserved: [], notes: notes.all, local };
+}
+
+function credentialOf({ username, password, identitytoken: token }: Credentials): Credential | null {
+  if (token) {
+    return { kind: "identity", token, username: username ?? "" };
+  }
+  return username || password ? { kind: "basic", username: username ?? "", password: password ?? "" } : null;
 }
 
 /** Where a repository goes: its last part below `to`, or its whole name with `--scoped`. */
