@@ -14,6 +14,12 @@ import { verifyDelivery } from "./verify.ts";
 /** Lists in an answer are for a person who looks at a delivery; its `counts` are complete. */
 const MAX_LISTED = 100;
 
+/**
+ * Each push is a row of the one index that the whole service waits for, and a delivery within its size can name a hundred
+ * thousand tags. Real ones have hundreds.
+ */
+const MAX_PUSHES = 5000;
+
 /** Who is told to try again later, in seconds. */
 const RETRY_AFTER_SECONDS = 5;
 
@@ -59,8 +65,7 @@ export async function deliver(
     );
   }
   if (read.kind === "too-large") {
-    const detail = `The delivery has more than ${MAX_DELIVERY_BYTES / 1024} KiB; let the sender send fewer events at once.`;
-    return problem(413, "too-large", "The body is too large", detail);
+    return tooLarge(`${MAX_DELIVERY_BYTES / 1024} KiB`);
   }
   const delivery: Delivery = {
     headers: request.headers,
@@ -120,6 +125,9 @@ async function startOf(
   sender: string,
   ports: DeliveryPorts,
 ): Promise<Response> {
+  if (events.length > MAX_PUSHES) {
+    return tooLarge(`${MAX_PUSHES} pushes`);
+  }
   const checked: CheckedPushEvent[] = [];
   const dropped: Ignored[] = [...ignored];
   for (const event of events) {
@@ -160,6 +168,11 @@ function permission(headers: Headers): Response {
       ...(origin === null ? {} : { "webhook-allowed-origin": origin, "webhook-allowed-rate": rate ?? "*" }),
     },
   });
+}
+
+function tooLarge(bound: string): Response {
+  const detail = `The delivery has more than ${bound}; let the sender send fewer events at once.`;
+  return problem(413, "too-large", "The body is too large", detail);
 }
 
 function unreadable(what: string): Response {

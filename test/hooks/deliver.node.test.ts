@@ -54,6 +54,16 @@ describe("a request", () => {
   });
 
   it.each([
+    [5000, 202],
+    [5001, 413],
+  ])("with %i pushes is %i: each would be a row of the one index that everybody waits for", async (count, status) => {
+    const tags = Array.from({ length: count }, (_, index) => `t${index}`);
+    const sent = await send({}, { body: { ...payloads.quay, updated_tags: tags } });
+    expect(sent.status).toBe(status);
+    expect(sent.pushes?.length ?? 0).toBe(status === 202 ? count : 0);
+  });
+
+  it.each([
     ["of exactly the limit is read", 0, 202],
     ["of one byte more is 413", 1, 413],
   ])("%s", async (_what, extraBytes, status) => {
