@@ -16,6 +16,10 @@ import { type Found, survey } from "./survey.ts";
 /** Stands where runs that become a copy have its request: there is something to be taken up again. */
 const SURVEY = "survey";
 
+/** A host's object that restarts is back within a second; asking for a page again changes nothing. */
+const PAGE_TRIES = 4;
+const FIRST_PAUSE_MS = 100;
+
 export interface SurveyPorts {
   storage: Pick<DurableObjectStorage, "sql" | "transactionSync">;
   rules: Rules;
@@ -70,7 +74,7 @@ export class Surveys {
     }
     this.#taking.add(run.n);
     try {
-      const found = await survey(run.source, (cursor) => this.#ports.repositories(hostOf(run.source), cursor));
+      const found = await survey(run.source, (cursor) => this.#page(hostOf(run.source), cursor));
       this.#ports.storage.transactionSync(() => this.#wishAll(run, found, Date.now()));
     } catch (error) {
       const { message } = errorDetailOf(error);
@@ -80,6 +84,20 @@ export class Surveys {
       this.#taking.delete(run.n);
     }
     this.#ports.pump(Date.now());
+  }
+
+  async #page(host: string, cursor: string | null): Promise<CatalogPage> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#ports.repositories(host, cursor);
+      } catch (error) {
+        // A refusal is an answer; everything else means that the call broke.
+        if (errorDetailOf(error).code !== "internal" || tries === PAGE_TRIES) {
+          throw error;
+        }
+        await new Promise((resolve) => setTimeout(resolve, FIRST_PAUSE_MS * 2 ** tries));
+      }
+    }
   }
 
   #begin(row: RuleRow, trigger: Trigger, now: number): void {

@@ -88,6 +88,19 @@ describe("a run of a rule over a pattern", () => {
     expect(runs[0]?.result?.reason).toBe("source.example does not list its repositories for us");
   });
 
+  test("asks again where the registry's object was thrown out of memory", async () => {
+    let asked = 0;
+    const index = await ruleIn("broken", async (cursor) => {
+      if ((asked += 1) === 1) {
+        throw new Error("Durable Object was reset");
+      }
+      return all(cursor);
+    });
+    await index.wishAll("mirror");
+    await expect.poll(async () => shown(await settled(index))).toEqual([`${LOOK} succeeded`, ...COPIES]);
+    expect(asked).toBe(2);
+  });
+
   test("starts nothing when a later page fails", async () => {
     const index = await ruleIn("half", async (cursor) =>
       cursor === null ? { repositories: REPOSITORIES, next: "?2" } : refuses(cursor),
