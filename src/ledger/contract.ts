@@ -141,8 +141,6 @@ export interface CopyIndexRpc {
   makeKey(key: NewKey): Promise<KeyEntry | "maker-gone" | "too-many">;
   /** Who has the key with this hash; null: there is no such key, or it was revoked or has expired. The same work for each. */
   principalByHash(hash: string): Promise<Principal | null>;
-  /** The same by the key's id, for what its maker has left behind to be done in its name. */
-  principalById(id: string): Promise<Principal | null>;
   /** Newest first; `maker`: only those made by it, and itself. */
   listKeys(query: {
     maker?: string;

@@ -140,10 +140,6 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     return this.#keys.principal("hash", hash, Date.now());
   }
 
-  async principalById(id: string): Promise<Principal | null> {
-    return this.#keys.principal("id", id, Date.now());
-  }
-
   async listKeys(query: Parameters<CopyIndexRpc["listKeys"]>[0]): ReturnType<CopyIndexRpc["listKeys"]> {
     return this.#keys.list(query);
   }
