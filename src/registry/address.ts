@@ -20,7 +20,11 @@ const PRIVATE_ENDINGS: readonly string[] = [
 ];
 
 /** Public names under which clouds without `.internal` offer their metadata service. */
-const METADATA_NAMES: ReadonlySet<string> = new Set(["metadata.tencentyun.com", "metadata.platformequinix.com"]);
+const METADATA_NAMES: ReadonlySet<string> = new Set([
+  "metadata.goog",
+  "metadata.tencentyun.com",
+  "metadata.platformequinix.com",
+]);
 
 /** Public zones whose names resolve to whatever address is written in them, loopback included. */
 const ADDRESS_ZONES: readonly string[] = ["nip.io", "sslip.io", "xip.io", "localtest.me", "lvh.me", "vcap.me"];

@@ -74,6 +74,7 @@ export const HOSTILE: readonly (readonly [url: string, reason: RegExp])[] = [
   ["https://registry./x", /single-label/],
   ["https://metadata.google.internal/x", /\.internal/],
   ["https://metadata.google.internal./x", /\.internal/],
+  ["https://metadata.goog/x", /metadata service/],
   ["https://METADATA.GOOGLE.INTERNAL/x", /\.internal/],
   ["https://metadata。google。internal/x", /\.internal/],
   ["https://metadata．google｡internal/x", /\.internal/],
