@@ -3,14 +3,11 @@
  * listens on, and a lock, since two processes on one storage would destroy it.
  */
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer, type Server } from "node:net";
 import { join, resolve } from "node:path";
 import { makePrivateFolder } from "./embed/embed.ts";
 import { UsageError } from "./failure.ts";
+import { takeLock } from "./folder-lock.ts";
 import { newToken } from "./token.ts";
-
-/** Longest path of a Unix socket: 104 bytes on macOS, 108 on Linux, one of them the end mark. */
-const SOCKET_PATH_LIMIT_BYTES = 103;
 
 export interface StateFolder {
   /** For the Worker's storage. */
@@ -41,7 +38,7 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
       `${folder} cannot be used as state folder (${code}); choose another with --state DIR`,
     );
   }
-  const lock = await takeLock(folder);
+  const freeLock = await takeLock(folder);
   const addressFile = join(folder, "address");
   const known = readToken(folder);
   const token = known ?? newToken();
@@ -57,7 +54,7 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
     },
     release: () => {
       rmSync(addressFile, { force: true });
-      lock.close();
+      freeLock();
     },
   };
 }
@@ -85,32 +82,4 @@ function readToken(folder: string): string | null {
 
 function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
-}
-
-/** A listening socket is a lock that no crash leaves behind: one that nobody answers on is free. */
-async function takeLock(folder: string): Promise<Server> {
-  const path = join(folder, "lock.sock");
-  if (Buffer.byteLength(path) > SOCKET_PATH_LIMIT_BYTES) {
-    throw new UsageError("--state", `${folder} is too long a path for a socket; choose a shorter one`);
-  }
-  if (await answers(path)) {
-    throw new UsageError("--state", `another \`drayage serve\` uses ${folder}; end it, or give this one --state DIR`);
-  }
-  rmSync(path, { force: true });
-  return new Promise((done, fail) => {
-    const server = createServer((socket) => socket.end());
-    server.once("error", fail);
-    server.listen(path, () => done(server));
-  });
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      done(true);
-    });
-    socket.once("error", () => done(false));
-  });
 }

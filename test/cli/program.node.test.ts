@@ -1,7 +1,7 @@
 /** The command line as its user meets it: exit statuses, what is said and where, before anything is started. */
 import { EventEmitter } from "node:events";
 import { createServer } from "node:net";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -225,4 +225,32 @@ describe("the state folder of serve", () => {
     writeFileSync(join(folder, "lock.sock"), "");
     (await openStateFolder(folder)).release();
   });
+
+  test.each(["free", "left by one that was killed"])(
+    "is given to one only of many who want it at once, %s",
+    async (how) => {
+      const folder = join(home, "state");
+      (await openStateFolder(folder)).release();
+      if (how !== "free") {
+        await leaveSocket(join(folder, "lock.sock"));
+      }
+      const opened = await Promise.allSettled(Array.from({ length: 5 }, () => openStateFolder(folder)));
+      const [winner, ...others] = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+      expect(others).toEqual([]);
+      await expect(openStateFolder(folder)).rejects.toThrow(/another `drayage serve` uses/);
+      winner?.release();
+      expect(readdirSync(folder)).toEqual([]);
+      (await openStateFolder(folder)).release();
+    },
+  );
 });
+
+/** A socket that nobody listens on any more. */
+async function leaveSocket(path: string): Promise<void> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(path, done));
+  // At its end it takes away what has its name.
+  renameSync(path, `${path}.old`);
+  await new Promise((done) => server.close(done));
+  renameSync(`${path}.old`, path);
+}
