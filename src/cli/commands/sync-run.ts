@@ -43,8 +43,11 @@ export class SyncRun {
   readonly #following: Gate = gateOf(FOLLOWED_AT_ONCE);
   /** Ids of copies that have not ended. */
   readonly #running = new Set<string>();
-  /** Who waits for one of them to end. */
-  #waiters: (() => void)[] = [];
+  /** How many copies are being asked for now, and how many of ours have ended. */
+  #asked = 0;
+  #ends = 0;
+  /** Who waits for one of ours to end; told whether it is worth asking again. */
+  #waiters: ((isWorthIt: boolean) => void)[] = [];
   /** By the list of targets that copies have in common. */
   readonly #groups = new Map<readonly string[], Promise<GroupView | null>>();
   #stopped = false;
@@ -93,7 +96,7 @@ export class SyncRun {
     for (const id of this.#running) {
       this.#cancel(id);
     }
-    this.#wake();
+    this.#wake(true);
   }
 
   async #one(copy: PlannedCopy, index: number): Promise<Outcome> {
@@ -114,7 +117,8 @@ export class SyncRun {
         );
       } finally {
         this.#running.delete(accepted.id);
-        this.#wake();
+        this.#ends += 1;
+        this.#wake(true);
       }
       if (this.#options.withResults === true) {
         outcome.results = await this.#client.tags(accepted.id, this.#giveUp);
@@ -138,21 +142,40 @@ export class SyncRun {
       if (this.#stopped) {
         return null;
       }
+      const ends = this.#ends;
+      this.#asked += 1;
       try {
         const view = (await this.#inGroup(copy)) ?? (await this.#client.create(copy.body, this.#giveUp));
+        this.#asked -= 1;
         this.#running.add(view.id);
         if (this.#wasStopped()) {
           this.#cancel(view.id);
         }
         return view;
       } catch (error) {
-        // A limit of copies at once: there is room again when one of ours ends. Another limit is the copy's failure.
-        if (!(error instanceof ServiceError) || error.problem.status !== 429 || this.#running.size === 0) {
+        this.#asked -= 1;
+        const isLimit = error instanceof ServiceError && error.problem.status === 429;
+        if (!(await this.#hasRoom(isLimit, ends))) {
           throw error;
         }
-        await new Promise<void>((resolve) => this.#waiters.push(resolve));
       }
     }
+  }
+
+  /**
+   * After a refusal: whether it is worth asking again. A limit of copies at once has room again when one of ours ends; which
+   * of ours have the room may be heard of later than the refusal, and their end before it. Any other refusal stands.
+   */
+  async #hasRoom(isLimit: boolean, endsBefore: number): Promise<boolean> {
+    if (isLimit && this.#ends !== endsBefore) {
+      return true;
+    }
+    if (this.#running.size === 0 && this.#asked === 0) {
+      // Nothing of ours is left that could make room for those who wait for it.
+      this.#wake(false);
+      return false;
+    }
+    return isLimit && new Promise((resolve) => this.#waiters.push(resolve));
   }
 
   /** The copy as one of those that are asked for together with it. Null: it is to be asked for alone. */
@@ -189,11 +212,11 @@ export class SyncRun {
     void this.#client.cancel(id, this.#giveUp).catch(() => undefined);
   }
 
-  #wake(): void {
+  #wake(isWorthIt: boolean): void {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const wake of waiters) {
-      wake();
+      wake(isWorthIt);
     }
   }
 }
