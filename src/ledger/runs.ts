@@ -224,15 +224,17 @@ export class Runs {
     this.#sql.exec("UPDATE runs SET request = NULL WHERE n = ?", n);
   }
 
-  /** The start was not confirmed: it is asked for again, ever later. Says how often it has been. */
+  /** The start was not confirmed: it is asked for again, ever later. Says how often it has been; 0: it has ended all the same. */
   tryAgain(n: number, now: number): number {
-    return this.#sql
+    const [run] = this.#sql
       .exec<{ tries: number }>(
-        "UPDATE runs SET tries = tries + 1, due_at_ms = ?2 + 1000 * (1 << min(tries, 6)) WHERE n = ?1 RETURNING tries",
+        `UPDATE runs SET tries = tries + 1, due_at_ms = ?2 + 1000 * (1 << min(tries, 6))
+         WHERE n = ?1 AND ended_at_ms IS NULL RETURNING tries`,
         n,
         now,
       )
-      .one().tries;
+      .toArray();
+    return run?.tries ?? 0;
   }
 
   postpone(n: number, untilMs: number): void {

@@ -27,6 +27,8 @@ class Writers {
   readonly started: string[] = [];
   faults: string[] = [];
   broken = false;
+  /** Of a start: it may be late, or get lost. */
+  answer: () => Promise<void> = async () => {};
   readonly #landed = new Map<string, number>();
 
   async start(id: string, request: CopyRequest): Promise<void> {
@@ -41,6 +43,7 @@ class Writers {
     this.faults.push(...others.map(() => `two copies to ${target} at once`));
     this.started.push(id);
     this.running.set(id, { target, digest: this.source.get(formatReference(request.source)) ?? 0 });
+    await this.answer();
   }
 
   async land(index: Index, id: string): Promise<void> {
@@ -495,6 +498,23 @@ describe("runs", () => {
       storage.sql.exec("SELECT n FROM runs WHERE rule IS NOT NULL").toArray(),
     );
     expect(rows).toEqual([]);
+  });
+
+  test("that have gone with their rule when the answer to their start is lost leave the alarm to others", async () => {
+    const { index, writers } = await open("late-answer");
+    await rule(index, "one");
+    await rule(index, "nightly", { schedule: { cron: "0 3 * * *", timeZone: "UTC" } });
+    let lose: (reason: Error) => void = () => {};
+    writers.answer = () => new Promise((_, reject) => (lose = reject));
+    await index.wish([wish("one", FROM, TO)]);
+    await index.deleteRule("one", { kind: "none" });
+    await writers.land(index, writers.started[0] ?? "");
+    await runInDurableObject(index, async (_, { storage }) => {
+      await storage.deleteAlarm();
+      lose(new Error("the connection was lost"));
+    });
+    await settled(index);
+    expect(await runInDurableObject(index, (_, { storage }) => storage.getAlarm())).not.toBeNull();
   });
 
   test("wait no longer than a moment for one before them that began by a clock that was fast", async () => {
