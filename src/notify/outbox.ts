@@ -151,15 +151,26 @@ export class Outbox {
   /** Gives up what is for receivers that are not there any more. */
   giveUpOthers(receivers: readonly string[]): void {
     this.#sql.exec(
-      `UPDATE messages SET next_at_ms = NULL, reason = 'no receiver of this name is configured any more'
-       WHERE next_at_ms IS NOT NULL AND receiver NOT IN (SELECT value FROM json_each(?))`,
+      // From one receiver to the next by the index: of each there may be thousands of messages.
+      `WITH RECURSIVE named (receiver) AS (
+         SELECT min(receiver) FROM messages
+         UNION SELECT (SELECT min(receiver) FROM messages WHERE receiver > named.receiver) FROM named
+         WHERE named.receiver IS NOT NULL)
+       UPDATE messages SET next_at_ms = NULL, reason = 'no receiver of this name is configured any more'
+       WHERE next_at_ms IS NOT NULL AND receiver IN (
+         SELECT receiver FROM named WHERE receiver IS NOT NULL AND receiver NOT IN (SELECT value FROM json_each(?)))`,
       JSON.stringify(receivers),
     );
   }
 
   /** When the first message is due; null: none waits. */
   nextAtMs(): number | null {
-    return this.#sql.exec<{ at: number | null }>("SELECT min(next_at_ms) AS at FROM messages").one().at;
+    const [first] = this.#sql
+      .exec<{ at: number }>(
+        "SELECT next_at_ms AS at FROM messages WHERE next_at_ms IS NOT NULL ORDER BY next_at_ms LIMIT 1",
+      )
+      .toArray();
+    return first?.at ?? null;
   }
 
   list(

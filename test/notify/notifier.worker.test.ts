@@ -4,6 +4,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { CopyView } from "../../src/job/contract.ts";
 import { Notifier } from "../../src/notify/notifier.ts";
+import { Outbox } from "../../src/notify/outbox.ts";
 import { MAX_ATTEMPTS } from "../../src/notify/policy.ts";
 
 const SECRETS = { ops: `whsec_${btoa("k".repeat(32))}`, chat: `whsec_${btoa("c".repeat(32))}` };
@@ -235,6 +236,31 @@ describe("a message that nobody takes", () => {
       const second = await notifier.list({ state: "dead", limit: 2, cursor: first.next ?? "" });
       expect(second.entries).toHaveLength(2);
       expect((await notifier.list({ state: "dead", limit: 2, cursor: "nonsense" })).entries).toEqual([]);
+    });
+  });
+
+  test("is not looked at for each one that is sent: a receiver that was down for long gets thousands", async () => {
+    await runInDurableObject(env.NOTIFIER.getByName(`test-${++count}`), (_bare, { storage: { sql } }) => {
+      for (let n = 0; n < 500; n += 1) {
+        const message = { event: `evt_${n}`, receiver: n === 0 ? "gone" : "ops", copy: `cp_${n}`, body: "{}" };
+        new Outbox(sql).put(message.copy, [{ ...message, state: "failed" }], 1_000 + n);
+      }
+      const asked: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+      const counting = new Proxy(sql, {
+        get: (target, name) =>
+          name === "exec"
+            ? (...query: Parameters<SqlStorage["exec"]>) => {
+                const cursor = target.exec(...query);
+                asked.push(cursor);
+                return cursor;
+              }
+            : Reflect.get(target, name),
+      });
+      const outbox = new Outbox(counting);
+      outbox.giveUpOthers(["ops"]);
+      expect(outbox.nextAtMs()).toBe(1_001);
+      expect(outbox.list("dead", 10).entries).toMatchObject([{ receiver: "gone" }]);
+      expect(asked.reduce((sum, { rowsRead }) => sum + rowsRead, 0)).toBeLessThan(50);
     });
   });
 });
