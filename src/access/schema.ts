@@ -52,12 +52,11 @@ export const LimitsSchema = z
   )
   .describe("Bounds on copies; one that is missing does not bind.");
 
+export const LimitFields = { copies_at_once: z.exactOptional(atOnce), copies_per_hour: z.exactOptional(perHour) };
+
 /** As the settings have them. */
 export const LimitSettings = z
-  .strictObject(
-    { copies_at_once: z.exactOptional(atOnce), copies_per_hour: z.exactOptional(perHour) },
-    "must be a table with copies_at_once, copies_per_hour or both",
-  )
+  .strictObject(LimitFields, "must be a table with copies_at_once, copies_per_hour or both")
   .transform(({ copies_at_once: copiesAtOnce, copies_per_hour: copiesPerHour }) => ({
     ...(copiesAtOnce === undefined ? {} : { copiesAtOnce }),
     ...(copiesPerHour === undefined ? {} : { copiesPerHour }),

@@ -13,6 +13,8 @@ const NOT_JSON = Symbol("not JSON");
 /** What is said to somebody who used a field that does not exist. */
 export interface FieldHints {
   known: readonly string[];
+  /** Those of a table within, by the name of the field that holds it or a list of such. */
+  within?: Readonly<Record<string, readonly string[]>>;
   /** Names that other tools have, and where they went here. */
   elsewhere?: Readonly<Record<string, string>>;
 }
@@ -59,13 +61,19 @@ export function checked<T>(
     if (issue.code !== "unrecognized_keys") {
       complaints.push(`${place}: ${issue.message}`);
     } else {
-      complaints.push(...issue.keys.map((key) => `${place}.${key}: unknown field; ${hint(key, hints)}`));
+      complaints.push(...issue.keys.map((key) => `${place}.${key}: unknown field; ${hint(key, issue.path, hints)}`));
     }
   }
   return undefined;
 }
 
-function hint(key: string, { known, elsewhere = {} }: FieldHints): string {
+function hint(
+  key: string,
+  path: readonly PropertyKey[],
+  { known: top, within = {}, elsewhere = {} }: FieldHints,
+): string {
+  const holder = path.findLast((part) => typeof part === "string") ?? "";
+  const known = Object.hasOwn(within, holder) ? (within[holder] ?? top) : top;
   const near = nearest(key, known);
   const there = Object.hasOwn(elsewhere, key) ? elsewhere[key] : undefined;
   return near === null ? (there ?? `the fields are ${known.join(", ")}`) : `did you mean ${near}?`;

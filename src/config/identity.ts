@@ -5,7 +5,7 @@
 import * as z from "zod";
 import { canonicalScopes } from "../access/scopes.ts";
 import type { IdentityRule, IssuerSettings } from "../access/contract.ts";
-import { LimitSettings, ScopesSchema } from "../access/schema.ts";
+import { LimitFields, LimitSettings, ScopesSchema } from "../access/schema.ts";
 import { urlRefusal } from "../registry/reach.ts";
 import { checked, isGiven, parsed, type FieldHints, type Reading } from "./checking.ts";
 
@@ -43,15 +43,14 @@ const Claims = z
   )
   .refine((claims) => Object.keys(claims).length > 0, "names no claim, and would admit everybody; name at least one");
 
-const Rule = z.strictObject(
-  {
-    name: z.exactOptional(z.string("text is needed").min(1, "is empty")),
-    claims: Claims,
-    scopes: ScopesSchema,
-    limits: LimitSettings.default({}),
-  },
-  "a table with claims and scopes is needed",
-);
+const RuleFields = {
+  name: z.exactOptional(z.string("text is needed").min(1, "is empty")),
+  claims: Claims,
+  scopes: ScopesSchema,
+  limits: LimitSettings.default({}),
+};
+
+const Rule = z.strictObject(RuleFields, "a table with claims and scopes is needed");
 
 const Rules = z.array(Rule, "a list of rules is needed").min(1, "is empty, so that nobody would be admitted");
 
@@ -91,28 +90,24 @@ const Access = z.strictObject(
   "a table with team, audience and rules is needed",
 );
 
-const FIELDS: FieldHints = {
-  known: [
-    "issuer",
-    "audience",
-    "jwks_uri",
-    "team",
-    "rules",
-    "name",
-    "claims",
-    "scopes",
-    "limits",
-    "sources",
-    "targets",
-  ],
+const HINTS = {
+  within: {
+    rules: Object.keys(RuleFields),
+    scopes: Object.keys(ScopesSchema.shape),
+    limits: Object.keys(LimitFields),
+  },
   elsewhere: { sub: "claims go into the table claims of a rule", aud: "it is called audience here" },
 };
+
+const OIDC_HINTS: FieldHints = { known: ["issuer", "audience", "jwks_uri", "rules"], ...HINTS };
+
+const ACCESS_HINTS: FieldHints = { known: ["team", "audience", "rules"], ...HINTS };
 
 /** Reads OIDC (a list) and ACCESS (a table), or the same as JSON text; either may be missing or empty. */
 export function readIdentity(oidc: unknown, access: unknown, local: boolean): Reading<readonly IssuerSettings[]> {
   const complaints: string[] = [];
   const issuers: IssuerSettings[] = [];
-  const listed = isGiven(oidc) ? (checked(Oidc, "OIDC", parsed(oidc), complaints, FIELDS) ?? []) : [];
+  const listed = isGiven(oidc) ? (checked(Oidc, "OIDC", parsed(oidc), complaints, OIDC_HINTS) ?? []) : [];
   for (const [index, { issuer, audience, jwks_uri: jwksUri, rules }] of listed.entries()) {
     const field = `OIDC[${index}]`;
     complaints.push(...addressFaults(`${field}.issuer`, issuer, local));
@@ -123,7 +118,7 @@ export function readIdentity(oidc: unknown, access: unknown, local: boolean): Re
     }
     issuers.push({ kind: "oidc", issuer, audiences: audience, jwksUri: jwksUri ?? null, rules: rules.map(ruleOf) });
   }
-  const team = isGiven(access) ? checked(Access, "ACCESS", parsed(access), complaints, FIELDS) : undefined;
+  const team = isGiven(access) ? checked(Access, "ACCESS", parsed(access), complaints, ACCESS_HINTS) : undefined;
   if (team !== undefined) {
     const issuer = `https://${team.team}.cloudflareaccess.com`;
     issuers.push({

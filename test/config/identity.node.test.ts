@@ -57,6 +57,26 @@ describe("OIDC", () => {
     ["an empty audience", [{ ...github, audience: [] }], /^OIDC\[0\]\.audience: /],
     ["no rules", [{ ...github, rules: [] }], /^OIDC\[0\]\.rules: is empty/],
     ["an unknown field", [{ ...github, audiance: "x" }], /^OIDC\[0\]\.audiance: unknown field; did you mean audience/],
+    [
+      "an unknown field of a rule",
+      [{ ...github, rules: [{ ...rule, colour: "x" }] }],
+      /^OIDC\[0\]\.rules\[0\]\.colour: unknown field; the fields are name, claims, scopes, limits$/,
+    ],
+    [
+      "an unknown field of its scopes",
+      [{ ...github, rules: [{ ...rule, scopes: { ...scopes, from: [] } }] }],
+      /\.scopes\.from: unknown field; the fields are sources, targets, actions$/,
+    ],
+    [
+      "an action that is misspelt",
+      [{ ...github, rules: [{ ...rule, scopes: { ...scopes, action: ["copy"] } }] }],
+      /\.scopes\.action: unknown field; did you mean actions\?$/,
+    ],
+    [
+      "an unknown field of its limits",
+      [{ ...github, rules: [{ ...rule, limits: { perMinute: 1 } }] }],
+      /\.limits\.perMinute: unknown field; the fields are copies_at_once, copies_per_hour$/,
+    ],
     ["no claims", [{ ...github, rules: [{ ...rule, claims: {} }] }], /rules\[0\]\.claims: names no claim/],
     [
       "a pattern",
@@ -137,6 +157,7 @@ describe("ACCESS", () => {
     ["a list", [access], /^ACCESS: a table/],
     ["a team that is none", { ...access, team: "evil.com/x" }, /^ACCESS\.team: is not a team/],
     ["no audience", { team: "acme", rules: access.rules }, /^ACCESS\.audience/],
+    ["an issuer", { ...access, issuer: "x" }, /^ACCESS\.issuer: unknown field; the fields are team, audience, rules$/],
   ])("%s is complained of", (_, given, words) => {
     expect(complaints(undefined, given).join("\n")).toMatch(words);
   });
