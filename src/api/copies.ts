@@ -4,7 +4,7 @@ import type { GroupView } from "../job/group/contract.ts";
 import { type CopyEntry, INDEX_NAME } from "../ledger/contract.ts";
 import { create } from "./copy-creation.ts";
 import { CopiesRequestSchema } from "./copy-request-schema.ts";
-import { copyAnswer, followedOf, found, jobOf, recordOf, viewOf } from "./copy-views.ts";
+import { copyAnswer, followedOf, found, isGone, jobOf, recordOf, viewOf } from "./copy-views.ts";
 import { readHeaders, readQuery } from "./input.ts";
 import type { AdmittedCall, Answer, Operation } from "./operation.ts";
 import { Problem } from "./problem.ts";
@@ -140,11 +140,12 @@ export const COPIES: readonly Operation[] = [
 async function tags(call: AdmittedCall): Promise<Response> {
   const { state, limit, cursor } = readQuery(call.request, TagsQuery);
   const job = await jobOf(call);
-  const page = await job.tags({
+  const query = {
     limit,
     ...(state === undefined ? {} : { state }),
     ...(cursor === undefined ? {} : { cursor: Number(cursor) }),
-  });
+  };
+  const page = isGone(call) ? null : await job.tags(query);
   if (page === null) {
     found(await recordOf(call));
     throw new Problem(
@@ -154,12 +155,12 @@ async function tags(call: AdmittedCall): Promise<Response> {
   }
   const headers = new Headers();
   if (page.next !== null) {
-    const query = new URLSearchParams({
+    const next = new URLSearchParams({
       ...(state === undefined ? {} : { state }),
       limit: String(limit),
       cursor: String(page.next),
     });
-    headers.set("link", `</v1/copies/${call.path["id"] ?? ""}/tags?${query.toString()}>; rel="next"`);
+    headers.set("link", `</v1/copies/${call.path["id"] ?? ""}/tags?${next.toString()}>; rel="next"`);
   }
   return Response.json({ tags: page.tags, next: page.next === null ? null : String(page.next) }, { headers });
 }
@@ -198,7 +199,7 @@ async function events(call: AdmittedCall): Promise<Response> {
   const { after = 0 } = readQuery(call.request, EventsQuery);
   const { "last-event-id": last = after } = readHeaders(call.request, EventsHeaders);
   const followed = await followedOf(call);
-  const stream = (await followed.events(last)) ?? lastEventOf(found(await recordOf(call)));
+  const stream = (isGone(call) ? null : await followed.events(last)) ?? lastEventOf(found(await recordOf(call)));
   return new Response(stream, { headers: { "content-type": "text/event-stream" } });
 }
 

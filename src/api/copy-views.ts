@@ -57,10 +57,12 @@ export async function viewOf(
   ask: (followed: Pick<Followed, "view" | "cancel">) => Promise<CopyView | GroupView | null>,
 ): Promise<CopyView | GroupView> {
   const followed = await followedOf(call);
-  // An object that is gone would come back, empty, for being asked.
-  const isGone = copyIdTimeMs(idOf(call)) < Date.now() - GONE_AFTER_MS;
-  const record = isGone ? await recordOf(call) : null;
-  return record ?? found((await ask(followed)) ?? (await recordOf(call)));
+  return found((isGone(call) ? null : await ask(followed)) ?? (await recordOf(call)));
+}
+
+/** Whether no more than the record can be left: an object that is gone would come back, empty, for being asked. */
+export function isGone(call: AdmittedCall): boolean {
+  return copyIdTimeMs(idOf(call)) < Date.now() - GONE_AFTER_MS;
 }
 
 /** As it ended; null: there is no record. */

@@ -74,6 +74,15 @@ describe("the record of a copy", () => {
     await index.register({ id, source, target, fingerprint: "", hosts: [], by: ROOT });
     await index.changed(id, "failed", { ...ended, id });
     expect(await (await api(`/v1/copies/${id}`)).json()).toEqual({ ...ended, id });
+    expect(await (await api(`/v1/copies/${id}/events`)).text()).toContain("event: state");
+    expect((await api(`/v1/copies/${id}/tags`)).status).toBe(404);
+    const objects = await listDurableObjectIds(env.JOBS);
+    expect(objects.some((object) => object.equals(env.JOBS.idFromName(id)))).toBe(false);
+  });
+
+  test.each(["", "/events", "/tags"])("is looked for alone where not even that is left: %s", async (part) => {
+    const id = newCopyId(Date.now() - KEPT_MS - 3 * 24 * 3_600_000, new Uint8Array(10).fill(7));
+    expect((await api(`/v1/copies/${id}${part}`)).status).toBe(404);
     const objects = await listDurableObjectIds(env.JOBS);
     expect(objects.some((object) => object.equals(env.JOBS.idFromName(id)))).toBe(false);
   });
