@@ -309,12 +309,9 @@ function ownedBy({ id, kind }: AdmittedCall["principal"]): { owner?: string } {
   return kind === "root" ? {} : { owner: id };
 }
 
-/** What says nothing of its type may still have a body, which is then refused like any other that is not sent as JSON. */
+/** By what comes, not by its headers: a body may lack its type, and a request without one may have it and tell no length. */
 async function isWithoutBody(request: Request): Promise<boolean> {
-  if (request.headers.has("content-type")) {
-    return request.headers.get("content-length") === "0";
-  }
-  for await (const piece of request.body ?? []) {
+  for await (const piece of request.clone().body ?? []) {
     if (piece.byteLength > 0) {
       return false;
     }

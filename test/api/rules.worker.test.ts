@@ -289,6 +289,14 @@ describe("POST /v1/rules/{name}/run", () => {
     const said = await answer.json<{ target?: { reference: string }; errors?: { field: string }[] }>();
     expect(said.target?.reference ?? said.errors?.[0]?.field).toBe(expected);
   });
+
+  test("without a body, and with its type all the same; a body of another type is refused", async () => {
+    await made("one", REPOSITORY);
+    const headers = { "content-type": "application/json" };
+    expect((await api("/v1/rules/one/run", { method: "POST", headers })).status).toBe(202);
+    const other = { body: "{}", headers: { "content-type": "text/plain" } };
+    expect((await api("/v1/rules/one/run", other)).status).toBe(415);
+  });
 });
 
 test("rules and runs come in pages", async () => {
