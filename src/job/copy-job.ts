@@ -114,9 +114,6 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
       running.refusing = true;
       running.run.refuse(endedError());
       await endOr(COMMIT_PATIENCE_MS, this.#ended.promise);
-      if (!this.#hasEnded()) {
-        this.#warnOfNames(running.run.unclearNames);
-      }
     }
     this.#end("cancelled", null);
     await endOr(FAREWELL_PATIENCE_MS, this.#sayFarewell());
@@ -273,19 +270,20 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     return { ...opened, sendOffers: (offers) => this.#hostOffers.send({ job, host }, offers) };
   }
 
-  #warnOfNames(names: readonly string[]): void {
+  /** Names of which the copy's end leaves open whether the target has them. */
+  #warnOfNames(names: readonly string[], state: CopyState): void {
     const { host } = required(this.#record()).request.target;
+    const how = state === "failed" ? "Failed" : "Cancelled";
     this.#events.warn(
       names.map(
         (name) =>
-          `Cancelled while ${name} was on the way to ${host}, which had not answered clearly: look whether it has it.`,
+          `${how} while ${name} was on the way to ${host}, which had not answered clearly: look whether it has it.`,
       ),
     );
   }
 
   #runFailed(running: Running | null, error: ErrorDetail): void {
     if (running?.refusing === true) {
-      this.#warnOfNames(running.run.unclearNames);
       this.#end("cancelled", null);
     } else if (error.code !== "internal") {
       this.#end("failed", error);
@@ -314,6 +312,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     const failsAll = state === "failed" && !isRepositoryCopy(required(this.#record()).request);
     this.#ledger.tags.endRest(failsAll ? "failed" : "cancelled", failsAll ? error : null);
     running?.run.book();
+    this.#warnOfNames(running?.run.unclearNames ?? [], state);
     this.#events.append({ type: "state", data: required(this.#view()) });
     this.#events.end();
     running?.run.stop(endedError());

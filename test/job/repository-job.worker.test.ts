@@ -138,6 +138,22 @@ describe("a repository", () => {
     expect(await statesOf(id)).toEqual(["v1 copied", "v2 cancelled"]);
   });
 
+  test("that fails with the first tag says of another, which was being pushed, that it is uncertain", async () => {
+    const { id, repository, request } = newCopy({ failFast: true });
+    await pushTags(repository, ["v1", "v2"]);
+    const isPush = (sent: string): boolean => sent.startsWith("PUT") && sent.endsWith(`/${repository}/manifests/v1`);
+    network.holds = (sent) => isPush(sent) || (sent.startsWith("GET") && sent.endsWith(`/${repository}/manifests/v2`));
+    await env.JOBS.getByName(id).start(id, request);
+    await expect.poll(() => network.held).toHaveLength(2);
+    network.answer = async () => new Response(null, { status: 404 });
+    network.holds = isPush;
+    expect(await endOf(id)).toMatchObject({
+      state: "failed",
+      warnings: [ALL_TAGS, expect.stringContaining(`Failed while v1 was on the way to ${target}`)],
+    });
+    expect(await statesOf(id)).toEqual(["v1 cancelled", "v2 failed"]);
+  });
+
   test("is paged by state", async () => {
     const { id, repository, request } = newCopy();
     await pushTags(repository, ["v1", "v2", "v3"]);
