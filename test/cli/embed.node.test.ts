@@ -1,6 +1,6 @@
 /** The service in plain workerd: what reaches it, what it leaves behind, how it ends. */
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CredentialLookup } from "../../src/cli/credentials/lookup.ts";
 import type { Artifact } from "../../src/cli/embed/artifact.ts";
 import { certificatesOf } from "../../src/cli/embed/config-text.ts";
+import { serveCredentials } from "../../src/cli/credentials/server.ts";
 import { startEmbedded, type Embedded, type EmbedOptions } from "../../src/cli/embed/embed.ts";
 import { listen, shut } from "../support/loopback.ts";
 import { stubArtifact } from "./stub-service.ts";
@@ -49,6 +50,14 @@ function scratchFolderOf(pid: number): string {
   return folder;
 }
 
+/** Those of starts that are under way elsewhere too. */
+function scratchFolders(): string[] {
+  return [tmpdir(), "/dev/shm"]
+    .filter(existsSync)
+    .flatMap((root) => readdirSync(root).map((name) => join(root, name)))
+    .filter((path) => /\/drayage-[^-]+$/.test(path));
+}
+
 describe("the Worker's questions for credentials", () => {
   const lookup: CredentialLookup = (host, repository) => {
     if (host === "broken.example") {
@@ -74,6 +83,10 @@ describe("the Worker's questions for credentials", () => {
     } finally {
       await embedded.stop();
     }
+  });
+
+  test("need a socket: a path that is too long for one is an error like any other", async () => {
+    await expect(serveCredentials(join(tmpdir(), "x".repeat(200)), lookup)).rejects.toThrow(/EINVAL|ENAMETOOLONG/);
   });
 });
 
@@ -123,6 +136,14 @@ describe("the end", () => {
     } finally {
       rmSync(broken, { recursive: true, force: true });
     }
+  });
+
+  test("leaves no folder either where the start does not come as far as the runtime", async () => {
+    const file = join(artifact.folder, "worker.mjs");
+    const before = scratchFolders();
+    await expect(start({ stateFolder: file })).rejects.toThrow(/EEXIST/);
+    const made = scratchFolders().filter((folder) => !before.includes(folder));
+    await expect.poll(() => made.filter(existsSync), { timeout: 10_000 }).toEqual([]);
   });
 
   test("of a runtime that is killed is told", async () => {

@@ -8,15 +8,18 @@ import type { CredentialLookup } from "./lookup.ts";
 
 /**
  * Listens until closed. 200: the credential as JSON, 204: none is known, 500: `{error}` in words.
+ * @throws Error when there can be no socket at the path, such as one that is too long.
  */
-export function serveCredentials(socketPath: string, lookup: CredentialLookup): Server {
+export function serveCredentials(socketPath: string, lookup: CredentialLookup): Promise<Server> {
   const server = createServer((request, response) => {
     void respond(request.url ?? "/", lookup, response);
   });
-  server.listen(socketPath);
   // The copy's end, not this server, decides when the command ends.
   server.unref();
-  return server;
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(socketPath, () => resolve(server));
+  });
 }
 
 async function respond(url: string, lookup: CredentialLookup, response: ServerResponse): Promise<void> {

@@ -2,8 +2,8 @@
  * The service inside this machine: the project's own Worker in plain workerd, with its queue and the user's credentials.
  * Used by `copy` (state thrown away) and `serve` (state kept). It starts and ends the service, and asks it nothing.
  */
-import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, statfsSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
+import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { request, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { serveCredentials } from "../credentials/server.ts";
@@ -56,26 +56,21 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
   const artifact = options.artifact ?? loadArtifact();
   // Of the mode 0700 that mkdtemp gives: the sockets in it are for this user alone.
   const scratchFolder = mkdtempSync(join(scratchRoot(), "drayage-"));
-  const stateFolder = options.stateFolder ?? join(scratchFolder, "state");
-  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
-  const credentialsSocket = join(scratchFolder, "credentials.sock");
-  const brokerSocket = join(scratchFolder, "broker.sock");
-  const configFile = join(scratchFolder, "workerd.capnp");
-  writeFileSync(
-    configFile,
-    configText({
-      artifact,
-      listen: options.listen,
-      stateFolder,
-      credentialsSocket,
-      brokerSocket,
-      trustedCertificates: options.trustedCertificates,
-      vars: workerVars(options),
-    }),
-    { mode: 0o600 },
-  );
-  const credentials = serveCredentials(credentialsSocket, options.credentials);
+  let credentials: Server | null = null;
   try {
+    const stateFolder = options.stateFolder ?? join(scratchFolder, "state");
+    mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+    const credentialsSocket = join(scratchFolder, "credentials.sock");
+    const brokerSocket = join(scratchFolder, "broker.sock");
+    const configFile = join(scratchFolder, "workerd.capnp");
+    const { listen, trustedCertificates } = options;
+    const sockets = { listen, credentialsSocket, brokerSocket };
+    const vars = workerVars(options);
+    writeFileSync(configFile, configText({ artifact, stateFolder, ...sockets, trustedCertificates, vars }), {
+      mode: 0o600,
+    });
+    const answering = await serveCredentials(credentialsSocket, options.credentials);
+    credentials = answering;
     const workerd = await startWorkerd({
       configFile,
       scratchFolder,
@@ -97,11 +92,12 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
       },
       stop: async () => {
         await workerd.stop();
-        credentials.close();
+        answering.close();
       },
     };
   } catch (error) {
-    credentials.close();
+    credentials?.close();
+    rmSync(scratchFolder, { recursive: true, force: true });
     throw error;
   }
 }
