@@ -1,4 +1,6 @@
 /** Names on their way to the target: what a cancellation waits for, and of which of them it cannot say what became. */
+import { errorDetailOf } from "../registry/errors.ts";
+
 export class NamePushes {
   readonly #underWay = new Set<string>();
   readonly #unclear = new Set<string>();
@@ -23,4 +25,10 @@ export class NamePushes {
       this.#unclear.add(name);
     }
   }
+}
+
+/** Anything else may come from something between us and the registry, which has done what it was asked for all the same. */
+export function isClearNo(error: unknown): boolean {
+  const { status } = errorDetailOf(error);
+  return status !== undefined && status >= 400 && status < 500;
 }

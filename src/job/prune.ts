@@ -4,6 +4,7 @@ import type { Registry } from "../registry/contract.ts";
 import { CopyError } from "../registry/errors.ts";
 import { formatReference } from "../registry/reference.ts";
 import type { EventLog } from "./events.ts";
+import { isClearNo } from "./name-pushes.ts";
 import type { TagLedger, TagRow } from "./tag-ledger.ts";
 
 export interface PruneParts {
@@ -13,6 +14,8 @@ export interface PruneParts {
   events: EventLog;
   /** Throws when the run has been stopped. */
   beginStep: () => void;
+  /** As the publisher's: a tag that is being removed is waited for like one that is being written. */
+  commit: (name: string) => (isClear: boolean) => void;
 }
 
 /** Rows read from the ledger at once. */
@@ -45,9 +48,28 @@ export async function prune(parts: PruneParts, rule: PruneRule): Promise<void> {
   }
 }
 
-async function remove({ request, target, tags, events, beginStep }: PruneParts, row: TagRow): Promise<void> {
+async function remove(parts: PruneParts, row: TagRow): Promise<void> {
   const tag = row.target ?? "";
-  const answer = await target.deleteTag(request.target.repository, tag);
+  const committed = parts.commit(`the removal of ${tag}`);
+  let isClear = false;
+  try {
+    const answer = await parts.target.deleteTag(parts.request.target.repository, tag).catch((error: unknown) => {
+      isClear = isClearNo(error);
+      throw error;
+    });
+    isClear = true;
+    note(parts, row.id, tag, answer);
+  } finally {
+    committed(isClear);
+  }
+}
+
+function note(
+  { request, tags, events, beginStep }: PruneParts,
+  id: number,
+  tag: string,
+  answer: Awaited<ReturnType<Registry["deleteTag"]>>,
+): void {
   if (answer === "unsupported") {
     throw refusal(
       request,
@@ -55,7 +77,7 @@ async function remove({ request, target, tags, events, beginStep }: PruneParts, 
     );
   }
   beginStep();
-  tags.end(row.id, "deleted");
+  tags.end(id, "deleted");
   events.append({
     type: "tag",
     data: {

@@ -11,6 +11,7 @@ import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.t
 import type { Manifest } from "../registry/contract.ts";
 import { manifestEvent, type Planner } from "./planner.ts";
 import type { Mender } from "./mender.ts";
+import { isClearNo } from "./name-pushes.ts";
 import { Pool } from "./pool.ts";
 import type { TagLedger, TagRow } from "./tag-ledger.ts";
 import type { PoolParts } from "./step.ts";
@@ -201,12 +202,6 @@ export class Publisher {
       await addReferrer({ repository: request.target.repository, ...found });
     }
   }
-}
-
-/** Anything else may come from something between us and the registry, which has taken the manifest all the same. */
-function isClearNo(error: unknown): boolean {
-  const { status } = errorDetailOf(error);
-  return status !== undefined && status >= 400 && status < 500;
 }
 
 /** The old image would have no name left, or another tag of the copy would be lost to it. */

@@ -117,7 +117,7 @@ export class CopyRun {
     this.#roots = new Roots({ ...shared, opener, onAllEnded: () => void this.#finish() });
   }
 
-  /** A name is being written: whether it is there is now the target's word. */
+  /** A name is being written, or removed: whether it is there is now the target's word. */
   get committing(): boolean {
     return this.#pushes.any;
   }
@@ -312,7 +312,9 @@ export class CopyRun {
         throw tagsFailed(tags);
       }
       if (request.prune !== undefined) {
-        await prune({ request, target, tags, events, beginStep: () => this.#beginStep() }, request.prune);
+        const beginStep = () => this.#beginStep();
+        const commit = (name: string) => this.#commit(name);
+        await prune({ request, target, tags, events, beginStep, commit }, request.prune);
       }
       this.#finished.resolve();
     } catch (error) {

@@ -666,6 +666,22 @@ describe("pruning", () => {
       expect([...bench.target.tags.keys()]).toEqual(["v1", `sha256-${"0".repeat(64)}.sig`]);
     }));
 
+  test("once nothing new may be sent waits for the answer to what it removes just then, and removes nothing more", () =>
+    inJob({ prune: { maxTags: 2, dryRun: false } }, async (bench) => {
+      keepSome(bench);
+      const answer = Promise.withResolvers<void>();
+      bench.target.before = (operation) => (operation === "DELETE gone1" ? answer.promise : undefined);
+      const copied = bench.copy();
+      await calm();
+      expect(bench.run?.committing).toBe(true);
+      expect(bench.run?.unclearNames).toEqual(["the removal of gone1"]);
+      bench.run?.refuse(bench.source.error("cancelled", "over"));
+      answer.resolve();
+      expect(await copied).toMatchObject({ code: "cancelled" });
+      expect(bench.states).toEqual(["v1 unchanged", "gone1 deleted", "gone2 obsolete"]);
+      expect(bench.run?.unclearNames).toEqual([]);
+    }));
+
   test("removes no backup that was made of an old image", () =>
     inJob(
       { existing: { kind: "backup", tag: "{tag}-{date}" }, prune: { maxTags: 9, dryRun: false } },
