@@ -1,8 +1,11 @@
 /** What cannot be copied: the words, the exit status, and that the target stays as it was. */
 import { readdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:https";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { startRegistry } from "../registry-server/server.ts";
+import { listen, shut } from "../support/loopback.ts";
+import { selfSigned } from "../support/self-signed.ts";
 import { digestOf, pushSample, singleImage } from "../support/sample-image.ts";
 import { copyOf } from "./command.ts";
 import { requestsOf } from "./registry-log.ts";
@@ -61,7 +64,37 @@ describeWithRegistry("what cannot be copied", () => {
     await gone.close();
     const ended = await pair.home.run("copy", "--json", `${host}/app/gone:v1`, `${pair.target.host}/mirror/gone:v1`);
     expect(ended.status).toBe(1);
-    expect(copyOf(ended).error).toMatchObject({ code: "connection", side: "source", host });
+    expect(copyOf(ended).error).toMatchObject({
+      code: "connection",
+      side: "source",
+      host,
+      retryable: true,
+      message: expect.stringContaining(`Nothing listens at ${host}: the connection is refused.`),
+    });
+  });
+
+  it("says why registries of a file, and of several targets, were not reached", async () => {
+    const server = createServer(selfSigned("IP:127.0.0.1"), (_request, response) => response.end());
+    const secure = `127.0.0.1:${await listen(server)}`;
+    const gone = await startRegistry();
+    await gone.close();
+    const source = `${pair.source.host}/app/there:v1`;
+    const config = join(pair.home.folder, "secure.toml");
+    await writeFile(config, `[hosts."${secure}"]\ntls = "enabled"\n`);
+    const file = join(pair.home.folder, "unreached.yaml");
+    const copies = [`${secure}/app:v1`, `${gone.host}/app:v1`].map((target) => ({ source, target }));
+    await writeFile(file, JSON.stringify({ version: 1, copies }));
+    const targets = copies.map(({ target }) => target);
+    for (const words of [
+      ["sync", file],
+      ["copy", source, ...targets],
+    ]) {
+      const ended = await pair.home.run(...words, "--config", config);
+      expect(ended.status).toBe(1);
+      expect(ended.stderr).toMatch(/→ \S+\/app:v1\. At the target: .*it is self-signed: name it with --ca FILE\./);
+      expect(ended.stderr).toContain(`Nothing listens at ${gone.host}: the connection is refused.`);
+    }
+    await shut(server);
   });
 
   it.each([

@@ -69,12 +69,17 @@ const CASES: Case[] = [
   {
     what: "nobody who answers",
     targetHost: "127.0.0.1:1",
-    says: [/at the target/i, /could not be reached/, /tried 6 times/],
+    says: [/at the target/i, /could not be reached/, /tried 6 times/, /Nothing listens at 127\.0\.0\.1:1:/],
   },
   {
     what: "a name that does not resolve",
     targetHost: "registry.nowhere.invalid",
-    says: [/registry\.nowhere\.invalid could not be reached/, /check its name and port/, /tried 6 times/],
+    says: [
+      /registry\.nowhere\.invalid could not be reached/,
+      /check its name and port/,
+      /tried 6 times/,
+      /There is no host of the name/,
+    ],
   },
   {
     what: "5xx for ever",

@@ -6,6 +6,7 @@ import { ServiceClient, type GroupBody } from "../client.ts";
 import { manyDisplayFor, type ManyDisplay } from "../display/many.ts";
 import { duration, summaryLine } from "../display/format.ts";
 import { failureText } from "../display/problem-text.ts";
+import { explained, type Explain } from "../unreached/explain.ts";
 import { diedInMidCopy } from "./died.ts";
 import { Interruption } from "./interruption.ts";
 import type { CommandIo, StopSignal } from "./io.ts";
@@ -46,12 +47,16 @@ export async function copyMany(
     [service, display] = await Promise.all([openService(options, io), manyDisplayFor(options, io)]);
     interruption.check();
     const client = new ServiceClient(service.address);
-    const shown = display;
+    const [shown, { explain }] = [display, service];
     const work = async (): Promise<GroupView> => {
       const accepted = await client.createGroup(body, giveUp);
       interruption.cancelBy = () => void client.cancel(accepted.id, giveUp).catch(() => undefined);
-      await followAll(client, accepted, shown, giveUp);
-      return endOf(client, accepted.id, giveUp);
+      await followAll(client, accepted, shown, explain, giveUp);
+      const { copies, ...whole } = await endOf(client, accepted.id, giveUp);
+      return {
+        ...(await explained(whole, explain, giveUp)),
+        copies: await Promise.all(copies.map((copy) => explained(copy, explain, giveUp))),
+      };
     };
     group = await Promise.race([work(), diedInMidCopy(service)]);
     display.say(endLine(group));
@@ -75,6 +80,7 @@ async function followAll(
   client: ServiceClient,
   group: GroupView,
   display: ManyDisplay,
+  explain: Explain,
   giveUp: AbortSignal,
 ): Promise<void> {
   const tally = { all: group.copies.length, done: 0, failed: 0 };
@@ -92,6 +98,7 @@ async function followAll(
         },
         giveUp,
       );
+      view = await explained(view, explain, giveUp);
       const isDone = view.state === "succeeded";
       tally[isDone ? "done" : "failed"] += 1;
       display[isDone ? "say" : "complain"](isDone ? summaryLine(view) : failureText(view));

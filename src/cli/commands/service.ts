@@ -8,6 +8,7 @@ import { noLocalSettings, type LocalSettings } from "../sync-file/contract.ts";
 import { withLocalCredentials, withLocalHosts } from "../sync-file/local.ts";
 import { tokenOfServe } from "../state-folder.ts";
 import { newToken, tokenHash } from "../token.ts";
+import { explainWith, NO_EXPLANATION, type Explain } from "../unreached/explain.ts";
 import type { CommandIo } from "./io.ts";
 
 export interface ServiceOptions {
@@ -23,6 +24,8 @@ export interface Service {
   address: ServiceAddress;
   died: Promise<string>;
   settled: (limitMs: number) => Promise<void>;
+  /** Why it could not reach a registry. */
+  explain: Explain;
   stop(): Promise<void>;
 }
 
@@ -73,22 +76,22 @@ function tokenIn(env: CommandIo["env"]): string | null {
 const REMOTE = {
   died: new Promise<string>(() => undefined),
   settled: () => Promise.resolve(),
+  explain: NO_EXPLANATION,
   stop: () => Promise.resolve(),
 };
 
 async function openEmbedded(options: ServiceOptions, io: CommandIo, local: LocalSettings): Promise<Service> {
   // Good for this run only, and known to this process only.
   const token = newToken();
+  const settings = withLocalHosts(withPlainHttp(readSettings(options.config, io.env), options.plainHttp), local);
+  const trustedCertificates = readCertificates(options.ca);
   const starting = startEmbedded({
     stateFolder: null,
     listen: "127.0.0.1:0",
     // A service that ends with its copy could not tell anybody of the end.
-    settings: {
-      ...withLocalHosts(withPlainHttp(readSettings(options.config, io.env), options.plainHttp), local),
-      notifications: undefined,
-    },
+    settings: { ...settings, notifications: undefined },
     tokenHashes: [tokenHash(token)],
-    trustedCertificates: readCertificates(options.ca),
+    trustedCertificates,
     credentials: withLocalCredentials(userCredentials(io.env), local),
     onLine:
       options.verbose === true
@@ -99,7 +102,11 @@ async function openEmbedded(options: ServiceOptions, io: CommandIo, local: Local
   });
   warmUp();
   const embedded: Embedded = await starting;
-  return { ...embedded, address: { url: `http://127.0.0.1:${embedded.port}/`, token } };
+  return {
+    ...embedded,
+    address: { url: `http://127.0.0.1:${embedded.port}/`, token },
+    explain: explainWith(settings, trustedCertificates),
+  };
 }
 
 function refuseWithServer(option: string): never {

@@ -2,18 +2,20 @@
 import { ServiceError, type ServiceClient } from "../client.ts";
 import type { PlannedRegistry } from "../sync-file/contract.ts";
 import type { Listing } from "../sync-file/registry-copies.ts";
+import { withSentence, type Explain } from "../unreached/explain.ts";
 import { concernsAll } from "./sync-run.ts";
 
 /** @throws ServiceError when the service cannot be asked for anything. A registry's refusal is its listing's. */
 export async function listingsOf(
   client: ServiceClient,
   registries: readonly PlannedRegistry[],
+  explain: Explain,
   giveUp: AbortSignal,
 ): Promise<Listing[]> {
   const asked = new Map<string, Promise<{ repositories: string[] } | { refusal: string }>>();
   return Promise.all(
     registries.map(async (entry) => {
-      const answer = asked.get(entry.host) ?? listed(client, entry.host, giveUp);
+      const answer = asked.get(entry.host) ?? listed(client, entry.host, explain, giveUp);
       asked.set(entry.host, answer);
       return { entry, ...(await answer) };
     }),
@@ -23,6 +25,7 @@ export async function listingsOf(
 async function listed(
   client: ServiceClient,
   host: string,
+  explain: Explain,
   giveUp: AbortSignal,
 ): Promise<{ repositories: string[] } | { refusal: string }> {
   try {
@@ -34,6 +37,8 @@ async function listed(
     if (!(error instanceof ServiceError) || concernsAll(error.problem)) {
       throw error;
     }
-    return { refusal: error.problem.detail };
+    const { detail, error: cause } = error.problem;
+    const added = cause === undefined ? null : await explain(cause, giveUp);
+    return { refusal: added === null ? detail : withSentence(detail, added).replace(/\.$/, "") };
   }
 }

@@ -6,6 +6,7 @@ import { ServiceError, type Problem, type ServiceClient } from "../client.ts";
 import type { ManyDisplay } from "../display/many.ts";
 import type { PlannedCopy, SyncBody } from "../sync-file/contract.ts";
 import { exitStatusOf, EXIT_WRONG_USE } from "../failure.ts";
+import { explained, NO_EXPLANATION, type Explain } from "../unreached/explain.ts";
 import { gateOf, type Gate } from "./at-once.ts";
 
 /** What became of one copy. */
@@ -25,6 +26,8 @@ export interface RunOptions {
   failFast?: boolean;
   /** Asks for each copy's tags at its end. */
   withResults?: boolean;
+  /** Why a registry could not be reached; undefined: nobody can say. */
+  explain?: Explain;
 }
 
 /** Requests for copies under way: more do not make the service faster. */
@@ -120,6 +123,7 @@ export class SyncRun {
         this.#ends += 1;
         this.#wake(true);
       }
+      outcome.view = await explained(outcome.view, this.#options.explain ?? NO_EXPLANATION, this.#giveUp);
       if (this.#options.withResults === true) {
         outcome.results = await this.#client.tags(accepted.id, this.#giveUp);
       }

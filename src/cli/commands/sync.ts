@@ -146,7 +146,10 @@ async function runCopies(
     service = await openService(options, io, local);
     interruption.check();
     const client = new ServiceClient(service.address);
-    const listings = await Promise.race([listingsOf(client, registries, interruption.giveUp), diedInMidCopy(service)]);
+    const listings = await Promise.race([
+      listingsOf(client, registries, service.explain, interruption.giveUp),
+      diedInMidCopy(service),
+    ]);
     const reading = withRepositories(given, listings, Date.now(), (copy) => asAsked(copy, options));
     tellOfPlan(file, reading, display, given);
     interruption.check();
@@ -160,6 +163,7 @@ async function runCopies(
         ...(options.parallel === undefined ? {} : { parallel: options.parallel }),
         failFast: options.failFast === true,
         withResults: options.json === true,
+        explain: service.explain,
       },
       interruption.giveUp,
     );
