@@ -88,10 +88,16 @@ export class ServiceClient {
     return answerOf(await this.#create(copies, signal), isGroupView);
   }
 
-  /** A group, once all its copies have ended or the time is over. */
+  /** A group, once all its copies have ended or the time is over. As patient as {@link follow}. @throws ServiceError */
   async group(id: string, waitSeconds: number, signal: AbortSignal): Promise<GroupView> {
-    const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}?wait=${waitSeconds}`, { signal });
-    return answerOf(response, isGroupView);
+    for (let failures = 1; ; failures += 1) {
+      try {
+        const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}?wait=${waitSeconds}`, { signal });
+        return await answerOf(response, isGroupView);
+      } catch (error) {
+        await pauseAfter(error, failures, signal);
+      }
+    }
   }
 
   async view(id: string, waitSeconds: number, signal: AbortSignal): Promise<CopyView> {
@@ -99,16 +105,13 @@ export class ServiceClient {
     return answerOf(response, isCopyView);
   }
 
-  /** Every name of a copy and what became of it, page by page. */
+  /** Every name of a copy and what became of it, page by page. @throws ServiceError */
   async tags(id: string, signal: AbortSignal): Promise<TagView[]> {
     const tags: TagView[] = [];
     for (let cursor: string | null = ""; cursor !== null;) {
       const query: string = `limit=${TAGS_PER_PAGE}${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`;
       const response = await this.#ask(`/v1/copies/${encodeURIComponent(id)}/tags?${query}`, { signal });
-      const page: unknown = await response.json();
-      if (!isTagPage(page)) {
-        break;
-      }
+      const page: { tags: TagView[]; next: string | null } = await answerOf(response, isTagPage);
       tags.push(...page.tags);
       cursor = page.next;
     }
@@ -188,14 +191,8 @@ export class ServiceClient {
           await pause(RECONNECT_FIRST_MS, signal);
         }
       } catch (error) {
-        if (signal.aborted || !(error instanceof ServiceError) || !worthAnotherTry(error.problem.status)) {
-          throw error;
-        }
         failures += 1;
-        if (failures > ATTEMPTS_WITHOUT_ANSWER) {
-          throw error;
-        }
-        await pause(Math.min(RECONNECT_FIRST_MS * 2 ** (failures - 1), RECONNECT_LIMIT_MS), signal);
+        await pauseAfter(error, failures, signal);
       }
     }
   }
@@ -263,6 +260,15 @@ export class ServiceClient {
     }
     throw new ServiceError(problem);
   }
+}
+
+/** Waits before the next attempt after so many failed ones in a row. @throws `error` when there is none. */
+async function pauseAfter(error: unknown, failures: number, signal: AbortSignal): Promise<void> {
+  const isPassing = error instanceof ServiceError && worthAnotherTry(error.problem.status);
+  if (signal.aborted || !isPassing || failures > ATTEMPTS_WITHOUT_ANSWER) {
+    throw error;
+  }
+  await pause(Math.min(RECONNECT_FIRST_MS * 2 ** (failures - 1), RECONNECT_LIMIT_MS), signal);
 }
 
 function worthAnotherTry(status: number): boolean {

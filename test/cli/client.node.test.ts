@@ -70,6 +70,26 @@ test("a service that is being restarted is asked again", async () => {
   expect(await follow(client)).toMatchObject({ state: "succeeded" });
 });
 
+test("so is one that is asked for the end of a group", async () => {
+  const group = { ...view({ id: "cg_1", state: "succeeded" }), copies: [] };
+  const { client } = await serve(
+    (request) => request.socket.destroy(),
+    json(503, { detail: "not now" }),
+    json(200, group),
+  );
+  expect(await client.group("cg_1", 0, AbortSignal.timeout(10_000))).toMatchObject({ state: "succeeded" });
+});
+
+const TAG = { source: "t", target: "t", digest: null, oldDigest: null, state: "copied", error: null, reason: null };
+
+test.each<[string, Handler]>([
+  ["is cut", (_request, response) => response.writeHead(200).write('{"tags": [', () => response.destroy())],
+  ["is none", json(200, { hello: "world" })],
+])("a page of tags that %s is a failure, not the end of the list", async (_, page) => {
+  const { client } = await serve(json(200, { tags: [TAG], next: "1" }), page);
+  await expect(client.tags("cp_1", AbortSignal.timeout(5_000))).rejects.toBeInstanceOf(ServiceError);
+});
+
 test("where streams bring nothing, the end is waited for instead", async () => {
   const { client, asked } = await serve((request, response) => {
     const url = request.url ?? "";
