@@ -1,6 +1,6 @@
 /** Turns a copy into lines of text that fit the terminal. Pure: no stream is touched here. */
 import prettyBytes from "pretty-bytes";
-import { ENDED_STATES, type CopyView, type TagTally, type TagView } from "../../job/contract.ts";
+import type { CopyView, TagTally, TagView } from "../../job/contract.ts";
 import { endedTags, totals, underWay, type BlobProgress, type CopyModel } from "./model.ts";
 
 export interface Screen {
@@ -143,11 +143,6 @@ export function blobDoneLine(blob: BlobProgress, dryRun: boolean): string | null
     return `${WOULD[blob.state]} ${name}`;
   }
   return `${blob.state === "present" ? "already there" : blob.state} ${name}`;
-}
-
-/** Whether a state is the last one. */
-export function hasEnded(view: CopyView): boolean {
-  return ENDED_STATES.includes(view.state);
 }
 
 export function bytes(count: number): string {

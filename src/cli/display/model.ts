@@ -13,7 +13,6 @@ export interface CopyModel {
   startedAtMs: number;
   /** By digest, in order of appearance. */
   blobs: Map<string, BlobProgress>;
-  warnings: string[];
   /** Of a repository's copy, once its tags are known. */
   tags: TagTally | null;
   /** Bytes sent so far at moments of the last seconds, oldest first: what the speed is measured on. */
@@ -42,7 +41,6 @@ export function newModel(nowMs: number): CopyModel {
     view: null,
     startedAtMs: nowMs,
     blobs: new Map(),
-    warnings: [],
     tags: null,
     samples: [{ atMs: nowMs, bytes: 0 }],
   };
@@ -53,9 +51,6 @@ export function apply(model: CopyModel, event: CopyEvent, nowMs: number, copy = 
   switch (event.type) {
     case "state":
       model.view = event.data;
-      break;
-    case "warning":
-      model.warnings.push(event.data.message);
       break;
     case "blob":
       applyBlob(model, event.data, copy);
@@ -75,6 +70,7 @@ export function apply(model: CopyModel, event: CopyEvent, nowMs: number, copy = 
       countTag(model, event.data);
       break;
     case "manifest":
+    case "warning":
       break;
   }
   if (event.type === "blob" || event.type === "progress") {
