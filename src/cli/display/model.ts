@@ -1,5 +1,5 @@
 /** What is known of a running copy, gathered from its events. Pure: the time is an argument; nothing is drawn here. */
-import type { BlobEvent, CopyEvent, CopyView, TagTally, TagView } from "../../job/contract.ts";
+import type { BlobEvent, CopyEvent, TagTally, TagView } from "../../job/contract.ts";
 
 export interface BlobProgress {
   digest: string;
@@ -9,12 +9,12 @@ export interface BlobProgress {
 }
 
 export interface CopyModel {
-  view: CopyView | null;
-  startedAtMs: number;
   /** By digest, in order of appearance. */
   blobs: Map<string, BlobProgress>;
   /** Of a repository's copy, once its tags are known. */
   tags: TagTally | null;
+  /** Of the blobs that were or are sent, not those that were there: these would make the speed a fiction. */
+  sentBytes: number;
   /** Bytes sent so far at moments of the last seconds, oldest first: what the speed is measured on. */
   samples: { atMs: number; bytes: number }[];
 }
@@ -38,10 +38,9 @@ const SPEED_MINIMUM_MS = 1_000;
 
 export function newModel(nowMs: number): CopyModel {
   return {
-    view: null,
-    startedAtMs: nowMs,
     blobs: new Map(),
     tags: null,
+    sentBytes: 0,
     samples: [{ atMs: nowMs, bytes: 0 }],
   };
 }
@@ -49,9 +48,6 @@ export function newModel(nowMs: number): CopyModel {
 /** Takes one event in. `copy` tells the copies apart whose blobs are in one model. */
 export function apply(model: CopyModel, event: CopyEvent, nowMs: number, copy = ""): void {
   switch (event.type) {
-    case "state":
-      model.view = event.data;
-      break;
     case "blob":
       applyBlob(model, event.data, copy);
       break;
@@ -59,7 +55,7 @@ export function apply(model: CopyModel, event: CopyEvent, nowMs: number, copy = 
       for (const { digest, bytes } of event.data.blobs) {
         const blob = model.blobs.get(copy + digest);
         if (blob !== undefined && blob.state === "waiting") {
-          blob.doneBytes = Math.min(bytes, blob.sizeBytes);
+          change(model, blob, { doneBytes: Math.min(bytes, blob.sizeBytes) });
         }
       }
       break;
@@ -69,6 +65,7 @@ export function apply(model: CopyModel, event: CopyEvent, nowMs: number, copy = 
     case "tag":
       countTag(model, event.data);
       break;
+    case "state":
     case "manifest":
     case "warning":
       break;
@@ -113,32 +110,33 @@ function countTag(model: CopyModel, { state }: TagView): void {
 function applyBlob(model: CopyModel, event: BlobEvent, copy: string): void {
   const known = model.blobs.get(copy + event.digest);
   const blob = known ?? { digest: event.digest, sizeBytes: event.sizeBytes, doneBytes: 0, state: event.state };
-  blob.state = event.state;
-  if (isDone(blob)) {
-    blob.doneBytes = event.sizeBytes;
-  } else if (event.state === "failed") {
-    blob.doneBytes = 0;
-  }
   model.blobs.set(copy + event.digest, blob);
+  const { state } = event;
+  const doneBytes = isDone(event) ? event.sizeBytes : state === "failed" ? 0 : blob.doneBytes;
+  change(model, blob, { state, doneBytes });
 }
 
-function isDone(blob: BlobProgress): boolean {
-  return blob.state === "copied" || blob.state === "mounted" || blob.state === "present";
+/** Keeps the sum with it: to add up all blobs at each event takes minutes where there are a hundred thousand. */
+function change(model: CopyModel, blob: BlobProgress, to: Partial<Pick<BlobProgress, "state" | "doneBytes">>): void {
+  model.sentBytes -= sentBytes(blob);
+  Object.assign(blob, to);
+  model.sentBytes += sentBytes(blob);
 }
 
-/** Bytes that were sent, not those that were there: these would make the speed a fiction. */
-function sentBytes(model: CopyModel): number {
-  let bytes = 0;
-  for (const blob of model.blobs.values()) {
-    if (blob.state === "copied" || blob.state === "waiting") {
-      bytes += blob.doneBytes;
-    }
-  }
-  return bytes;
+function isDone({ state }: Pick<BlobProgress, "state">): boolean {
+  return state === "copied" || state === "mounted" || state === "present";
+}
+
+function sentBytes({ state, doneBytes }: BlobProgress): number {
+  return state === "copied" || state === "waiting" ? doneBytes : 0;
 }
 
 function sample(model: CopyModel, nowMs: number): void {
-  model.samples.push({ atMs: nowMs, bytes: sentBytes(model) });
+  // What comes at once is one sample: the past of a copy that is followed late may be a hundred thousand events.
+  if (model.samples.length > 1 && model.samples.at(-1)?.atMs === nowMs) {
+    model.samples.pop();
+  }
+  model.samples.push({ atMs: nowMs, bytes: model.sentBytes });
   while (model.samples.length > 2 && (model.samples[1]?.atMs ?? nowMs) <= nowMs - SPEED_WINDOW_MS) {
     model.samples.shift();
   }
