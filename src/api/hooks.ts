@@ -69,7 +69,7 @@ export const HOOKS: readonly OpenOperation[] = [
     summary: "Ask whether deliveries are wanted",
     description: "The question that CloudEvents and Event Grid ask before they deliver anything.",
     parameters: { path: HookPath },
-    answers: { 200: { description: "They are.", mediaType: "text/plain" }, 404: NOT_HERE },
+    answers: { 200: { description: "They are." }, 404: NOT_HERE },
     handle: take,
   },
 ];

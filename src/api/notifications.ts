@@ -98,7 +98,7 @@ export const NOTIFICATIONS: readonly Operation[] = [
     action: "registries",
     summary: "Forget a dead message",
     parameters: { path: Path },
-    answers: { 204: { description: "It is gone.", mediaType: "text/plain" }, 404: NO_SUCH },
+    answers: { 204: { description: "It is gone." }, 404: NO_SUCH },
     handle: discard,
   },
 ];

@@ -156,7 +156,9 @@ function answered(answer: Answer): Json {
             headers.map(([name, description]) => [name, { description, schema: { type: "string" } }]),
           ),
         }),
-    content: { [mediaType]: answer.schema === undefined ? {} : { schema: schemaOf(answer.schema) } },
+    ...(answer.schema === undefined && answer.mediaType === undefined
+      ? {}
+      : { content: { [mediaType]: answer.schema === undefined ? {} : { schema: schemaOf(answer.schema) } } }),
   };
 }
 

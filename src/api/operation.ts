@@ -34,6 +34,7 @@ export interface GuardedOperation extends Described {
 
 export type Operation = OpenOperation | GuardedOperation;
 
+/** With neither a schema nor a media type: without a body. */
 export interface Answer {
   description: string;
   /** Of a JSON body. */

@@ -91,7 +91,7 @@ export const RULES: readonly Operation[] = [
     description: "Its address leads nowhere from then on. Runs that wait are dropped, copies under way go on.",
     parameters: { path: RulePath, header: DeleteRuleHeaders },
     answers: {
-      204: { description: "There is no such rule any more.", mediaType: "text/plain" },
+      204: { description: "There is no such rule any more." },
       404: NO_SUCH_RULE,
       409: { description: "Other rules listen at its address.", schema: ProblemSchema },
       412: STALE,
