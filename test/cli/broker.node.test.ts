@@ -87,6 +87,19 @@ test("after five retries a message is a dead letter with its reason", async () =
   expect(rows("SELECT * FROM messages")).toEqual([]);
 });
 
+test("a message that takes the process down each time is a dead letter in the end", async () => {
+  await service.send({ body: "deadly" });
+  for (let attempt = 1; attempt <= 6; attempt += 1) {
+    expect(await service.next()).toMatchObject({ body: "deadly", attempts: attempt });
+    await service.kill();
+    await service.start();
+  }
+  expect(rows("SELECT attempts, reason, body FROM dead_letters")).toEqual([
+    { attempts: 6, reason: "no delivery came to an end", body: '"deadly"' },
+  ]);
+  expect(rows("SELECT * FROM messages")).toEqual([]);
+});
+
 test("64 messages are under delivery at once, the 65th when one has ended", async () => {
   await service.send(...Array.from({ length: 65 }, (_, index) => ({ body: `m${index}` })));
   const deliveries = [];
