@@ -11,6 +11,9 @@ import { wordsOf, type RegistryWords } from "./words.ts";
 /** The operation in which blobs are read (blobs.ts). */
 const READ_BLOB = "read blob";
 
+/** The operations that begin a push of a blob (uploads.ts) and of a manifest (manifests.ts). */
+const PUSHES: ReadonlySet<string> = new Set(["start upload", "write manifest"]);
+
 /** Far more than any reason takes; what is beyond it is not read. */
 const MAX_ERROR_BODY_BYTES = 64 * 1024;
 
@@ -234,6 +237,10 @@ function adviceFor(code: ErrorCode, status: number, context: AnswerContext): str
   }
   if (code === "not_found" && side === "source" && operation === READ_BLOB) {
     return ` (a manifest there names it, yet it is gone: push the image to ${host} once more)`;
+  }
+  // Distribution says so in `readonly` mode, of maintenance, and as a pull-through cache.
+  if (status === 405 && PUSHES.has(operation)) {
+    return ` (${host} takes no pushes there: it is read-only, or a pull-through cache; name another target)`;
   }
   if (status === 413) {
     return ` (it does not take that much in one request; set chunk_bytes for ${host})`;

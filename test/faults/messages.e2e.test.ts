@@ -102,6 +102,15 @@ const CASES: Case[] = [
     says: [/answered 413/, /a body may have 100 bytes/, /set chunk_bytes/],
   },
   {
+    what: "a target that is read-only",
+    target: answers("POST", /uploads/, 405),
+    says: [
+      /at the target/i,
+      /answered 405 to "start upload" of mirror\/app/,
+      /takes no pushes there: it is read-only, or a/,
+    ],
+  },
+  {
     what: "a manifest that is refused",
     target: answers("PUT", /manifests/, 400, "MANIFEST_INVALID"),
     says: [/at the target/i, /answered 400 to "write manifest" of mirror\/app:v1 \(MANIFEST_INVALID\)/],

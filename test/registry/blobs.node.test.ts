@@ -243,6 +243,16 @@ describe("an upload", () => {
     }
   });
 
+  it.each([
+    [405, true],
+    [400, false],
+    [501, false],
+  ])("is refused with %i: said to be read-only: %s", async (status, isSaid) => {
+    await using registry = await serve((_seen, response) => response.writeHead(status).end("no"));
+    const { message } = await refusal(open(target(registry.host), "a"));
+    expect(message.includes("takes no pushes there: it is read-only, or a pull-through cache")).toBe(isSaid);
+  });
+
   it("needs a location", async () => {
     await using registry = await serve((_seen, response) => response.writeHead(202).end());
     expect(await refusal(open(target(registry.host), "a"))).toMatchObject({ code: "upload_rejected", side: "target" });

@@ -236,6 +236,15 @@ describe("writing a manifest", () => {
     expect(registry.seen).toHaveLength(1);
   });
 
+  it("says of a registry that takes none that it may be read-only", async () => {
+    await using registry = await serve((_seen, response) => response.writeHead(405).end("Method not allowed\n"));
+    const detail = await refusal(clientOf(registry.host).registry.putManifest("a", "v1", manifest));
+    expect(detail).toMatchObject({ code: "unsupported", status: 405, retryable: false });
+    expect(detail.message).toMatch(
+      /Method not allowed \(\S+ takes no pushes there: it is read-only, or a pull-through cache/,
+    );
+  });
+
   it.each<[number, string]>([
     [400, "MANIFEST_BLOB_UNKNOWN"],
     [404, "MANIFEST_BLOB_UNKNOWN"],
