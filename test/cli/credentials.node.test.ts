@@ -137,6 +137,13 @@ describe("a helper", () => {
     expect(failure).toMatch(/docker-credential-stuck did not answer within .*try `echo a\.example/);
   });
 
+  test("that has answered is heard, though what it started lives on", async () => {
+    helper("starter", `sleep 4 & ${found("u", "p")}`);
+    const startedAtMs = performance.now();
+    expect(await askHelper("starter", "a.example")).toMatchObject({ username: "u", password: "p" });
+    expect(performance.now() - startedAtMs).toBeLessThan(3_000);
+  });
+
   test("that prints without end is left at once, and nothing of it is told", async () => {
     helper("endless", "yes secret");
     const failure = await askHelper("endless", "a.example").catch((error: Error) => error.message);

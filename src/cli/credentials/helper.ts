@@ -11,6 +11,9 @@ const HELPER_LIMIT_MS = 60_000;
 /** Credentials are some kilobytes (cloud tokens); more is not an answer. */
 const OUTPUT_LIMIT_BYTES = 256 * 1024;
 
+/** What a helper has written before its end is in the pipe by then, and read long before this is over. */
+const OUTPUT_REST_MS = 250;
+
 /** Words by which helpers say that they know nothing of a server; the status is 1 then as for any failure. */
 const NOT_FOUND = /credentials not found|no credentials server URL|not logged in/i;
 
@@ -97,14 +100,21 @@ function run(program: string, input: string, limitMs: number): Promise<{ status:
       const what = missing ? "is not installed or not on the PATH" : `could not be started (${error.code})`;
       reject(new Error(`The credential helper ${program} ${what}`));
     });
-    child.once("exit", ended);
-    child.once("close", (status, signal) => {
+    const judge = (status: number | null, signal: NodeJS.Signals | null): void => {
+      clearTimeout(rest);
+      child.stdout.destroy();
       if (signal === null) {
         resolve({ status: status ?? -1, output: Buffer.concat(pieces).toString("utf8") });
       } else {
         reject(new Error(`The credential helper ${program} was ended by ${signal}; ${tryIt(program, input)}`));
       }
+    };
+    let rest: ReturnType<typeof setTimeout> | undefined;
+    child.once("exit", (status, signal) => {
+      ended();
+      rest = setTimeout(() => judge(status, signal), OUTPUT_REST_MS);
     });
+    child.once("close", judge);
     // A helper that ends without reading its input is judged by its status.
     child.stdin.on("error", () => undefined);
     child.stdin.end(input);
