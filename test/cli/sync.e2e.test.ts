@@ -218,7 +218,14 @@ copies:
 `;
     const ended = await sync(text);
     expect(ended.status, ended.stderr).toBe(0);
+    expect(ended.stderr).not.toContain("warning");
     await pair.expectWhole("team/tool", "pattern/tool", ["v2"]);
+
+    const plain = 'version: 1\ncopies: [{ source: "SOURCE/team/tool", target: "TARGET/pattern/tool" }]';
+    expect((await sync(plain)).stderr).toMatch(/^warning: .*names no tag, so all its tags are copied: 1/m);
+    const regsync =
+      'version: 1\nsync: [{ source: "SOURCE/team/tool", target: "TARGET/pattern/tool", type: repository }]';
+    expect((await sync(regsync)).stderr).not.toContain("warning");
 
     await using silent = await startRegistry();
     const refused = await sync(text.replaceAll("SOURCE", silent.host));

@@ -68,15 +68,24 @@ function readPlan(file: string, options: SyncOptions, io: CommandIo): SyncReadin
     nowMs: Date.now(),
     readFile: (path) => readFileSync(path, "utf8"),
   });
-  return { ...reading, plan: { ...reading.plan, copies: reading.plan.copies.map((copy) => asAsked(copy, options)) } };
+  const { plan } = reading;
+  // In the own format, as elsewhere here, who names no tag may have meant an image; the other formats have another way for it.
+  const saysSo = plan.format !== "own";
+  return { ...reading, plan: { ...plan, copies: plan.copies.map((copy) => asAsked(copy, saysSo, options)) } };
 }
 
-/** A copy with what the command's options say over the file's. */
-function asAsked(copy: PlannedCopy, { dryRun, failFast }: SyncOptions): PlannedCopy {
+/**
+ * A copy with what the command's options say over the file's.
+ * @param saysSo Whether a source without a tag is a repository by the file's own words. Then all tags are asked for by a choice
+ * without conditions: without any choice the service warns of them.
+ */
+function asAsked(copy: PlannedCopy, saysSo: boolean, { dryRun, failFast }: SyncOptions): PlannedCopy {
+  const isOfTags = isRepository(copy.body.source);
   const body = {
+    ...(saysSo && isOfTags ? { tags: {} } : {}),
     ...copy.body,
     ...(dryRun === true ? { dry_run: true } : {}),
-    ...(failFast === true && isRepository(copy.body.source) ? { fail_fast: true } : {}),
+    ...(failFast === true && isOfTags ? { fail_fast: true } : {}),
   };
   return { ...copy, body };
 }
@@ -150,7 +159,7 @@ async function runCopies(
       listingsOf(client, registries, service.explain, interruption.giveUp),
       diedInMidCopy(service),
     ]);
-    const reading = withRepositories(given, listings, Date.now(), (copy) => asAsked(copy, options));
+    const reading = withRepositories(given, listings, Date.now(), (copy) => asAsked(copy, true, options));
     tellOfPlan(file, reading, display, given);
     interruption.check();
     if (!goesOn(reading, options)) {
