@@ -8,6 +8,7 @@ import { addKeysCommands } from "./commands/keys-options.ts";
 import { addRulesCommands } from "./commands/rules-options.ts";
 import { serveCommand, type ServeOptions } from "./commands/serve.ts";
 import { addSyncCommand } from "./commands/sync-options.ts";
+import { nearest } from "../config/suggest.ts";
 import { EXIT_DONE, EXIT_WRONG_USE } from "./failure.ts";
 import { newToken, tokenHash } from "./token.ts";
 
@@ -199,7 +200,35 @@ function newProgram(io: CommandIo, ended: (status: number) => void): Command {
       const token = newToken();
       io.stdout.write(`token  ${token}\nhash   ${tokenHash(token)}\n`);
     });
+  for (const command of [program, ...program.commands.filter(({ commands }) => commands.length > 0)]) {
+    addHelpCommand(command);
+  }
   return program;
+}
+
+/** In place of commander's own, which answers a name that it does not know with the general help, and does not say so. */
+function addHelpCommand(parent: Command): void {
+  parent
+    .helpCommand(false)
+    .command("help")
+    .description("print the help of a command")
+    .argument("[command...]")
+    .action((names: string[]) => {
+      let asked: Command = parent;
+      for (const name of names) {
+        const known = asked.commands.find((command) => command.name() === name);
+        if (known === undefined) {
+          const meant = nearest(
+            name,
+            asked.commands.map((command) => command.name()),
+          );
+          const guess = meant === null ? "" : `\n(Did you mean ${meant}?)`;
+          asked.error(`error: unknown command '${name}'${guess}`);
+        }
+        asked = known;
+      }
+      asked.help();
+    });
 }
 
 /** Options of every command that starts the service itself. */

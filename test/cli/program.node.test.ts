@@ -33,6 +33,10 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
   test.each<[string, string[], RegExp]>([
     ["no command", [], /Usage: drayage/],
     ["an unknown command", ["move", "a", "b"], /unknown command 'move'/],
+    ["help of an unknown command", ["help", "cpoy"], /^drayage: unknown command 'cpoy'\n\(Did you mean copy\?\)/],
+    ["help of what is like no command", ["help", "nonsense"], /^drayage: unknown command 'nonsense'\nTry/],
+    ["help of an unknown command of keys", ["help", "keys", "creat"], /'creat'\n\(Did you mean create\?\)/],
+    ["the same, asked of keys", ["keys", "help", "creat"], /'creat'\n\(Did you mean create\?\)/],
     ["an unknown option", ["copy", "a:1", "b:1", "--fast"], /unknown option '--fast'/],
     ["a missing target", ["copy", "a:1"], /missing required argument 'target'/],
     ["one argument too many", ["sync", "a.yaml", "b.yaml"], /too many arguments/],
@@ -146,6 +150,16 @@ describe("help", () => {
       ["keys", "create", "--help"],
       ["--source", "--target", "--expires", "ghcr.io/acme/**", "registries"],
     ],
+    [["help"], ["drayage copy", "Exit status", "130", "help [command...]"]],
+    [
+      ["help", "copy"],
+      ["Usage: drayage copy", "--plain-http"],
+    ],
+    [
+      ["help", "keys", "create"],
+      ["Usage: drayage keys create", "--expires"],
+    ],
+    [["rules", "help", "apply"], ["Usage: drayage rules apply"]],
     [
       ["token", "--help"],
       ["TOKENS", "hash"],
