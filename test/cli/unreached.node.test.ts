@@ -1,8 +1,11 @@
 /** Why a registry was not reached: looked for with real sockets, and put into words. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { createServer, type Socket } from "node:net";
-import { beforeAll, describe, expect, test } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { ErrorDetail } from "../../src/registry/errors.ts";
 import { explained, explainWith } from "../../src/cli/unreached/explain.ts";
 import { look } from "../../src/cli/unreached/look.ts";
@@ -132,6 +135,22 @@ describe("a look at a host", () => {
   test("finds a self-signed certificate, unless it is trusted", async () => {
     expect(await foundSecure(own)).toMatchObject({ kind: "certificate", problem: "DEPTH_ZERO_SELF_SIGNED_CERT" });
     expect(await foundSecure(own, [own.cert])).toBeNull();
+  });
+
+  test.each([
+    ["SSL_CERT_FILE", "own.pem", "own.pem"],
+    ["SSL_CERT_DIR", "", "0a1b2c3d.0"],
+  ])("trusts what the machine trusts, by %s", async (variable, named, file) => {
+    const folder = await mkdtemp(join(tmpdir(), "drayage-trusted-"));
+    await writeFile(join(folder, file), own.cert);
+    vi.stubEnv(variable, join(folder, named));
+    try {
+      expect(await foundSecure(own)).toBeNull();
+      expect(await foundSecure(others)).toMatchObject({ kind: "certificate" });
+    } finally {
+      vi.unstubAllEnvs();
+      await rm(folder, { recursive: true });
+    }
   });
 
   test("finds a certificate for another name", async () => {

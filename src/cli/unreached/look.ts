@@ -3,8 +3,9 @@
  * these. It sends no credentials, and asks nothing of the registry but in which protocol it answers.
  */
 import { lookup } from "node:dns/promises";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { connect, isIP, type Socket } from "node:net";
+import { delimiter, join } from "node:path";
 import { connect as secure, rootCertificates, type TLSSocket } from "node:tls";
 import { USER_AGENT } from "../../registry/user-agent.ts";
 import type { Address, Certificate, Finding, Stage } from "./words.ts";
@@ -205,7 +206,7 @@ function certificateFinding(tls: TLSSocket): Finding {
   const { O: organization, CN: commonName } = found.issuer ?? {};
   const certificate: Certificate = {
     issuer: textOf(commonName) || textOf(organization),
-    names: found.subjectaltname ?? "",
+    names: textOf(found.subjectaltname),
     validFrom: found.valid_from ?? "",
     validTo: found.valid_to ?? "",
   };
@@ -217,17 +218,31 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value.replaceAll(/\p{C}/gu, "").slice(0, 100) : "";
 }
 
-/** The machine's own: workerd trusts these too. */
+/** The machine's own, where workerd looks for them too. */
 function systemCertificates(): string[] {
-  const { SSL_CERT_FILE: named } = process.env;
-  for (const path of named === undefined || named === "" ? SYSTEM_CERTIFICATES : [named]) {
-    try {
-      return [readFileSync(path, "utf8")];
-    } catch {
-      continue;
-    }
+  const { SSL_CERT_FILE: file = "", SSL_CERT_DIR: folders = "" } = process.env;
+  const bundle = (file === "" ? SYSTEM_CERTIFICATES : [file]).map(readable).find((text) => text !== null);
+  const single = folders
+    .split(delimiter)
+    .flatMap((folder) => filesIn(folder).map((name) => readable(join(folder, name))));
+  return [bundle ?? null, ...single].filter((text) => text !== null);
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    // Such folders have each certificate under a name made of its hash, which is what is looked for there.
+    return folder === "" ? [] : readdirSync(folder).filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name));
+  } catch {
+    return [];
   }
-  return [];
+}
+
+function readable(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
 }
 
 function codeOf(error: unknown): string {
