@@ -5,7 +5,7 @@ import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { applyRulesCommand } from "../../src/cli/commands/rules.ts";
 import { rulesIn } from "../../src/cli/commands/rule-file.ts";
 import { run } from "../../src/cli/program.ts";
@@ -106,6 +106,22 @@ describe("apply", () => {
     expect(unasked.status).toBe(2);
     expect(unasked.stderr).toContain("add --yes");
     expect(asked.filter((each) => !each.startsWith("GET") && !each.includes("dry_run"))).toEqual([]);
+  });
+
+  test("has as much time for checking many rules as for writing them, not that of a single question", async () => {
+    const single = new AbortController();
+    const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
+      return ms <= 30_000 ? single.signal : new AbortController().signal;
+    });
+    onTestFinished(() => timeout.mockRestore());
+    const service = serviceWith(KNOWN);
+    answer = (method, path, body) => {
+      if (method === "PUT") {
+        single.abort();
+      }
+      return service(method, path, body);
+    };
+    expect((await drayage("apply", file(FILE), "--yes")).status).toBe(0);
   });
 
   test("with --yes does it, and prints the new addresses on standard output", async () => {

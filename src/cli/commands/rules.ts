@@ -50,7 +50,7 @@ export function applyRulesCommand(
   return asking(options, io, async (client, signal) => {
     const wanted = readRuleFile(file);
     const known = await allRules(client, signal);
-    const plan = await planOf(client, wanted, known, options.prune === true, signal);
+    const plan = await planOf(client, wanted, known, options.prune === true, AbortSignal.timeout(MANY_PATIENCE_MS));
     if (options.json !== true) {
       io.stderr.write(plan.map(lineOf).join(""));
     }
@@ -70,7 +70,7 @@ export function applyRulesCommand(
         return { answer: { plan, applied: false }, text: "", remark: "Nothing is changed.\n" };
       }
     }
-    const addresses = await applied(client, toDo, wanted, known, AbortSignal.timeout(APPLY_PATIENCE_MS));
+    const addresses = await applied(client, toDo, wanted, known, AbortSignal.timeout(MANY_PATIENCE_MS));
     const text = Object.entries(addresses).map(([name, address]) => `${name}  ${address}\n`);
     return {
       answer: { plan, applied: true, addresses },
@@ -181,8 +181,8 @@ export function deleteRuleCommand(name: string, options: AskingOptions, io: Comm
   });
 }
 
-/** Many rules are written one after the other. */
-const APPLY_PATIENCE_MS = 300_000;
+/** Many rules are checked, and then written, one after the other. */
+const MANY_PATIENCE_MS = 300_000;
 
 /** Has the service check every rule before any is written, and say what would become of it. */
 async function planOf(
