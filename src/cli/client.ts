@@ -187,7 +187,8 @@ export class ServiceClient {
         if (ENDED_STATES.includes(view.state)) {
           return view;
         }
-        if (stream && events === 0) {
+        if (stream) {
+          // Also after one that brought something: where each is cut after its first event, none of them ends.
           await pause(RECONNECT_FIRST_MS, signal);
         }
       } catch (error) {

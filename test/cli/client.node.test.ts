@@ -61,6 +61,14 @@ test("a stream that is cut goes on after the last event", async () => {
   expect(asked[2]?.headers["last-event-id"]).toBe("2");
 });
 
+test("streams that are each cut after an event are not opened as fast as the line allows", async () => {
+  const { client, asked } = await serve((request, response) => {
+    (request.url?.endsWith("/events") === true ? stream(WARNING, true) : json(200, view()))(request, response);
+  });
+  await expect(client.follow("cp_1", () => undefined, AbortSignal.timeout(1_000))).rejects.toThrow(/timeout/);
+  expect(asked.length).toBeLessThan(20);
+});
+
 test("a service that is being restarted is asked again", async () => {
   const { client } = await serve(
     json(503, { detail: "not now" }),
