@@ -5,21 +5,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startEmbedded } from "../src/cli/embed/embed.ts";
-import { benchArtifact } from "./artifact.ts";
+import { startBenchWorker } from "./bench-worker.ts";
 
 const [readyFile = ""] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), "drayage-bare-"));
-const service = await startEmbedded({
-  stateFolder: null,
-  listen: "127.0.0.1:0",
-  settings: { hosts: {} },
-  tokenHashes: [],
-  trustedCertificates: [],
-  credentials: async () => null,
-  onLine: (line) => console.error(line),
-  artifact: await benchArtifact("bench/bare.worker.ts", join(folder, "worker")),
-});
+const service = await startBenchWorker("bench/bare.worker.ts", join(folder, "worker"), null);
 writeFileSync(readyFile, `http://127.0.0.1:${service.port}\n`);
 await new Promise((settle) => process.once("SIGTERM", settle));
 await service.stop();

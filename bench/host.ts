@@ -5,9 +5,10 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { startEmbedded, type Embedded } from "../src/cli/embed/embed.ts";
-import { benchArtifact } from "./artifact.ts";
+import type { Embedded } from "../src/cli/embed/embed.ts";
+import { startBenchWorker } from "./bench-worker.ts";
 import { grantMicroseconds } from "./grants.ts";
+import { residentBytes } from "./peak.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -44,25 +45,9 @@ function processorMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-/** Resident memory of a process, bytes. */
-function residentBytes(pid: number): number {
-  const [, kilobytes = "0"] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-  return Number(kilobytes) * 1024;
-}
-
 async function withService<T>(folder: string, use: (service: Embedded) => Promise<T>): Promise<T> {
-  const artifact = await benchArtifact("bench/host.worker.ts", join(folder, "worker"));
   const stateFolder = mkdtempSync(join(folder, "state-"));
-  const service = await startEmbedded({
-    stateFolder,
-    listen: "127.0.0.1:0",
-    settings: { hosts: {} },
-    tokenHashes: [],
-    trustedCertificates: [],
-    credentials: async () => null,
-    onLine: (line) => console.error(line),
-    artifact,
-  });
+  const service = await startBenchWorker("bench/host.worker.ts", join(folder, "worker"), stateFolder);
   try {
     return await use(service);
   } finally {

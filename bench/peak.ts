@@ -66,6 +66,7 @@ function childrenOf(pid: number): number[] {
   }
 }
 
-function residentBytes(pid: number): number {
+/** Resident memory of a process alone, in bytes; 0 of one that has ended. */
+export function residentBytes(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
 }

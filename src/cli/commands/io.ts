@@ -34,3 +34,8 @@ export function onStopSignal(io: CommandIo, call: (signal: StopSignal, count: nu
     }
   };
 }
+
+/** Where the lines of a service inside this machine go; null: nobody reads them. */
+export function logLines(verbose: true | undefined, { stderr }: CommandIo): ((line: string) => void) | null {
+  return verbose === true ? (line) => void stderr.write(`${line}\n`) : null;
+}

@@ -10,7 +10,7 @@ import { defaultStateFolder, readCertificates, readSettings, withPlainHttp } fro
 import { openStateFolder, type StateFolder } from "../state-folder.ts";
 import { tokenHash } from "../token.ts";
 import { checkSettings } from "./check-settings.ts";
-import { onStopSignal, type CommandIo } from "./io.ts";
+import { logLines, onStopSignal, type CommandIo } from "./io.ts";
 
 export interface ServeOptions {
   port: number;
@@ -42,12 +42,7 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
       tokenHashes: [tokenHash(state.token)],
       trustedCertificates,
       credentials: userCredentials(io.env),
-      onLine:
-        options.verbose === true
-          ? (line) =>
-              io.stderr.write(`${line}
-`)
-          : null,
+      onLine: logLines(options.verbose, io),
     });
     warmUp();
     service = await starting;

@@ -9,7 +9,7 @@ import { withLocalCredentials, withLocalHosts } from "../sync-file/local.ts";
 import { tokenOfServe } from "../state-folder.ts";
 import { newToken, tokenHash } from "../token.ts";
 import { explainWith, NO_EXPLANATION, type Explain } from "../unreached/explain.ts";
-import type { CommandIo } from "./io.ts";
+import { logLines, type CommandIo } from "./io.ts";
 
 export interface ServiceOptions {
   server?: string;
@@ -93,12 +93,7 @@ async function openEmbedded(options: ServiceOptions, io: CommandIo, local: Local
     tokenHashes: [tokenHash(token)],
     trustedCertificates,
     credentials: withLocalCredentials(userCredentials(io.env), local),
-    onLine:
-      options.verbose === true
-        ? (line) =>
-            io.stderr.write(`${line}
-`)
-        : null,
+    onLine: logLines(options.verbose, io),
   });
   warmUp();
   const embedded: Embedded = await starting;
