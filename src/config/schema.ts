@@ -146,10 +146,18 @@ export function readHosts(given: unknown): Reading<ReadonlyMap<string, HostSetti
     } else if (entry?.mirrors?.includes(host) === true) {
       complaints.push(`${field}.mirrors: names ${host} itself, which is asked last anyway; leave it out`);
     } else if (entry !== undefined) {
-      hosts.set(host, withDefaults(host, entry));
+      hosts.set(host, withDefaults(host, { ...writtenPort(key, host, entry), ...entry }));
     }
   }
   return { value: hosts, complaints };
+}
+
+/** The port that a host's one name leaves out is that of its usual scheme: with the other one it must be said where it is reached. */
+function writtenPort(key: string, host: string, { tls }: z.infer<typeof HostEntry>): { hostname?: string } {
+  const port = parseHostName(key)?.port ?? null;
+  const usual = withDefaults(host);
+  const isOther = port !== null && tls !== undefined && tls !== usual.tls && !host.endsWith(`:${port}`);
+  return isOther ? { hostname: `${usual.hostname}:${port}` } : {};
 }
 
 /** Reads TOKENS (a list, the same as JSON text, or nothing) into the SHA-256 of each token that may use the API. */

@@ -2,6 +2,7 @@
  * Names of things in registries: `host/repository:tag@digest` (grammar: OCI distribution-spec, "Pulling manifests";
  * short Docker Hub names as docker reads them). Pure; it must never ask a registry anything.
  */
+import { isLoopback } from "./address.ts";
 import { CopyError } from "./errors.ts";
 import { describeDigestFault } from "./digest.ts";
 
@@ -131,10 +132,32 @@ export function isTag(text: string): boolean {
   return TAG.test(text);
 }
 
-/** A registry host under its one name: lower case, Docker Hub's aliases as `docker.io`. Port and brackets stay. */
+/**
+ * A registry host under its one name: lower case, Docker Hub's aliases as `docker.io`, without the port that it is reached
+ * at anyway (`ghcr.io:443`). Other ports and brackets stay.
+ */
 export function canonicalHost(host: string): string {
-  const lower = host.toLowerCase();
+  const lower = withoutDefaultPort(host.toLowerCase());
   return DOCKER_HUB_ALIASES.has(lower) ? DOCKER_HUB : lower;
+}
+
+/**
+ * The default is that of the scheme which a host has without any settings, plain HTTP on loopback and HTTPS elsewhere: what
+ * a name means must not depend on settings. What is only a host for its port (`registry:443`) keeps it, and so does a
+ * pattern that would take in other ports without it (`*:443`).
+ */
+function withoutDefaultPort(host: string): string {
+  const [, name = "", port = ""] = /^(.*[^:*]):0*([1-9][0-9]*)$/.exec(host) ?? [];
+  if (name === "") {
+    return host;
+  }
+  const isHostAlone = /[.[]/.test(name) || name === "localhost";
+  if (!isHostAlone || (port !== "443" && port !== "80")) {
+    return `${name}:${port}`;
+  }
+  const url = `http://${name}/`;
+  const isPlain = URL.canParse(url) && isLoopback(new URL(url).hostname);
+  return port === (isPlain ? "80" : "443") ? name : `${name}:${port}`;
 }
 
 /**

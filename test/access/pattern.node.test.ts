@@ -31,6 +31,13 @@ describe("a reference in a pattern", () => {
     ["ghcr.io/acme/app", "ghcr.io.evil.com/acme/app:1", false],
     ["ghcr.io/acme/app", "evil-ghcr.io/acme/app:1", false],
     ["ghcr.io/acme/app", "ghcr.io:444/acme/app:1", false],
+    // The port that its scheme has anyway is no part of a host's name, and no wildcard becomes wider for it.
+    ["ghcr.io/acme/app", "ghcr.io:443/acme/app:1", true],
+    ["ghcr.io:443/acme/app", "ghcr.io/acme/app:1", true],
+    ["*.example.com:443/app/x", "eu.example.com/app/x:1", true],
+    ["*.example.com:443/app/x", "eu.example.com:5000/app/x:1", false],
+    ["*:443/app/x", "example.com:5000/app/x:1", false],
+    ["localhost:80/app", "localhost/app:1", true],
     ["ghcr.io/acme/app", "evil.com/ghcr.io/acme/app:1", false],
     // * stays within its element.
     ["ghcr.io/acme/*", "ghcr.io/acme/app:1", true],

@@ -84,6 +84,22 @@ describe("settings of a host", () => {
     ]);
   });
 
+  test("the port that its scheme has anyway is no part of a host's name", () => {
+    expect(hostSettings({ HOSTS: { "ghcr.io:443": { req_concurrent: 3 } } }, "ghcr.io")).toMatchObject({
+      host: "ghcr.io",
+      hostname: "ghcr.io",
+      reqConcurrent: 3,
+    });
+  });
+
+  test.each([
+    ["plain.example.com", "443", "disabled"],
+    ["localhost", "80", "enabled"],
+  ])("with the other scheme %s is still reached at port %s", (host, port, tls) => {
+    const settings = hostSettings({ HOSTS: { [`${host}:${port}`]: { tls } } }, host);
+    expect(settings).toMatchObject({ host, hostname: `${host}:${port}`, tls });
+  });
+
   test("other settings are read anew", () => {
     expect(hostSettings({ HOSTS: { "ghcr.io": { req_concurrent: 3 } } }, "ghcr.io").reqConcurrent).toBe(3);
     expect(hostSettings({ HOSTS: { "ghcr.io": { req_concurrent: 4 } } }, "ghcr.io").reqConcurrent).toBe(4);
@@ -133,6 +149,8 @@ describe("wrong settings are refused with field and fix", () => {
     [{ "ghcr.io": { mirrors: ["a.io", "b.io", "c.io", "d.io", "e.io", "f.io"] } }, "mirrors: name at most 5"],
     [{ "https://ghcr.io": {} }, 'HOSTS."https://ghcr.io": not a host name'],
     [{ "docker.io": {}, "index.docker.io": {} }, 'HOSTS."index.docker.io": names docker.io a second time'],
+    [{ "ghcr.io": {}, "ghcr.io:443": {} }, 'HOSTS."ghcr.io:443": names ghcr.io a second time'],
+    [{ "ghcr.io": { mirrors: ["ghcr.io:443"] } }, 'HOSTS."ghcr.io".mirrors: names ghcr.io itself'],
     [{ "ghcr.io": 3 }, 'HOSTS."ghcr.io": the host\'s settings are needed'],
     [[], "HOSTS: a table of settings by registry host is needed"],
     ["{", "HOSTS: is not JSON"],
@@ -258,6 +276,8 @@ describe("the registries that are allowed", () => {
       ["1.dkr.ecr.a.b.amazonaws.com", "1.dkr.ecr.x.amazonaws.com.example.com"],
     ],
     [["*"], ["ghcr.io"], []],
+    [["*.azurecr.io:443"], ["a.azurecr.io"], []],
+    [["*:443"], [], ["ghcr.io"]],
   ])("%j", (ALLOWED_REGISTRIES, allowed, refused) => {
     const refusals = (hosts: string[]) => hosts.map((host) => reachRefusal({ ALLOWED_REGISTRIES }, host));
     expect(refusals(allowed)).toEqual(allowed.map(() => null));

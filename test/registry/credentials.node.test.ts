@@ -30,6 +30,8 @@ describe("docker's config.json", () => {
     ["https://GHCR.io", "ghcr.io"],
     ["http://localhost:5000/", "localhost:5000"],
     ["https://reg.example/v2/", "reg.example"],
+    ["https://reg.example:443", "reg.example"],
+    ["reg.example", "reg.example:443"],
   ])("finds the key %s for the host %s", (key, host) => {
     expect(lookup({ [key]: { auth: base64("a:b") } }, host, "x/y")).toEqual(basic("a", "b"));
   });

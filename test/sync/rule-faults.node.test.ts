@@ -32,6 +32,7 @@ test.each<[string, RulePlan, boolean, string[]]>([
     ["target"],
   ],
   ["itself", planOf("r.example/app", "r.example/app"), false, ["target"]],
+  ["itself, its port said", planOf("r.example/app", "r.example:443/app"), false, ["target"]],
   [
     "itself under other tags",
     planOf("r.example/app", "r.example/app", { choices: { targetTag: "x-{tag}" } }),
