@@ -125,7 +125,8 @@ export class Surveys {
       why ||= answer.kind === "ignored" ? answer.reason : "";
     }
     const isInVain = counts.ignored > 0 && counts.ignored === repositories.length;
-    this.#end(run.n, isInVain ? "failed" : "succeeded", foundText(counts, why), now);
+    const text = foundText(counts, why, plan.choices.tags === undefined && plan.newerThan === null);
+    this.#end(run.n, isInVain ? "failed" : "succeeded", text, now);
     // What it has found stands above its copies: of many the oldest are soon cleared away.
     this.#sql.exec("UPDATE runs SET n = (SELECT max(n) + 1 FROM runs) WHERE n = ?", run.n);
   }
@@ -172,9 +173,14 @@ function hostOf(source: string): string {
   return source.slice(0, source.indexOf("/"));
 }
 
-/** Tells nothing of what lies outside of the source: that may be outside of somebody's scopes. */
-function foundText({ started, joined, ignored }: Record<WishAnswer["kind"], number>, why: string): string {
+/**
+ * Tells nothing of what lies outside of the source: that may be outside of somebody's scopes.
+ * @param takesAllTags The rule chooses none: said once here, and in none of the copies.
+ */
+function foundText(counts: Record<WishAnswer["kind"], number>, why: string, takesAllTags: boolean): string {
+  const { started, joined, ignored } = counts;
   const joining = joined === 0 ? "" : `, ${joined} under way already`;
   const left = ignored === 0 ? "" : `, ${ignored} left out (the first: ${why})`;
-  return `Repositories among the source: ${started + joined + ignored}; ${started} copies begun${joining}${left}.`;
+  const all = takesAllTags && started > 0 ? ", with all tags" : "";
+  return `Repositories among the source: ${started + joined + ignored}; ${started} copies begun${all}${joining}${left}.`;
 }

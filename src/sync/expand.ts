@@ -50,11 +50,14 @@ export function repositoryCopy(plan: RulePlan, source: Reference, nowMs: number)
     return { ignored: `it is not among the rule's source ${plan.source}` };
   }
   const newerThanMs = plan.newerThan === null ? null : parseMoment(plan.newerThan, nowMs);
+  // Who writes a pattern means repositories: no copy of them needs a warning that it takes all tags.
+  const tags = onlySource(plan) === null ? (plan.choices.tags ?? {}) : plan.choices.tags;
   return filled(() => ({
     source: { host, repository },
     target: fillTarget(plan.target, source, nowMs),
     ...plan.choices,
-    ...(newerThanMs === null ? {} : { tags: { ...plan.choices.tags, newerThanMs } }),
+    ...(newerThanMs !== null && { tags: { ...tags, newerThanMs } }),
+    ...(newerThanMs === null && tags !== undefined && { tags }),
   }));
 }
 

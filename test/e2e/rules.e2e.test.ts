@@ -210,7 +210,7 @@ describeWithRegistry("a rule with pushes, under `drayage serve`", () => {
       const all = await runsOf("all");
       return all.length === 3 && all.every(({ state }) => state === "succeeded") ? all : undefined;
     });
-    expect(runs[0]?.reason).toBe("Repositories among the source: 2; 2 copies begun.");
+    expect(runs[0]?.reason).toBe("Repositories among the source: 2; 2 copies begun, with all tags.");
     const arrived = await Promise.all(names.map((name) => atTarget(`m/${name}`, "v1")));
     expect(arrived).toEqual([digest, digest, undefined]);
   });

@@ -75,7 +75,7 @@ describe("a run of a rule over a pattern", () => {
     expect(runs[0]).toMatchObject({
       copy: null,
       trigger: "manual",
-      result: { reason: "Repositories among the source: 2; 2 copies begun." },
+      result: { reason: "Repositories among the source: 2; 2 copies begun, with all tags." },
     });
     expect((await index.findRule("mirror"))?.open).toEqual({ waiting: 0, running: 2, dueMs: null });
   });

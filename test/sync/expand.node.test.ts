@@ -146,6 +146,17 @@ describe("what else a rule asks for", () => {
   });
 });
 
+test("a copy of a repository of a pattern takes all tags without a warning; of one that is named it warns", () => {
+  const tagsOf = (plan: RulePlan) => {
+    const made = repositoryCopy(plan, parseName("ghcr.io/acme/app"), NOW_MS);
+    return "request" in made ? made.request.tags : made;
+  };
+  expect(tagsOf(planOf())).toEqual({});
+  expect(tagsOf(planOf({ choices: { tags: { include: ["v.*"] } } }))).toEqual({ include: ["v.*"] });
+  expect(tagsOf(planOf({ newerThan: "1d" }))).toEqual({ newerThanMs: NOW_MS - 86_400_000 });
+  expect(tagsOf(planOf({ source: "ghcr.io/acme/app" }))).toBeUndefined();
+});
+
 test.each([
   ["ghcr.io/acme/app", { host: "ghcr.io", repository: "acme/app" }],
   ["127.0.0.1:5000/app", { host: "127.0.0.1:5000", repository: "app" }],
