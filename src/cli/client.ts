@@ -28,6 +28,8 @@ export class ServiceError extends Error {
 export interface ServiceAddress {
   url: string;
   token: string | null;
+  /** Whether the one whose token it is still listens there; missing: who gave the token has said where to send it. */
+  isThere?: () => Promise<boolean>;
 }
 
 /** What the API takes, as it takes it. */
@@ -59,6 +61,9 @@ const ATTEMPTS_WITHOUT_ANSWER = 10;
 
 /** After so many streams that brought nothing, something on the way holds them back: ask instead. */
 const EMPTY_STREAMS = 3;
+
+/** After so many questions in their place a stream is tried once more: what held them back may be over. */
+const QUESTIONS_PER_STREAM = 3;
 
 /** Seconds that one question for the copy's end waits; below what proxies allow a request. */
 const WAIT_SECONDS = 20;
@@ -159,8 +164,13 @@ export class ServiceClient {
     let lastSeq = 0;
     let failures = 0;
     let emptyStreams = 0;
+    let questions = 0;
     for (;;) {
       try {
+        if (questions === QUESTIONS_PER_STREAM) {
+          questions = 0;
+          emptyStreams = EMPTY_STREAMS - 1;
+        }
         const stream = emptyStreams < EMPTY_STREAMS;
         let ended: CopyView | null = null;
         let events = 0;
@@ -181,16 +191,19 @@ export class ServiceClient {
         if (ended !== null) {
           return ended;
         }
-        emptyStreams = events === 0 ? emptyStreams + 1 : 0;
+        if (stream) {
+          emptyStreams = events === 0 ? emptyStreams + 1 : 0;
+        } else {
+          questions += 1;
+        }
         const view = await this.view(id, stream ? 0 : WAIT_SECONDS, signal);
         failures = 0;
         if (ENDED_STATES.includes(view.state)) {
           return view;
         }
-        if (stream) {
-          // Also after one that brought something: where each is cut after its first event, none of them ends.
-          await pause(RECONNECT_FIRST_MS, signal);
-        }
+        // Also after one that brought something: where each is cut after its first event, none of them ends. And after a
+        // question: a line that holds streams back may answer from its own memory.
+        await pause(RECONNECT_FIRST_MS, signal);
       } catch (error) {
         failures += 1;
         await pauseAfter(error, failures, signal);
@@ -234,6 +247,10 @@ export class ServiceClient {
 
   async #ask(path: string, init: AskOptions): Promise<Response> {
     const headers: Record<string, string> = { ...init.headers };
+    // Before each request: over a crash of it, somebody else may have come to listen there.
+    if ((await this.#address.isThere?.()) === false) {
+      throw unreachable(this.#address.url, "`drayage serve` does not run there any more");
+    }
     if (this.#address.token !== null) {
       headers["authorization"] = `Bearer ${this.#address.token}`;
     }
@@ -244,12 +261,7 @@ export class ServiceClient {
       if (init.signal.aborted) {
         throw error;
       }
-      throw new ServiceError({
-        type: "about:blank",
-        title: "Service not reachable",
-        status: 0,
-        detail: `The service at ${this.#address.url} cannot be reached: ${wordsOf(error)}.`,
-      });
+      throw unreachable(this.#address.url, wordsOf(error));
     }
     if (response.ok) {
       return response;
@@ -261,6 +273,11 @@ export class ServiceClient {
     }
     throw new ServiceError(problem);
   }
+}
+
+function unreachable(url: string, why: string): ServiceError {
+  const detail = `The service at ${url} cannot be reached: ${why}.`;
+  return new ServiceError({ type: "about:blank", title: "Service not reachable", status: 0, detail });
 }
 
 /** Waits before the next attempt after so many failed ones in a row. @throws `error` when there is none. */

@@ -17,22 +17,31 @@ const LOCK = "lock.sock";
 /** No longer than the lock's own name, whose length is looked at. */
 const CLAIM = /^c[0-9a-f]{8}$/;
 
+/** Of what the holder says; it is an address. */
+const SAID_LIMIT_CHARACTERS = 1_000;
+const SAID_LIMIT_MS = 2_000;
+
+/** Held by this process. */
+export interface Lock {
+  /** What whoever asks is told from now on; "" at first. */
+  say(text: string): void;
+  free(): void;
+}
+
 /** A claim is alive for as long as its process takes to look at the others. */
 const CLAIM_POLL_MS = 5;
 const CLAIM_POLLS = 400;
 
-/**
- * Takes the lock; the answer frees it.
- * @throws UsageError when another has it.
- */
-export async function takeLock(folder: string): Promise<() => void> {
+/** @throws UsageError when another has it. */
+export async function takeLock(folder: string): Promise<Lock> {
   const path = join(folder, LOCK);
   if (Buffer.byteLength(path) > SOCKET_PATH_LIMIT_BYTES) {
     throw new UsageError("--state", `${folder} is too long a path for a socket; choose a shorter one`);
   }
   const suffix = randomBytes(4).toString("hex");
   const claim = join(folder, `c${suffix}`);
-  const server = await listening(join(folder, `n${suffix}`));
+  let said = "";
+  const server = await listening(join(folder, `n${suffix}`), () => said);
   try {
     // Seen only once it listens: a claim on which nobody answers is one that a killed process has left.
     renameSync(join(folder, `n${suffix}`), claim);
@@ -44,9 +53,12 @@ export async function takeLock(folder: string): Promise<() => void> {
       }
       if (rivals.length === 0) {
         renameSync(claim, path);
-        return () => {
-          rmSync(path, { force: true });
-          server.close();
+        return {
+          say: (text) => (said = text),
+          free: () => {
+            rmSync(path, { force: true });
+            server.close();
+          },
         };
       }
       await new Promise((resolve) => setTimeout(resolve, CLAIM_POLL_MS));
@@ -77,9 +89,36 @@ async function rivalsOf(folder: string, own: string): Promise<string[]> {
   return rivals;
 }
 
-function listening(path: string): Promise<Server> {
+/** What the lock's holder says; "": it says nothing, or nobody holds it. */
+export function askHolder(folder: string): Promise<string> {
+  return new Promise((done) => {
+    const socket = connect(join(folder, LOCK));
+    let text = "";
+    const answer = (said: string): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      done(said);
+    };
+    const timer = setTimeout(() => answer(""), SAID_LIMIT_MS);
+    socket.setEncoding("utf8");
+    socket.on("data", (piece: string) => {
+      text += piece;
+      if (text.length > SAID_LIMIT_CHARACTERS) {
+        answer("");
+      }
+    });
+    socket.once("end", () => answer(text));
+    socket.on("error", () => answer(""));
+  });
+}
+
+function listening(path: string, said: () => string): Promise<Server> {
   return new Promise((done, fail) => {
-    const server = createServer((socket) => socket.end());
+    const server = createServer((socket) => {
+      // Whoever only wants to know that it is alive does not stay for the answer.
+      socket.on("error", () => undefined);
+      socket.end(said());
+    });
     server.once("error", fail);
     server.listen(path, () => done(server));
   });

@@ -1,12 +1,13 @@
 /**
- * The folder in which `serve` keeps its state: the Worker's storage, the API's token for this user, the address it
- * listens on, and a lock, since two processes on one storage would destroy it.
+ * The folder in which `serve` keeps its state: the Worker's storage, the API's token for this user, and a lock, since two
+ * processes on one storage would destroy it. Who holds the lock says where it listens. A file would still say so after a
+ * crash, and whoever listens there then would be shown the token.
  */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { makePrivateFolder } from "./embed/embed.ts";
 import { UsageError } from "./failure.ts";
-import { takeLock } from "./folder-lock.ts";
+import { askHolder, takeLock } from "./folder-lock.ts";
 import { newToken } from "./token.ts";
 
 export interface StateFolder {
@@ -15,8 +16,13 @@ export interface StateFolder {
   token: string;
   /** Whether the token was made just now and has to be shown. */
   tokenIsNew: boolean;
-  /** Writes down where the service listens, for `copy --server`, and a new token: one that nobody was shown is not kept. */
+  /**
+   * Says where the service listens, for `copy --server`, and keeps a new token: one that nobody was shown is not kept.
+   * @param url With an IP address: a name may come to stand for another one.
+   */
   announce(url: string): void;
+  /** Says so no longer: from now on anybody may listen there. */
+  withdraw(): void;
   release(): void;
 }
 
@@ -38,8 +44,7 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
       `${folder} cannot be used as state folder (${code}); choose another with --state DIR`,
     );
   }
-  const freeLock = await takeLock(folder);
-  const addressFile = join(folder, "address");
+  const lock = await takeLock(folder);
   const known = readToken(folder);
   const token = known ?? newToken();
   return {
@@ -50,26 +55,42 @@ export async function openStateFolder(path: string): Promise<StateFolder> {
       if (known === null) {
         writeFileSync(join(folder, "token"), `${token}\n`, { mode: 0o600 });
       }
-      writeFileSync(addressFile, `${url}\n`, { mode: 0o600 });
+      lock.say(url);
     },
-    release: () => {
-      rmSync(addressFile, { force: true });
-      freeLock();
-    },
+    withdraw: () => lock.say(""),
+    release: () => lock.free(),
   };
 }
 
-/** The token of a `serve` on this machine, when `url` is where the one with this folder listens; else null. */
-export function tokenOfServe(folder: string, url: URL): string | null {
-  if (!isLoopback(url.hostname)) {
+/** A `serve` of this user, as it is found. */
+export interface FoundServe {
+  /** Its own address: another name of this machine may lead to somebody else who listens there. */
+  url: string;
+  token: string;
+  /** Whether it is there still. */
+  isThere(): Promise<boolean>;
+}
+
+/** The `serve` with this folder, when `url` is where it listens; else null. */
+export async function findServe(folder: string, url: URL): Promise<FoundServe | null> {
+  const address = await announced(folder);
+  const token = readToken(folder);
+  if (address === null || token === null || url.protocol !== "http:" || address.port !== url.port) {
     return null;
   }
-  try {
-    const address = new URL(readFileSync(join(folder, "address"), "utf8").trim());
-    return address.port === url.port && url.protocol === "http:" ? readToken(folder) : null;
-  } catch {
-    return null;
-  }
+  return url.hostname === address.hostname || url.hostname === "localhost"
+    ? {
+        url: address.href,
+        token,
+        isThere: async () => (await announced(folder))?.href === address.href,
+      }
+    : null;
+}
+
+/** Where the `serve` with this folder listens; null: there is none. */
+async function announced(folder: string): Promise<URL | null> {
+  const said = await askHolder(folder);
+  return URL.canParse(said) ? new URL(said) : null;
 }
 
 function readToken(folder: string): string | null {
@@ -78,8 +99,4 @@ function readToken(folder: string): string | null {
   } catch {
     return null;
   }
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
 }

@@ -111,6 +111,21 @@ test("where streams bring nothing, the end is waited for instead", async () => {
   expect(asked.at(-1)?.url).toBe("/v1/copies/cp_1?wait=20");
 });
 
+test("where streams brought nothing, one is tried again after some questions", async () => {
+  let streams = 0;
+  const { client, asked } = await serve((request, response) => {
+    if (request.url?.endsWith("/events") === true) {
+      streams += 1;
+      stream(streams <= 4 ? ": nothing\n\n" : RUNNING + DONE, false)(request, response);
+    } else {
+      json(200, view())(request, response);
+    }
+  });
+  expect(await follow(client)).toEqual({ types: ["1 state", "3 state"], state: "succeeded" });
+  // Each tried again costs the copy's followers as much as a question: not after each of them.
+  expect(asked.filter(({ url }) => url?.endsWith("wait=20"))).toHaveLength(6);
+});
+
 test("events of types to come are passed over", async () => {
   const { client } = await serve(stream(`data: {"new": true}\n\n${DONE}`, false));
   expect(await follow(client)).toEqual({ types: ["3 state"], state: "succeeded" });

@@ -1,18 +1,19 @@
 /** The command line as its user meets it: exit statuses, what is said and where, before anything is started. */
 import { EventEmitter } from "node:events";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ServiceError } from "../../src/cli/client.ts";
+import { ServiceClient, ServiceError } from "../../src/cli/client.ts";
 import { asking } from "../../src/cli/commands/asking.ts";
 import { howToAsk } from "../../src/cli/commands/serve.ts";
 import { run } from "../../src/cli/program.ts";
-import { openStateFolder, tokenOfServe } from "../../src/cli/state-folder.ts";
+import { findServe, openStateFolder } from "../../src/cli/state-folder.ts";
 import { newToken, tokenHash } from "../../src/cli/token.ts";
-import { listen } from "../support/loopback.ts";
+import { listen, shut } from "../support/loopback.ts";
 
 let home: string;
 
@@ -193,7 +194,8 @@ describe("tokens", () => {
 
 test("serve says how to ask it, with its token where the command would not find it", () => {
   const env = { XDG_STATE_HOME: "/s" };
-  expect(howToAsk("http://h:1", "/s/drayage/", env)).toBe("drayage copy --server http://h:1 SOURCE TARGET");
+  expect(howToAsk("http://[::1]:1", "/s/drayage/", env)).toBe("drayage copy --server http://[::1]:1 SOURCE TARGET");
+  expect(howToAsk("http://h:1", "/s/drayage/", env)).toContain("DRAYAGE_TOKEN=");
   expect(howToAsk("http://h:1", "/other one", env)).toBe(
     `DRAYAGE_TOKEN="$(cat '/other one/token')" drayage copy --server http://h:1 SOURCE TARGET`,
   );
@@ -207,14 +209,57 @@ describe("the state folder of serve", () => {
     expect(first.tokenIsNew).toBe(true);
     expect(statSync(folder).mode & 0o077).toBe(0);
     expect(statSync(join(folder, "token")).mode & 0o777).toBe(0o600);
-    expect(tokenOfServe(folder, new URL("http://localhost:4000/"))).toBe(first.token);
-    expect(tokenOfServe(folder, new URL("http://127.0.0.1:4001/"))).toBeNull();
-    expect(tokenOfServe(folder, new URL("http://a.example:4000/"))).toBeNull();
+    const own = { url: "http://127.0.0.1:4000/", token: first.token };
+    expect(await findServe(folder, new URL("http://127.0.0.1:4000/"))).toMatchObject(own);
+    // Another user may listen on the other addresses of this name.
+    expect(await findServe(folder, new URL("http://localhost:4000/"))).toMatchObject(own);
+    for (const other of ["http://127.0.0.1:4001/", "http://127.0.0.2:4000/", "http://[::1]:4000/"]) {
+      expect(await findServe(folder, new URL(other)), other).toBeNull();
+    }
+    for (const other of ["http://a.example:4000/", "https://127.0.0.1:4000/"]) {
+      expect(await findServe(folder, new URL(other)), other).toBeNull();
+    }
     first.release();
-    expect(tokenOfServe(folder, new URL("http://127.0.0.1:4000/"))).toBeNull();
+    expect(await findServe(folder, new URL("http://127.0.0.1:4000/"))).toBeNull();
     const second = await openStateFolder(folder);
     expect(second).toMatchObject({ token: first.token, tokenIsNew: false });
     second.release();
+  });
+
+  test("gives the token to nobody who listens where a killed one did", async () => {
+    const folder = join(home, "drayage");
+    const killed = await openStateFolder(folder);
+    const shown: (string | undefined)[] = [];
+    const other = createHttpServer((request, response) => {
+      shown.push(request.headers.authorization);
+      response.writeHead(401).end();
+    });
+    const url = `http://127.0.0.1:${await listen(other)}`;
+    killed.announce(url);
+    const found = await findServe(folder, new URL(url));
+    rmSync(join(folder, "lock.sock"));
+    await leaveSocket(join(folder, "lock.sock"));
+    try {
+      expect((await drayage("rules", "list", "--server", url)).stderr).toMatch(/wants a token/);
+      const client = new ServiceClient(found ?? { url: "", token: null });
+      await expect(client.probe(AbortSignal.timeout(5_000))).rejects.toThrow(/cannot be reached: `drayage serve`/);
+      expect(shown).toEqual([undefined]);
+    } finally {
+      killed.release();
+      await shut(other);
+    }
+  });
+
+  test("says where it listens only until it is about to end", async () => {
+    const folder = join(home, "state");
+    const state = await openStateFolder(folder);
+    expect(await findServe(folder, new URL("http://127.0.0.1:4000/"))).toBeNull();
+    state.announce("http://127.0.0.1:4000");
+    const found = await findServe(folder, new URL("http://127.0.0.1:4000/"));
+    expect(await found?.isThere()).toBe(true);
+    state.withdraw();
+    expect(await found?.isThere()).toBe(false);
+    state.release();
   });
 
   test("keeps no token that nobody was shown: a start that failed leaves the next one to show it", async () => {

@@ -30,7 +30,7 @@ export async function asking(
   ask: (client: ServiceClient, signal: AbortSignal) => Promise<Said>,
 ): Promise<number> {
   try {
-    const client = new ServiceClient(serverAddress(options.server ?? LOCAL_SERVICE, io));
+    const client = new ServiceClient(await serverAddress(options.server ?? LOCAL_SERVICE, io));
     const { answer, text, remark } = await ask(client, AbortSignal.timeout(PATIENCE_MS));
     io.stdout.write(options.json === true ? `${JSON.stringify(answer)}\n` : text);
     io.stderr.write(options.json === true ? "" : remark);

@@ -42,7 +42,7 @@ async function reportOf(options: DoctorOptions, io: CommandIo): Promise<Report> 
   const signal = AbortSignal.timeout(PATIENCE_MS);
   return server === undefined
     ? thisMachine(options, io, signal)
-    : serviceFindings(serverAddress(server, io), registry, signal);
+    : serviceFindings(await serverAddress(server, io), registry, signal);
 }
 
 async function thisMachine(options: DoctorOptions, io: CommandIo, signal: AbortSignal): Promise<Report> {

@@ -1,5 +1,5 @@
 /** `drayage serve`: the service on this machine, its state on disk, until it is told to stop. */
-import { createServer } from "node:net";
+import { createServer, isIP } from "node:net";
 import { join, resolve as absolute } from "node:path";
 import { ServiceClient, ServiceError, warmUp } from "../client.ts";
 import { userCredentials } from "../credentials/lookup.ts";
@@ -34,10 +34,11 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
     const trustedCertificates = readCertificates(options.ca);
     await checkSettings(settings, io.env);
     state = await openStateFolder(options.state ?? defaultStateFolder(io.env));
-    await checkPort(options.host, options.port);
+    const ip = await checkPort(options.host, options.port);
     const starting = startEmbedded({
       stateFolder: state.storage,
-      listen: `${bracketed(options.host)}:${options.port}`,
+      // Of a name's addresses the one that was tried.
+      listen: `${bracketed(ip)}:${options.port}`,
       settings,
       tokenHashes: [tokenHash(state.token)],
       trustedCertificates,
@@ -47,9 +48,10 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
     warmUp();
     service = await starting;
     const url = `http://${bracketed(reachable(options.host))}:${service.port}`;
-    const client = new ServiceClient({ url: `${url}/`, token: state.token });
+    const ownUrl = `http://${bracketed(reachable(ip))}:${service.port}`;
+    const client = new ServiceClient({ url: `${ownUrl}/`, token: state.token });
     await Promise.all([service.delivering, client.probe(AbortSignal.timeout(PROBE_LIMIT_MS))]);
-    state.announce(url);
+    state.announce(ownUrl);
     greet(url, state, options, io);
     const words = await Promise.race([service.died, stopSignal(io)]);
     if (words === null) {
@@ -60,6 +62,7 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
   } catch (error) {
     return tell(error, io);
   } finally {
+    state?.withdraw();
     await service?.stop();
     state?.release();
   }
@@ -77,9 +80,11 @@ function greet(url: string, state: StateFolder, options: ServeOptions, io: Comma
   );
 }
 
-/** The command finds the token by itself in the folder that it would use, and in no other. */
+/** The command finds the token by itself in the folder that it would use, and in no other; not for a name that it cannot be sure of. */
 export function howToAsk(url: string, folder: string, env: CommandIo["env"]): string {
-  const isFound = absolute(folder) === absolute(defaultStateFolder(env));
+  const { hostname } = new URL(url);
+  const isSure = hostname === "localhost" || isIP(hostname.replace(/^\[(.*)\]$/, "$1")) !== 0;
+  const isFound = isSure && absolute(folder) === absolute(defaultStateFolder(env));
   const token = isFound ? "" : `DRAYAGE_TOKEN="$(cat '${join(absolute(folder), "token")}')" `;
   return `${token}drayage copy --server ${url} SOURCE TARGET`;
 }
@@ -96,8 +101,8 @@ function stopSignal(io: CommandIo): Promise<null> {
   });
 }
 
-/** Tries the port first: workerd's own words on a busy one are no help. */
-function checkPort(host: string, port: number): Promise<void> {
+/** Tries the port first: workerd's own words on a busy one are no help. Answers with the host's IP address. */
+function checkPort(host: string, port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", (error: NodeJS.ErrnoException) => {
@@ -111,7 +116,11 @@ function checkPort(host: string, port: number): Promise<void> {
         reject(new UsageError("--host", `${host}:${port} cannot be listened on: ${notHere(error.code)}`));
       }
     });
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+    server.listen({ host, port, exclusive: true }, () => {
+      const address = server.address();
+      const ip = typeof address === "object" && address !== null ? address.address : host;
+      server.close(() => resolve(ip));
+    });
   });
 }
 

@@ -6,7 +6,7 @@ import { UsageError } from "../failure.ts";
 import { defaultStateFolder, readCertificates, readSettings, withPlainHttp } from "../settings.ts";
 import { noLocalSettings, type LocalSettings } from "../sync-file/contract.ts";
 import { withLocalCredentials, withLocalHosts } from "../sync-file/local.ts";
-import { tokenOfServe } from "../state-folder.ts";
+import { findServe } from "../state-folder.ts";
 import { newToken, tokenHash } from "../token.ts";
 import { explainWith, NO_EXPLANATION, type Explain } from "../unreached/explain.ts";
 import { logLines, type CommandIo } from "./io.ts";
@@ -50,16 +50,18 @@ export async function openService(
   if (options.plainHttp.length > 0) {
     refuseWithServer("--plain-http");
   }
-  return { address: serverAddress(options.server, io), ...REMOTE };
+  return { address: await serverAddress(options.server, io), ...REMOTE };
 }
 
 /**
  * A service that runs elsewhere, with the token from the environment or that of a `drayage serve` of this user.
  * @throws UsageError when the text is no URL, or one with a password.
  */
-export function serverAddress(server: string, io: CommandIo): ServiceAddress {
+export async function serverAddress(server: string, io: CommandIo): Promise<ServiceAddress> {
   const url = serverUrl(server);
-  return { url: url.href, token: tokenIn(io.env) ?? tokenOfServe(defaultStateFolder(io.env), url) };
+  const token = tokenIn(io.env);
+  const found = token === null ? await findServe(defaultStateFolder(io.env), url) : null;
+  return found ?? { url: url.href, token };
 }
 
 /** The environment's token, without the line end that files of variables leave on it. @throws UsageError without the token. */
