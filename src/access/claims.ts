@@ -18,6 +18,15 @@ export function ruleFor(
   );
 }
 
+/**
+ * The claims that can be relied on: an address of mail is one only when its issuer says that it has been verified (OpenID
+ * Connect Core, section 5.1), since otherwise whoever has the token may have chosen it. Some issuers say so as text.
+ */
+export function reliable(claims: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { email: _email, ...others } = claims;
+  return claims["email_verified"] === true || claims["email_verified"] === "true" ? claims : others;
+}
+
 /** A list of values, as of groups, fits when one of them does. */
 function fitsClaim(patterns: readonly string[], value: unknown): boolean {
   if (Array.isArray(value)) {

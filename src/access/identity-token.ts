@@ -3,7 +3,7 @@
  * Cloudflare Access. `jose` checks signatures and times; the settings say which issuer admits whom.
  */
 import { decodeJwt, errors, jwtVerify, type JWTPayload } from "jose";
-import { ruleFor } from "./claims.ts";
+import { reliable, ruleFor } from "./claims.ts";
 import type { IssuerSettings, Principal } from "./contract.ts";
 import { IssuerUnavailable, type IssuerKeys } from "./issuer-keys.ts";
 
@@ -87,7 +87,8 @@ export async function judgeToken(
   if (subject === null) {
     return { kind: "invalid", reason: "it does not say whom it is for (sub)" };
   }
-  const rule = ruleFor(settings.rules, claims);
+  // Access has verified whoever it lets through, and does not say so.
+  const rule = ruleFor(settings.rules, settings.kind === "access" ? claims : reliable(claims));
   if (rule === null) {
     return { kind: "not-admitted" };
   }

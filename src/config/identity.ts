@@ -9,6 +9,15 @@ import { LimitFields, LimitSettings, ScopesSchema } from "../access/schema.ts";
 import { urlRefusal } from "../registry/reach.ts";
 import { checked, isGiven, parsed, type FieldHints, type Reading } from "./checking.ts";
 
+/** Names of projects and workspaces are anybody's to choose, so they are not among these. */
+const TERRAFORM_CLAIMS: readonly string[] = [
+  "terraform_organization_name",
+  "terraform_organization_id",
+  "terraform_project_id",
+  "terraform_workspace_id",
+  "sub",
+];
+
 /**
  * Issuers whose tokens anybody can have, and the claims that say whose they are: a rule that names none of them would admit
  * the whole world.
@@ -25,10 +34,15 @@ const SHARED_ISSUERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "https://gitlab.com": ["project_path", "project_id", "namespace_path", "namespace_id", "sub"],
   "https://accounts.google.com": ["sub", "email", "hd"],
+  "https://agent.buildkite.com": ["organization_slug", "organization_id", "pipeline_id", "sub"],
+  "https://app.terraform.io": TERRAFORM_CLAIMS,
+  "https://app.eu.terraform.io": TERRAFORM_CLAIMS,
 };
 
-/** A pattern that leaves open whose: `*` at its beginning, or behind what subjects name first, such as `repo:`. */
-const OPEN = /^(?:[a-z_]+:)?\*/;
+/** Before its first `*` a pattern must have named somebody whole: who is called `acme-evil` begins like `acme`. */
+const NAMED = /^[^/]+\//;
+/** Subjects say first what they name, as in `repo:acme/app` and `organization:acme:…`; `@` is before GitHub's ids of names. */
+const NAMED_IN_SUBJECT = /^[A-Za-z_]+:[^:/@]+[:/@]/;
 
 const ClaimText = z.union([z.string(), z.number().transform(String), z.boolean().transform(String)], "text is needed");
 
@@ -151,11 +165,16 @@ function openRule(field: string, issuer: string, claims: Readonly<Record<string,
   if (telling === undefined) {
     return [];
   }
-  const isTelling = telling.some((name) => claims[name]?.every((pattern) => !OPEN.test(pattern)));
+  const isTelling = telling.some((name) => claims[name]?.every((pattern) => namesSomebody(name, pattern)));
   return isTelling
     ? []
     : [
         `${field}.claims: anybody can have a token of ${issuer}; name whose are meant by one of ${telling.join(", ")}, ` +
-          "not beginning with *",
+          "with * no sooner than behind the whole name, as in acme/*",
       ];
+}
+
+function namesSomebody(claim: string, pattern: string): boolean {
+  const [beginning = ""] = pattern.split("*", 1);
+  return beginning === pattern || (claim === "sub" ? NAMED_IN_SUBJECT : NAMED).test(beginning);
 }

@@ -3,6 +3,7 @@
  * its issuer publishes. The protocol is `jose`'s; how keys are fetched is an argument.
  */
 import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTVerifyGetKey } from "jose";
+import { reliable } from "../access/claims.ts";
 import { discard, readBounded } from "../registry/body.ts";
 import type { TokenCheck } from "./contract.ts";
 
@@ -87,10 +88,13 @@ export async function checkToken(
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
       currentDate: new Date(nowMs),
     });
-    const wrong = Object.entries(check.claims ?? {}).find(([name, value]) => payload[name] !== value);
-    return wrong === undefined
+    const wanted = Object.entries(check.claims ?? {});
+    const [wrong] = wanted.find(([name, value]) => payload[name] !== value) ?? [];
+    const unreliable = wanted.some(([name]) => !Object.hasOwn(reliable(payload), name)) ? "email_verified" : undefined;
+    const refused = wrong ?? unreliable;
+    return refused === undefined
       ? { kind: "valid" }
-      : { kind: "refused", reason: `the claim "${wrong[0]}" of its token is not the configured one` };
+      : { kind: "refused", reason: `the claim "${refused}" of its token is not the configured one` };
   } catch (thrown) {
     if (thrown instanceof KeysUnavailable) {
       return { kind: "unavailable", reason: "the keys of its token's issuer cannot be had now" };

@@ -90,6 +90,26 @@ describe("of a genuine token its bearer is told what is wrong with it", () => {
   });
 });
 
+describe("an address of mail", () => {
+  const rules = [{ name: "ops", claims: { email: ["ops@acme.example"] }, scopes: SCOPES, limits: {} }];
+  const mail = { sub: "1", email: "ops@acme.example" };
+
+  test.each([true, "true"])("counts when its issuer says that it has been verified: %j", async (verified) => {
+    const token = await github.token({ ...mail, email_verified: verified }, NOW_MS);
+    expect((await judge(token, NOW_MS, [{ ...settings, rules }])).kind).toBe("admitted");
+  });
+
+  test.each([false, "false", undefined, 1])("anybody may have given it otherwise: %j", async (verified) => {
+    const token = await github.token({ ...mail, email_verified: verified }, NOW_MS);
+    expect(await judge(token, NOW_MS, [{ ...settings, rules }])).toEqual({ kind: "not-admitted" });
+  });
+
+  test("is verified where Cloudflare Access tells it", async () => {
+    const access: IssuerSettings = { ...settings, kind: "access", rules };
+    expect((await judge(await github.token(mail, NOW_MS), NOW_MS, [access])).kind).toBe("admitted");
+  });
+});
+
 describe("of a token that is not genuine nobody is told anything", () => {
   const claims = { iss: github.issuer, aud: "drayage", iat: NOW, exp: NOW + 300, ...good };
   test.each<[string, () => string | Promise<string>]>([

@@ -117,6 +117,31 @@ describe("OIDC", () => {
       /anybody can have a token/,
     ],
     [
+      "the whole world by a subject that does not even say what it is",
+      [{ ...github, rules: [{ ...rule, claims: { sub: "repo**" } }] }],
+      /anybody can have a token/,
+    ],
+    [
+      "everybody whose name begins alike",
+      [{ ...github, rules: [{ ...rule, claims: { repository: "acme*/app" } }] }],
+      /anybody can have a token/,
+    ],
+    [
+      "every owner whose name begins alike",
+      [{ ...github, rules: [{ ...rule, claims: { repository_owner: "acme*" } }] }],
+      /anybody can have a token/,
+    ],
+    [
+      "every subject whose owner begins alike",
+      [{ ...github, rules: [{ ...rule, claims: { sub: "repo:acme*/app:**" } }] }],
+      /anybody can have a token/,
+    ],
+    [
+      "one name at every host of mail",
+      [{ ...github, issuer: "https://accounts.google.com", rules: [{ ...rule, claims: { email: "ops@*" } }] }],
+      /anybody can have a token/,
+    ],
+    [
       "the whole world besides",
       [{ ...github, rules: [{ ...rule, claims: { repository: ["acme/app", "*/x"] } }] }],
       /anybody/,
@@ -125,8 +150,56 @@ describe("OIDC", () => {
     expect(complaints(given).join("\n")).toMatch(words);
   });
 
-  test("a subject may be told by its beginning", () => {
-    expect(complaints([{ ...github, rules: [{ ...rule, claims: { sub: "repo:acme/**" } }] }])).toEqual([]);
+  test.each([
+    { sub: "repo:acme/**" },
+    { sub: "repo:acme@*/app@*:ref:refs/heads/main" },
+    { repository: "acme/*" },
+    { repository: ["acme/app", "acme/web-*"] },
+    { ref: "refs/tags/*", repository_owner_id: 7 },
+  ])("whoever is named whole may have wildcards behind the name: %j", (claims) => {
+    expect(complaints([{ ...github, rules: [{ ...rule, claims }] }])).toEqual([]);
+  });
+
+  describe.each<[string, string, object[], object[]]>([
+    [
+      "Buildkite",
+      "https://agent.buildkite.com",
+      [
+        { organization_slug: "acme" },
+        { organization_id: "0184990a-477b-4fa8-9968-496074483cee" },
+        { pipeline_id: "0184990a-4782-42b5-afc1-16715b10b8ff" },
+        { sub: "organization:acme:pipeline:app:**" },
+      ],
+      [{ pipeline_slug: "app" }, { build_branch: "main" }, { sub: "organization:*:pipeline:app:**" }],
+    ],
+    [
+      "HCP Terraform",
+      "https://app.terraform.io",
+      [
+        { terraform_organization_name: "acme" },
+        { terraform_organization_id: "org-GRNbCjYNpBB6NEBx" },
+        { terraform_project_id: "prj-vegSA59s1XPwMr2t" },
+        { terraform_workspace_id: "ws-mbsd5E3Ktt5Rg2Xm" },
+        { sub: "organization:acme:project:*:workspace:app:run_phase:apply" },
+      ],
+      [{ terraform_workspace_name: "app" }, { terraform_project_name: "prod" }, { sub: "organization:**" }],
+    ],
+    [
+      "HCP Terraform in Europe",
+      "https://app.eu.terraform.io",
+      [{ terraform_organization_name: "acme" }],
+      [{ ref: "x" }],
+    ],
+  ])("tokens of %s, which anybody can have,", (_, issuer, telling, open) => {
+    test.each(telling)("are told by %j", (claims) => {
+      expect(complaints([{ ...github, issuer, rules: [{ ...rule, claims }] }])).toEqual([]);
+    });
+
+    test.each(open)("are not told by %j", (claims) => {
+      expect(complaints([{ ...github, issuer, rules: [{ ...rule, claims }] }]).join()).toMatch(
+        /anybody can have a token/,
+      );
+    });
   });
 
   test("the user's own machine may have an issuer of its own", () => {

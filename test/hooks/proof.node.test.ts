@@ -333,6 +333,29 @@ describe("a token by an issuer's keys", () => {
     expect(sentBytes).toBeLessThan(1024 * 1024);
   });
 
+  it.each([
+    [true, 202],
+    ["true", 202],
+    [false, 401],
+    [undefined, 401],
+  ])("its address of mail counts only when it has been verified: %j", async (verified, status) => {
+    const check = {
+      issuers: ["https://accounts.google.com"],
+      audience: AUDIENCE,
+      jwksUrl: "https://idp.example.com/jwks",
+    };
+    const claims = { iss: "https://accounts.google.com", aud: AUDIENCE, email: EMAIL, email_verified: verified };
+    const outcome = await send(
+      { sender: "generic", token: { ...check, claims: { email: EMAIL } } },
+      {
+        body: { image: "registry.example.com/app:1" },
+        keySets: keySets(),
+        headers: { authorization: `Bearer ${await token(claims)}` },
+      },
+    );
+    expect(outcome.status).toBe(status);
+  });
+
   it("of any issuer is checked for any sender", async () => {
     const check = {
       issuers: ["https://idp.example.com"],
