@@ -65,6 +65,22 @@ describe("the totals of a copy", () => {
     expect(totals(model, 10_000).bytesPerSecond).toBeCloseTo(MB / 10);
   });
 
+  test("measure no speed on what was sent before a copy was followed", () => {
+    const nowMs = 100_000;
+    const atMs = (event: CopyEvent, ms: number): CopyEvent => ({ ...event, at: new Date(ms).toISOString() });
+    const model = newModel(nowMs);
+    const past = [blob(1, 900 * MB, "waiting"), blob(2, 900 * MB, "waiting"), blob(1, 900 * MB, "copied")];
+    for (const event of past) {
+      apply(model, atMs(event, nowMs - 60_000), nowMs);
+    }
+    apply(model, atMs(progress([2, 400 * MB]), nowMs + 1_000), nowMs + 1_000);
+    expect(totals(model, nowMs + 1_000)).toMatchObject({ doneBytes: 1_300 * MB, bytesPerSecond: 0 });
+    apply(model, atMs(progress([2, 405 * MB]), nowMs + 2_000), nowMs + 2_000);
+    expect(totals(model, nowMs + 2_000).bytesPerSecond).toBeCloseTo(2.5 * MB);
+    apply(model, atMs(blob(2, 900 * MB, "copied"), nowMs + 3_000), nowMs + 3_000);
+    expect(totals(model, nowMs + 3_000).bytesPerSecond).toBeCloseTo((500 * MB) / 3);
+  });
+
   test("do not add up all blobs at each event", () => {
     const model = newModel(0);
     const startedAtMs = performance.now();

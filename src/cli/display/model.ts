@@ -6,6 +6,8 @@ export interface BlobProgress {
   sizeBytes: number;
   doneBytes: number;
   state: BlobEvent["state"];
+  /** Was waiting before anybody looked: what of it has been sent since then is not known. */
+  isFromBefore?: boolean;
 }
 
 export interface CopyModel {
@@ -49,13 +51,15 @@ export function newModel(nowMs: number): CopyModel {
 export function apply(model: CopyModel, event: CopyEvent, nowMs: number, copy = ""): void {
   switch (event.type) {
     case "blob":
-      applyBlob(model, event.data, copy);
+      applyBlob(model, event.data, isPast(event, nowMs), copy);
       break;
     case "progress":
       for (const { digest, bytes } of event.data.blobs) {
         const blob = model.blobs.get(copy + digest);
         if (blob !== undefined && blob.state === "waiting") {
-          change(model, blob, { doneBytes: Math.min(bytes, blob.sizeBytes) });
+          const isFirstWord = blob.isFromBefore === true && blob.doneBytes === 0;
+          change(model, blob, { doneBytes: Math.min(bytes, blob.sizeBytes) }, isFirstWord);
+          blob.isFromBefore = false;
         }
       }
       break;
@@ -107,20 +111,40 @@ function countTag(model: CopyModel, { state }: TagView): void {
   }
 }
 
-function applyBlob(model: CopyModel, event: BlobEvent, copy: string): void {
+/** What is older than the window of the speed says nothing of it: a copy that is followed late tells its past first. */
+function isPast({ at }: CopyEvent, nowMs: number): boolean {
+  return Date.parse(at) < nowMs - SPEED_WINDOW_MS;
+}
+
+function applyBlob(model: CopyModel, event: BlobEvent, past: boolean, copy: string): void {
   const known = model.blobs.get(copy + event.digest);
   const blob = known ?? { digest: event.digest, sizeBytes: event.sizeBytes, doneBytes: 0, state: event.state };
   model.blobs.set(copy + event.digest, blob);
   const { state } = event;
   const doneBytes = isDone(event) ? event.sizeBytes : state === "failed" ? 0 : blob.doneBytes;
-  change(model, blob, { state, doneBytes });
+  change(model, blob, { state, doneBytes }, past);
+  blob.isFromBefore = past;
 }
 
-/** Keeps the sum with it: to add up all blobs at each event takes minutes where there are a hundred thousand. */
-function change(model: CopyModel, blob: BlobProgress, to: Partial<Pick<BlobProgress, "state" | "doneBytes">>): void {
-  model.sentBytes -= sentBytes(blob);
+/**
+ * Keeps the sum with it: to add up all blobs at each event takes minutes where there are a hundred thousand.
+ * @param past It came about before what the speed is measured on.
+ */
+function change(
+  model: CopyModel,
+  blob: BlobProgress,
+  to: Partial<Pick<BlobProgress, "state" | "doneBytes">>,
+  past: boolean,
+): void {
+  const before = sentBytes(blob);
   Object.assign(blob, to);
-  model.sentBytes += sentBytes(blob);
+  const added = sentBytes(blob) - before;
+  model.sentBytes += added;
+  if (past && added !== 0) {
+    for (const each of model.samples) {
+      each.bytes += added;
+    }
+  }
 }
 
 function isDone({ state }: Pick<BlobProgress, "state">): boolean {
