@@ -2,7 +2,8 @@
 import { errorDetailOf } from "../registry/errors.ts";
 
 export class NamePushes {
-  readonly #underWay = new Set<string>();
+  /** How many pushes of each name: a template may give two tags one name, and a backup is a name too. */
+  readonly #underWay = new Map<string, number>();
   readonly #unclear = new Set<string>();
 
   get any(): boolean {
@@ -11,16 +12,21 @@ export class NamePushes {
 
   /** Names of which nobody knows whether the target has taken them. */
   get unclear(): string[] {
-    return [...this.#unclear, ...this.#underWay];
+    return [...new Set([...this.#unclear, ...this.#underWay.keys()])];
   }
 
   begin(name: string): void {
-    this.#underWay.add(name);
+    this.#underWay.set(name, (this.#underWay.get(name) ?? 0) + 1);
   }
 
   /** @param isKnown What became of it is in the ledger, or about to be. */
   end(name: string, isKnown: boolean): void {
-    this.#underWay.delete(name);
+    const others = (this.#underWay.get(name) ?? 1) - 1;
+    if (others > 0) {
+      this.#underWay.set(name, others);
+    } else {
+      this.#underWay.delete(name);
+    }
     if (!isKnown) {
       this.#unclear.add(name);
     }

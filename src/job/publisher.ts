@@ -26,10 +26,12 @@ export interface PublisherParts extends PoolParts {
   /** Has the target's host list a referrer where the registry does not; safe to repeat. */
   addReferrer: (addition: ReferrerAddition) => Promise<void>;
   /**
-   * Called synchronously before a root is pushed; throws when the copy no longer runs. The answer is called after it, and told
+   * Called synchronously before a name is written; throws when the copy no longer runs. The answer is called after it, and told
    * whether it is clear what became of the name.
    */
   commit: (name: string) => (isClear: boolean) => void;
+  /** What came of the push of a root is in the ledger. */
+  onRootSettled: () => void;
   mender: Mender;
   /** A root is at the target under its name. */
   onRoot: (row: TagRow) => void;
@@ -64,7 +66,7 @@ export class Publisher {
   }
 
   async #push({ digest, root }: Push): Promise<void> {
-    const { plan, onRootFailed, onManifestFailed } = this.#parts;
+    const { plan, onRootFailed, onRootSettled, onManifestFailed } = this.#parts;
     // What it was for has failed while it waited for its turn.
     if (root === null ? !plan.has(digest) : plan.digestOf(root) === null) {
       return;
@@ -73,6 +75,7 @@ export class Publisher {
       await this.#pushChild(digest).catch((error: unknown) => onManifestFailed(digest, error));
     } else {
       await this.#pushRoot(root, digest).catch((error: unknown) => onRootFailed(root, error));
+      onRootSettled();
     }
   }
 
@@ -168,7 +171,16 @@ export class Publisher {
       throw backupOntoAnother(template, name, name === row.target);
     }
     const old = await target.getManifest(repository, oldDigest);
-    await target.putManifest(repository, name, old);
+    const committed = this.#parts.commit(name);
+    let isClear = true;
+    try {
+      await target.putManifest(repository, name, old);
+    } catch (error) {
+      isClear = isClearNo(error);
+      throw error;
+    } finally {
+      committed(isClear);
+    }
   }
 
   /** As it was read. One that was found at the target without being read is read now, for its name. */

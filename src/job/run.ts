@@ -94,6 +94,7 @@ export class CopyRun {
       planner,
       mender: this.#mender,
       commit: (name) => this.#commit(name),
+      onRootSettled: () => this.#endIfRefused(),
       onRoot: (row) => this.#roots.ended(row),
       onPublished: () => this.#pump(),
       onRootFailed: (key, error) => this.#roots.fail([key], error),
@@ -260,13 +261,15 @@ export class CopyRun {
       throw endedError();
     }
     this.#pushes.begin(name);
-    return (isClear) => {
-      // Without a refusal the failure of the name is told with its reason.
-      this.#pushes.end(name, isClear || this.#refusal === null);
-      if (this.#refusal !== null && !this.#pushes.any) {
-        this.#finished.reject(this.#refusal);
-      }
-    };
+    // Without a refusal the failure of the name is told with its reason.
+    return (isClear) => this.#pushes.end(name, isClear || this.#refusal === null);
+  }
+
+  /** The last of the pushes that were waited for has its answer, and that is in the ledger. */
+  #endIfRefused(): void {
+    if (this.#refusal !== null && !this.#pushes.any) {
+      this.#finished.reject(this.#refusal);
+    }
   }
 
   /** Something that ends the run, though not what is being pushed at the moment. */

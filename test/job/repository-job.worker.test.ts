@@ -138,6 +138,21 @@ describe("a repository", () => {
     expect(await statesOf(id)).toEqual(["v1 copied", "v2 cancelled"]);
   });
 
+  test("that is cancelled while its last tag is being pushed, which is then refused, tells that as the tag's failure", async () => {
+    const { id, repository, request } = newCopy();
+    await pushTags(repository, ["v1"]);
+    network.holds = (sent) => sent.startsWith("PUT") && sent.endsWith(`/${repository}/manifests/v1`);
+    const stub = env.JOBS.getByName(id);
+    await stub.start(id, request);
+    await expect.poll(() => network.held).toHaveLength(1);
+    const cancelled = stub.cancel();
+    expect(await stub.view(0)).toMatchObject({ state: "running" });
+    network.answer = async () => new Response(null, { status: 403 });
+    network.letGo();
+    expect(await cancelled).toMatchObject({ state: "cancelled", error: null, warnings: [ALL_TAGS] });
+    expect(await statesOf(id)).toEqual(["v1 failed"]);
+  });
+
   test("that fails with the first tag says of another, which was being pushed, that it is uncertain", async () => {
     const { id, repository, request } = newCopy({ failFast: true });
     await pushTags(repository, ["v1", "v2"]);

@@ -527,6 +527,22 @@ describe("failures", () => {
       expect(bench.target.log.filter((line) => line.startsWith("PUT"))).toHaveLength(6);
     }));
 
+  test("once nothing new may be sent a backup that is being made is waited for like a tag", () =>
+    inJob({ existing: { kind: "backup", tag: "{tag}-old" } }, async (bench) => {
+      bench.source.keep(image("a"), MANIFEST, "v1");
+      bench.target.keep(image("b"), MANIFEST, "v1");
+      const answer = Promise.withResolvers<void>();
+      bench.target.before = (operation) => (operation === "PUT v1-old" ? answer.promise : undefined);
+      const copied = bench.copy();
+      await calm();
+      expect(bench.run?.unclearNames).toEqual(["v1-old"]);
+      bench.run?.refuse(bench.target.error("cancelled", "over"));
+      answer.resolve();
+      expect(await copied).toMatchObject({ code: "cancelled" });
+      expect(bench.run?.unclearNames).toEqual([]);
+      expect(bench.target.log.filter((line) => line.startsWith("PUT"))).toEqual(["PUT v1-old"]);
+    }));
+
   test("with failFast the first one ends the copy", () =>
     inJob({ failFast: true }, async (bench) => {
       keepThree(bench);
