@@ -101,9 +101,8 @@ async function queue(env: Env): Promise<Finding[]> {
   const index = env.INDEX.getByName(INDEX_NAME);
   try {
     const hosts = await index.hosts();
-    const asked = hosts.slice(0, HOSTS_LOOKED_AT).map(({ host }) => env.REGISTRIES.getByName(host).snapshot());
-    const [snapshots, tookMs] = await Promise.all([
-      Promise.all(asked),
+    const [looks, tookMs] = await Promise.all([
+      Promise.all(hosts.slice(0, HOSTS_LOOKED_AT).map(({ host }) => lanesAt(env, host))),
       roundTripMs(crypto.randomUUID(), {
         open: (id) => index.openProbe(id),
         send: (message) => env.LANES.send(message),
@@ -112,24 +111,31 @@ async function queue(env: Env): Promise<Finding[]> {
         pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       }),
     ]);
-    const stuck = snapshots.filter(
-      (host) => host.waiting.blob > 0 && host.lanes.ordered > 0 && host.lanes.joined === 0,
-    );
-    return [
-      queueFinding(
-        tookMs,
-        snapshots.some(({ lanes }) => lanes.joined > 0),
-      ),
-      ...stuck.map(({ host }) =>
-        warn(
-          "queue",
-          `Blobs wait for ${host}, and no lane has come yet.`,
-          "If it stays like this, look at the queue's backlog: `wrangler queues info drayage-lanes`.",
-        ),
-      ),
-    ];
+    const isWorking = looks.some((look) => look.isWorking);
+    return [queueFinding(tookMs, isWorking), ...looks.flatMap(({ findings }) => findings)];
   } catch (error) {
     return [fail("queue", errorDetailOf(error).message, "Mend the binding LANES, and what else is found; deploy.")];
+  }
+}
+
+/** One host that cannot answer does not keep back what is known of the others. */
+async function lanesAt(env: Env, host: string): Promise<{ isWorking: boolean; findings: Finding[] }> {
+  try {
+    const { waiting, lanes } = await env.REGISTRIES.getByName(host).snapshot();
+    const isStuck = waiting.blob > 0 && lanes.ordered > 0 && lanes.joined === 0;
+    const stuck = warn(
+      "queue",
+      `Blobs wait for ${host}, and no lane has come yet.`,
+      "If it stays like this, look at the queue's backlog: `wrangler queues info drayage-lanes`.",
+    );
+    return { isWorking: lanes.joined > 0, findings: isStuck ? [stuck] : [] };
+  } catch (error) {
+    const finding = fail(
+      `registry ${host}`,
+      `The object that keeps its queue does not answer: ${errorDetailOf(error).message}`,
+      "Look at the log (`wrangler tail`), and at its settings under HOSTS; ask again in a minute.",
+    );
+    return { isWorking: false, findings: [finding] };
   }
 }
 

@@ -1,9 +1,10 @@
 /** What the service tells of itself: figures, receivers, findings; and to whom. */
 import { env } from "cloudflare:workers";
-import { createExecutionContext } from "cloudflare:test";
+import { createExecutionContext, runInDurableObject } from "cloudflare:test";
 import { describe, expect, inject, test } from "vitest";
 import { handleFetch } from "../../src/api/router.ts";
 import type { Report } from "../../src/doctor/contract.ts";
+import { INDEX_NAME } from "../../src/ledger/contract.ts";
 import type { CopyView } from "../../src/job/contract.ts";
 import { api, requestFor, type Ask } from "./client.worker.ts";
 import { scrape } from "./exposition.ts";
@@ -115,6 +116,35 @@ describe("GET /v1/doctor", () => {
       message: expect.stringMatching(/^A message went through the queue to its consumer in \d+ ms\.$/),
       fix: null,
     });
+  });
+
+  test("tells of the queue and the other hosts when one host does not answer", async () => {
+    for (const host of ["mute.example", "stuck.example"]) {
+      await runInDurableObject(env.INDEX.getByName(INDEX_NAME), (_, { storage }) => {
+        storage.sql.exec(
+          "INSERT OR REPLACE INTO hosts (host, first_used_at_ms, last_used_at_ms) VALUES (?, 1, ?)",
+          host,
+          9e12,
+        );
+      });
+    }
+    const stuck = await env.REGISTRIES.getByName("stuck.example").snapshot();
+    const snapshots: Record<string, () => Promise<object>> = {
+      "mute.example": () => Promise.reject(new Error("out of memory")),
+      "stuck.example": () =>
+        Promise.resolve({ ...stuck, waiting: { ...stuck.waiting, blob: 3 }, lanes: { joined: 0, ordered: 1 } }),
+    };
+    const REGISTRIES = {
+      getByName: (host: string) => ({ snapshot: snapshots[host] ?? (() => Promise.resolve(stuck)) }),
+    };
+    const found = await findings({ REGISTRIES });
+    const states = found.filter(({ name }) => name === "queue" || name === "registry mute.example");
+    expect(states.map(({ name, state }) => `${name} ${state}`)).toEqual([
+      "queue ok",
+      "registry mute.example fail",
+      "queue warn",
+    ]);
+    expect(states[1]?.message).toContain("out of memory");
   });
 
   test("fails a queue that takes nothing", async () => {
