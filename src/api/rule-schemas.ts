@@ -20,6 +20,13 @@ const SecretName = z
   .string("must be the name of a secret")
   .regex(SECRET_NAME, "must be the name of a secret: letters, digits, dots, hyphens and underscores");
 
+/** RFC 9110, section 5.1: asking for a header of any other name throws. */
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$/;
+
+const HeaderName = z
+  .string("must be the name of a header")
+  .regex(HEADER_NAME, 'must be the name of a header, such as "x-webhook-secret": letters, digits and hyphens');
+
 const PushSchema = HookSettingsSchema.extend({
   with: z
     .exactOptional(z.string("must be the name of a rule"))
@@ -28,7 +35,7 @@ const PushSchema = HookSettingsSchema.extend({
     .exactOptional(z.array(SecretName, "must be a list of names").min(1, "is empty").max(MAX_SECRETS))
     .describe("Names in HOOK_SECRETS; a delivery must prove to know one of them."),
   headers: z
-    .exactOptional(z.array(z.strictObject({ name: z.string().min(1), secret: SecretName })).max(MAX_SECRETS))
+    .exactOptional(z.array(z.strictObject({ name: HeaderName, secret: SecretName })).max(MAX_SECRETS))
     .describe("Headers that a delivery must carry, each with the secret of that name in HOOK_SECRETS."),
 }).describe("Copies whatever is pushed. The rule gets an address for the registry's webhook.");
 

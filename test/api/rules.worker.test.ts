@@ -120,6 +120,20 @@ describe("PUT /v1/rules/{name}", () => {
       ["schedule"],
     ],
     ["a secret that there is not", { ...RULE, push: { secrets: ["nobody"] } }, ["push.secrets.0"]],
+    [
+      "headers whose names no header can have",
+      {
+        ...RULE,
+        push: {
+          headers: [
+            { name: "x y", secret: "a" },
+            { name: "x-ä", secret: "a" },
+            { name: "", secret: "a" },
+          ],
+        },
+      },
+      ["push.headers.0.name", "push.headers.1.name", "push.headers.2.name"],
+    ],
     ["deliveries of a rule that there is not", { ...RULE, push: { with: "nobody" } }, ["push.with"]],
     [
       "deliveries of another, and how they are read",
