@@ -31,6 +31,10 @@ export interface Node {
   offered: boolean;
   /** False for an entry of an index that turned out to be a blob: it counts as published once the blob is there. */
   push: boolean;
+  /** A look has found it at the target, though what it refers to may be missing there. */
+  isThere: boolean;
+  /** An index of which only the chosen platforms are copied, though it stays as it is: its name in words. Else null. */
+  narrowed: string | null;
   /** Something it needs was missing at the target, or it was itself. */
   changed: boolean;
   /** Blobs and children that are not at the target yet; meaningful once read. */
@@ -63,6 +67,8 @@ export function newNode(digest: string, sizeBytes: number, depth: number, owner:
     isRead: false,
     offered: false,
     push: true,
+    isThere: false,
+    narrowed: null,
     changed: false,
     missing: 0,
     owner,

@@ -62,10 +62,6 @@ export class CopyPlan {
     return this.#nodes.has(digest);
   }
 
-  isRoot(digest: string): boolean {
-    return (this.#nodes.get(digest)?.roots.size ?? 0) > 0;
-  }
-
   /**
    * Begins with a root: the manifest that is to have a name at the target.
    * @param key Any text that no other root of this plan has.
@@ -91,6 +87,32 @@ export class CopyPlan {
     this.#roots.set(key, root);
     this.#offerRoot(root);
     return known === undefined;
+  }
+
+  /** A look has found this manifest at the target, though what it refers to may be missing there. */
+  found(digest: string): void {
+    const node = this.#nodes.get(digest);
+    if (node !== undefined) {
+      node.isThere = true;
+    }
+  }
+
+  /** Whether the target has this very manifest: it need not be pushed. */
+  isThere(digest: string): boolean {
+    return this.#nodes.get(digest)?.isThere === true;
+  }
+
+  /** Of this index only the platforms that are asked for are copied, though it stays as it is. */
+  narrow(digest: string, name: string): void {
+    const node = this.#nodes.get(digest);
+    if (node !== undefined) {
+      node.narrowed = name;
+    }
+  }
+
+  /** The name of an index that is narrowed; null: it is copied whole. */
+  narrowed(digest: string): string | null {
+    return this.#nodes.get(digest)?.narrowed ?? null;
   }
 
   /** Whether all is known that the manifest of a root needs. */

@@ -8,7 +8,6 @@ import { planPlatforms } from "../copy/platform-plan.ts";
 import type { CopyRequest } from "../copy/request.ts";
 import type { Manifest, Registry } from "../registry/contract.ts";
 import { isIndex, isManifest } from "../registry/media-types.ts";
-import type { Planner } from "./planner.ts";
 
 /** What a name stands for at the source. */
 export interface Here {
@@ -30,17 +29,18 @@ export interface Chosen {
   mediaType: string;
   /** Null: it has not been read. */
   manifest: Manifest | null;
+  /** It stays as it is, though only the chosen platforms are copied, should it be an index: its name in words. Else null. */
+  narrowed: string | null;
 }
 
 /** What a name stands for, unchanged. */
 export function asItIs({ digest, sizeBytes, mediaType }: Here): Chosen {
-  return { source: digest, digest, sizeBytes, mediaType, manifest: null };
+  return { source: digest, digest, sizeBytes, mediaType, manifest: null, narrowed: null };
 }
 
 export interface ChooserParts {
   request: CopyRequest;
   source: Registry;
-  planner: Planner;
 }
 
 export class Chooser {
@@ -55,30 +55,28 @@ export class Chooser {
    * @throws CopyError, side source, when it cannot be read or has no image for a platform.
    */
   async choose(name: string, here: Here): Promise<Chosen> {
-    const { request, source, planner } = this.#parts;
+    const { request, source } = this.#parts;
     const { digest, mediaType } = here;
     if (!this.#isUpForChoice(name) || isManifest(mediaType)) {
       return asItIs(here);
     }
     if (request.platforms?.index === "sparse") {
       // Its digest stays, so there is nothing to be read before both ends are compared.
-      planner.narrow(digest, this.#inWords(name));
-      return asItIs(here);
+      return { ...asItIs(here), narrowed: this.#inWords(name) };
     }
     return this.chooseIn(name, await source.getManifest(request.source.repository, digest));
   }
 
   /** As {@link choose}, of a manifest that has been read. */
   chooseIn(name: string, manifest: Manifest): Chosen {
-    const { request, source, planner } = this.#parts;
+    const { request, source } = this.#parts;
     const { digest, mediaType, bytes } = manifest;
-    const itself = { source: digest, digest, sizeBytes: bytes.byteLength, mediaType, manifest };
+    const itself = { ...asItIs({ digest, sizeBytes: bytes.byteLength, mediaType }), manifest };
     if (request.platforms === undefined || !this.#isUpForChoice(name) || !this.#isIndex(manifest)) {
       return itself;
     }
     if (request.platforms.index === "sparse") {
-      planner.narrow(digest, this.#inWords(name));
-      return itself;
+      return { ...itself, narrowed: this.#inWords(name) };
     }
     const plan = planPlatforms(manifest, request.platforms, { host: source.host, name: this.#inWords(name) });
     return plan.kind === "index"

@@ -97,10 +97,9 @@ export class Opener {
     const { plan, planner, request, source, ledger } = this.#parts;
     const digest = row.derived ?? row.digest;
     const known = ledger.manifests.known(digest);
-    if (row.derived === null) {
-      await this.#chooser.choose(row.source, { digest, sizeBytes: -1, mediaType: known?.mediaType ?? "" });
-    }
-    if (!this.#addRoot(row, { digest, sizeBytes: known?.sizeBytes ?? -1 })) {
+    const here = { digest, sizeBytes: known?.sizeBytes ?? -1, mediaType: known?.mediaType ?? "" };
+    const { narrowed } = row.derived === null ? await this.#chooser.choose(row.source, here) : asItIs(here);
+    if (!this.#addRoot(row, { ...here, narrowed })) {
       // Another name of the same manifest, or one above it, brings it.
       this.#parts.onPlan();
       return;
@@ -173,10 +172,13 @@ export class Opener {
   }
 
   /** @returns Whether its manifest has to be read. */
-  #addRoot(row: TagRow, root: { digest: string; sizeBytes: number }): boolean {
+  #addRoot(row: TagRow, root: Pick<Chosen, "digest" | "sizeBytes" | "narrowed">): boolean {
     const { plan, attacher, request } = this.#parts;
     const isHeld = request.attached !== undefined;
     const isNew = plan.addRoot(rootKey(row), root, isHeld);
+    if (root.narrowed !== null) {
+      plan.narrow(root.digest, root.narrowed);
+    }
     if (isHeld) {
       attacher.expect(rootKey(row));
     }
@@ -184,10 +186,10 @@ export class Opener {
   }
 
   #takeRoot(manifest: Manifest, isThere: boolean, oldDigest: string | null): void {
-    const { planner, request } = this.#parts;
+    const { plan, planner, request } = this.#parts;
     const deep = request.deep === true;
     if (isThere || oldDigest === manifest.digest) {
-      planner.found(manifest.digest);
+      plan.found(manifest.digest);
     }
     planner.take(manifest, isThere && !deep ? "present" : "read", oldDigest !== null);
   }
@@ -225,7 +227,7 @@ export class Opener {
       onRepository("holds_tag");
     }
     tags.planned(row.id, chosen.source, row.target, digest, derivedOf(chosen));
-    this.#addRoot(row, { digest, sizeBytes: there.sizeBytes });
+    this.#addRoot(row, { digest, sizeBytes: there.sizeBytes, narrowed: chosen.narrowed });
     plan.published(digest, false);
     onPlan();
   }

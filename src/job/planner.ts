@@ -34,10 +34,6 @@ export interface PlannerParts extends PoolParts {
 export class Planner {
   readonly #parts: PlannerParts;
   readonly #reads: Pool;
-  /** Manifests that a look has found at the target, though what they refer to may be missing there. */
-  readonly #there = new Set<string>();
-  /** Indexes of which only the chosen platforms are copied, with their names in words. */
-  readonly #narrowed = new Map<string, string>();
 
   constructor(parts: PlannerParts) {
     this.#parts = parts;
@@ -54,20 +50,6 @@ export class Planner {
 
   blobArrived(digest: string): void {
     this.#parts.plan.blobArrived(digest, this.#parts.ledger.blobs.get(digest)?.state !== "present");
-  }
-
-  /** Whether the target has this very manifest: it need not be pushed. */
-  isThere(digest: string): boolean {
-    return this.#there.has(digest);
-  }
-
-  /** Of this index only the platforms that are asked for are copied, though it stays as it is. */
-  narrow(digest: string, name: string): void {
-    this.#narrowed.set(digest, name);
-  }
-
-  isNarrowed(digest: string): boolean {
-    return this.#narrowed.has(digest);
   }
 
   /** Reads a manifest that is part of the plan. `look`: it may be at the target, as may what it refers to. */
@@ -151,11 +133,6 @@ export class Planner {
     this.#parts.onPlan();
   }
 
-  /** Marks a manifest as found at the target, though not all it refers to need be there. */
-  found(digest: string): void {
-    this.#there.add(digest);
-  }
-
   /** Into the plan from the ledger; answers the children that the ledger may know too. */
   #recallManifest(manifest: Manifest, mayBeThere: boolean): string[] {
     const { ledger, plan, now } = this.#parts;
@@ -211,7 +188,7 @@ export class Planner {
         return;
       }
       if (head !== null) {
-        this.found(digest);
+        plan.found(digest);
       }
     }
     const manifest = await this.#fetch(descriptor);
@@ -306,11 +283,11 @@ export class Planner {
 
   #parse(manifest: Manifest): ManifestGraph {
     const { digest, mediaType, bytes } = manifest;
-    const { source, request } = this.#parts;
+    const { source, request, plan } = this.#parts;
     const includeForeign = request.includeForeign === true;
     const graph = parseManifest({ host: source.host, digest, mediaType, bytes, includeForeign });
-    const name = this.#narrowed.get(digest);
-    if (name === undefined || request.platforms === undefined || graph.kind !== "index") {
+    const name = plan.narrowed(digest);
+    if (name === null || request.platforms === undefined || graph.kind !== "index") {
       return graph;
     }
     const chosen = planPlatforms(manifest, request.platforms, { host: source.host, name });

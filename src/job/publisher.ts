@@ -9,7 +9,7 @@ import { fillTemplate } from "../copy/templates.ts";
 import type { ReferrerAddition } from "../host/contract.ts";
 import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import type { Manifest } from "../registry/contract.ts";
-import { manifestEvent, type Planner } from "./planner.ts";
+import { manifestEvent } from "./planner.ts";
 import type { Mender } from "./mender.ts";
 import { isClearNo } from "./name-pushes.ts";
 import { Pool } from "./pool.ts";
@@ -21,7 +21,6 @@ const PUSHES_AT_ONCE = 6;
 
 export interface PublisherParts extends PoolParts {
   tags: TagLedger;
-  planner: Planner;
   now: () => number;
   /** Has the target's host list a referrer where the registry does not; safe to repeat. */
   addReferrer: (addition: ReferrerAddition) => Promise<void>;
@@ -80,8 +79,8 @@ export class Publisher {
   }
 
   async #pushChild(digest: string): Promise<void> {
-    const { plan, planner } = this.#parts;
-    if (planner.isThere(digest)) {
+    const { plan } = this.#parts;
+    if (plan.isThere(digest)) {
       this.#parts.beginStep();
       this.#arrived(digest, "present");
     } else {
@@ -190,14 +189,14 @@ export class Publisher {
   }
 
   async #put(name: string, manifest: Manifest): Promise<{ subject: string | null }> {
-    const { request, target, planner } = this.#parts;
+    const { request, target, plan } = this.#parts;
     try {
       return await target.putManifest(request.target.repository, name, manifest);
     } catch (error) {
       const detail = errorDetailOf(error);
       // Distribution looks whether all that an index names is there (image-spec allows it to be elsewhere).
       const isRefusal = ["manifest_invalid", "content_missing", "not_found", "unsupported"].includes(detail.code);
-      throw isRefusal && planner.isNarrowed(manifest.digest) ? refusedSparse(target.host, detail) : error;
+      throw isRefusal && plan.narrowed(manifest.digest) !== null ? refusedSparse(target.host, detail) : error;
     }
   }
 

@@ -91,7 +91,6 @@ export class CopyRun {
     });
     this.#publisher = new Publisher({
       ...shared,
-      planner,
       mender: this.#mender,
       commit: (name) => this.#commit(name),
       onRootSettled: () => this.#endIfRefused(),

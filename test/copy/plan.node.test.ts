@@ -331,3 +331,18 @@ describe("bounds", () => {
     expect(refusalOf(() => planOf().add("root", { children: [], blobs }))).toContain(`${MAX_BLOBS} blobs`);
   });
 });
+
+test("what a look has told of a manifest, and that its index is narrowed, goes with the last name that needs it", () => {
+  const plan = planOf();
+  plan.addRoot("other", { digest: "root", sizeBytes: 1 });
+  plan.add("root", { children: some("child"), blobs: [] });
+  plan.found("child");
+  plan.narrow("root", "app:v1");
+  const known = () => [plan.isThere("child"), plan.narrowed("root")];
+  plan.endRoot("tag");
+  expect(known()).toEqual([true, "app:v1"]);
+  plan.endRoot("other");
+  plan.found("child");
+  plan.narrow("root", "app:v1");
+  expect(known()).toEqual([false, null]);
+});
