@@ -101,7 +101,7 @@ async function queue(env: Env): Promise<Finding[]> {
   const index = env.INDEX.getByName(INDEX_NAME);
   try {
     const hosts = await index.hosts();
-    const [looks, tookMs] = await Promise.all([
+    const [hostLooks, tookMs] = await Promise.all([
       Promise.all(hosts.slice(0, HOSTS_LOOKED_AT).map(({ host }) => lanesAt(env, host))),
       roundTripMs(crypto.randomUUID(), {
         open: (id) => index.openProbe(id),
@@ -111,8 +111,8 @@ async function queue(env: Env): Promise<Finding[]> {
         pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       }),
     ]);
-    const isWorking = looks.some((look) => look.isWorking);
-    return [queueFinding(tookMs, isWorking), ...looks.flatMap(({ findings }) => findings)];
+    const isWorking = hostLooks.some((each) => each.isWorking);
+    return [queueFinding(tookMs, isWorking), ...hostLooks.flatMap(({ findings }) => findings)];
   } catch (error) {
     return [fail("queue", errorDetailOf(error).message, "Mend the binding LANES, and what else is found; deploy.")];
   }
