@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { ErrorDetail } from "../../src/registry/errors.ts";
-import { explained, explainWith } from "../../src/cli/unreached/explain.ts";
+import { allExplained, explained, explainWith } from "../../src/cli/unreached/explain.ts";
 import { look } from "../../src/cli/unreached/look.ts";
 import { findingText, type Address, type Finding } from "../../src/cli/unreached/words.ts";
 import { listen, shut } from "../support/loopback.ts";
@@ -220,12 +220,66 @@ describe("an error", () => {
     const host = `127.0.0.1:${await closedPort()}`;
     const explain = explainWith({ hosts: {} }, []);
     expect(await explain(errorAt(host, { code: "denied" }), signal)).toBeNull();
-    expect(await explain(errorAt(host, { message: "auth.example.com could not be reached" }), signal)).toBeNull();
+    const brokeOff = `${host}/app broke off while sending: connection reset`;
+    expect(await explain(errorAt(host, { message: brokeOff }), signal)).toBeNull();
     const server = createHttpServer((_request, response) => response.end());
     const port = await listen(server);
     try {
       const view = { error: errorAt(`127.0.0.1:${port}`) };
       expect(await explained(view, explain, signal)).toBe(view);
+    } finally {
+      await shut(server);
+    }
+  });
+
+  test("of a host that did not answer in time gets the sentence too", async () => {
+    const host = `127.0.0.1:${await closedPort()}`;
+    const message = `${host} did not answer within 30 s ("look up manifest")`;
+    const explain = explainWith({ hosts: {} }, []);
+    expect(await explain(errorAt(host, { code: "stalled", message }), signal)).toContain(`Nothing listens at ${host}`);
+    const slow = `${host}/app sent nothing for 60 s (blob sha256:1)`;
+    expect(await explain(errorAt(host, { code: "stalled", message: slow }), signal)).toBeNull();
+  });
+
+  test.each(["1 of 3 tags failed, v1", "2 of 3 tags failed, the first of them v1"])(
+    "of a repository's tag gets the sentence: %s",
+    async (words) => {
+      const host = `127.0.0.1:${await closedPort()}`;
+      const message = `${words}: ${host} could not be reached or hung up ("push manifest")`;
+      expect(await explainWith({ hosts: {} }, [])(errorAt(host, { message }), signal)).toContain("Nothing listens at");
+    },
+  );
+
+  test("of a token endpoint is looked into there", async () => {
+    const realm = `127.0.0.1:${await closedPort()}`;
+    const error = errorAt("registry.example.com", {
+      message: `${realm} could not be reached or hung up ("authorize")`,
+    });
+    const explain = explainWith({ hosts: {} }, []);
+    expect(await explain(error, signal)).toBe(`Nothing listens at ${realm}: the connection is refused.`);
+    const server = createHttpServer((_request, response) => response.end());
+    const plain = `127.0.0.1:${await listen(server)}`;
+    try {
+      const message = `${plain} could not be reached or hung up ("authorize")`;
+      expect(await explain({ ...error, message }, signal)).toBe(
+        `${plain} speaks plain HTTP, not HTTPS, as which the registry names it.`,
+      );
+    } finally {
+      await shut(server);
+    }
+  });
+
+  test("of a token endpoint that a registry of plain HTTP names is explained as far as its protocol does not matter", async () => {
+    const explain = explainWith({ hosts: { "registry.example.com": { tls: "disabled" } } }, []);
+    const toldOf = (realm: string): Promise<string | null> => {
+      const message = `${realm} could not be reached or hung up ("authorize")`;
+      return explain(errorAt("registry.example.com", { message }), signal);
+    };
+    expect(await toldOf(`127.0.0.1:${await closedPort()}`)).toMatch(/^Nothing listens at/);
+    expect(await toldOf("127.0.0.1")).toBeNull();
+    const server = createHttpsServer(own, (_request, response) => response.end());
+    try {
+      expect(await toldOf(`127.0.0.1:${await listen(server)}`)).toBeNull();
     } finally {
       await shut(server);
     }
@@ -240,7 +294,8 @@ describe("an error", () => {
       },
       async (port) => {
         const explain = explainWith({ hosts: {} }, []);
-        await Promise.all([1, 2, 3].map(() => explain(errorAt(`127.0.0.1:${port}`), signal)));
+        const tags = [1, 2, 3].map(() => ({ error: errorAt(`127.0.0.1:${port}`) }));
+        await allExplained(tags, explain, signal);
       },
     );
     // One to see whether it takes connections, one to see what it answers.

@@ -6,7 +6,7 @@ import { ServiceClient, type GroupBody } from "../client.ts";
 import { manyDisplayFor, type ManyDisplay } from "../display/many.ts";
 import { duration, summaryLine } from "../display/format.ts";
 import { failureText } from "../display/problem-text.ts";
-import { explained, type Explain } from "../unreached/explain.ts";
+import { allExplained, explained, type Explain } from "../unreached/explain.ts";
 import { diedInMidCopy } from "./died.ts";
 import { Interruption } from "./interruption.ts";
 import type { CommandIo, StopSignal } from "./io.ts";
@@ -61,8 +61,11 @@ export async function copyMany(
     group = await Promise.race([work(), diedInMidCopy(service)]);
     display.say(endLine(group));
     const withResults = isRepository && options.json === true;
+    const resultsOf = async (id: string): Promise<TagView[]> => {
+      return allExplained(await client.tags(id, giveUp), explain, giveUp);
+    };
     const copies = withResults
-      ? await Promise.all(group.copies.map(async (copy) => ({ ...copy, results: await client.tags(copy.id, giveUp) })))
+      ? await Promise.all(group.copies.map(async (copy) => ({ ...copy, results: await resultsOf(copy.id) })))
       : group.copies;
     return { report: { ...group, copies }, signal: interruption.signal };
   } catch (error) {

@@ -16,7 +16,7 @@ import { diedInMidCopy } from "./died.ts";
 import { Interruption } from "./interruption.ts";
 import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
 import { openService, type Service, type ServiceOptions } from "./service.ts";
-import { explained } from "../unreached/explain.ts";
+import { allExplained, explained } from "../unreached/explain.ts";
 import { tellFailure } from "./tell-failure.ts";
 
 export interface CopyOptions extends ServiceOptions, CopyChoices {
@@ -91,7 +91,8 @@ async function runCopy(body: CopyBody, isRepository: boolean, options: CopyOptio
     };
     view = await Promise.race([work(), diedInMidCopy(service)]);
     view = await explained(view, service.explain, giveUp);
-    const results = isRepository && options.json === true ? await client.tags(view.id, giveUp) : null;
+    const isListed = isRepository && options.json === true;
+    const results = isListed ? await allExplained(await client.tags(view.id, giveUp), service.explain, giveUp) : null;
     return { view, results, status: statusOf(view, interruption.signal) };
   } catch (error) {
     throw giveUp.aborted ? giveUp.reason : error;

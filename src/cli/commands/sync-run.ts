@@ -6,7 +6,7 @@ import { ServiceError, type Problem, type ServiceClient } from "../client.ts";
 import type { ManyDisplay } from "../display/many.ts";
 import type { PlannedCopy, SyncBody } from "../sync-file/contract.ts";
 import { exitStatusOf, EXIT_WRONG_USE } from "../failure.ts";
-import { explained, NO_EXPLANATION, type Explain } from "../unreached/explain.ts";
+import { allExplained, explained, NO_EXPLANATION, type Explain } from "../unreached/explain.ts";
 import { gateOf, type Gate } from "./at-once.ts";
 
 /** What became of one copy. */
@@ -123,9 +123,11 @@ export class SyncRun {
         this.#ends += 1;
         this.#wake(true);
       }
-      outcome.view = await explained(outcome.view, this.#options.explain ?? NO_EXPLANATION, this.#giveUp);
-      if (this.#options.withResults === true) {
-        outcome.results = await this.#client.tags(accepted.id, this.#giveUp);
+      const { explain = NO_EXPLANATION, withResults } = this.#options;
+      outcome.view = await explained(outcome.view, explain, this.#giveUp);
+      if (withResults === true) {
+        const tags = await this.#client.tags(accepted.id, this.#giveUp);
+        outcome.results = await allExplained(tags, explain, this.#giveUp);
       }
     } catch (error) {
       if (this.#giveUp.aborted) {

@@ -15,20 +15,29 @@ export const NO_EXPLANATION: Explain = () => Promise.resolve(null);
 /** Longest look at one host. */
 const LIMIT_MS = 3_000;
 
+/**
+ * Who was asked in vain, in the transport's words: the registry itself, the token endpoint that it names, or a store that it
+ * leads to. Of a repository's copy the first tag's failure speaks for all. What did connect and then broke off is none of it.
+ */
+const UNREACHED =
+  /^(?:\d+ of \d+ tags failed,(?: the first of them)? \S*: )?(\S+) (?:could not be reached|did not answer within)\b/;
+
 /** @param certificates Those of `--ca`, in PEM. */
 export function explainWith(settings: Pick<FileSettings, "hosts">, certificates: readonly string[]): Explain {
-  // Of a file's hundred copies to one host all fail alike: it is looked at once.
+  // Of a file's hundred copies to one host, and of a repository's tags, all fail alike: it is looked at once.
   const known = new Map<string, Promise<string | null>>();
-  return async (error, signal) => {
-    if (error.code !== "connection" || error.host === "") {
+  return async ({ code, host, message }, signal) => {
+    const who = UNREACHED.exec(message)?.[1];
+    if ((code !== "connection" && code !== "stalled") || host === "" || who === undefined) {
       return null;
     }
-    const address = await addressOf(settings, error.host);
-    if (address === null || !isAbout(error, address)) {
+    const address = await addressOf(settings, host, who);
+    if (address === null) {
       return null;
     }
-    const found = known.get(error.host) ?? lookedAt(address, certificates, signal);
-    known.set(error.host, found);
+    const key = `${address.tls} ${who}`;
+    const found = known.get(key) ?? lookedAt(address, certificates, signal);
+    known.set(key, found);
     return found;
   };
 }
@@ -45,6 +54,15 @@ export async function explained<T extends { error: ErrorDetail | null }>(
     : { ...view, error: { ...view.error, message: withSentence(view.error.message, added) } };
 }
 
+/** The same for what became of each tag of a repository; each host is looked at once. */
+export function allExplained<T extends { error: ErrorDetail | null }>(
+  views: readonly T[],
+  explain: Explain,
+  signal: AbortSignal,
+): Promise<T[]> {
+  return Promise.all(views.map((view) => explained(view, explain, signal)));
+}
+
 export function withSentence(message: string, added: string): string {
   return `${message.replace(/\.$/, "")}. ${added}`;
 }
@@ -56,27 +74,33 @@ async function lookedAt(
 ): Promise<string | null> {
   const { look } = await import("./look.ts");
   const finding = await look(address, { certificates, limitMs: LIMIT_MS, signal }).catch(() => null);
-  return finding === null ? null : findingText(finding, address);
+  // Whether who is not the registry was asked in plain HTTP is not known.
+  const isGuess = finding?.kind === "secure" && address.host === null;
+  return finding === null || isGuess ? null : findingText(finding, address);
 }
 
-/** Where the settings say that a host is reached; null: they are wrong, which is told elsewhere. */
-async function addressOf({ hosts }: Pick<FileSettings, "hosts">, host: string): Promise<Address | null> {
+/**
+ * Where the transport was to be connected to.
+ * @param host Of the registry, whose settings count.
+ * @param who As the message has it; another than the registry speaks HTTPS, unless the registry itself does not.
+ * @returns null: the settings are wrong, which is told elsewhere, or nobody can say in which protocol it was asked.
+ */
+async function addressOf({ hosts }: Pick<FileSettings, "hosts">, host: string, who: string): Promise<Address | null> {
   // Loaded here: a copy that comes to a good end needs none of it.
   const { hostSettings } = await import("../../config.ts");
   try {
     const { hostname, tls } = hostSettings({ HOSTS: hosts }, host);
     const isSecure = tls === "enabled";
-    const url = new URL(`${isSecure ? "https" : "http"}://${hostname}/`);
+    const scheme = isSecure ? "https" : "http";
+    const url = new URL(`${scheme}://${who}/`);
+    const isOwn = new URL(`${scheme}://${hostname}/`).host === who;
+    if (url.host !== who || (!isOwn && !isSecure && url.port === "")) {
+      return null;
+    }
     const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
-    return { host, name: url.hostname.replace(/^\[(.*)\]$/, "$1"), port, tls: isSecure };
+    const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
+    return { host: isOwn ? host : null, name, port, tls: isSecure };
   } catch {
     return null;
   }
-}
-
-/** Whether it is the registry itself that was not reached: a realm of tokens or a store may be meant instead. */
-function isAbout({ message }: ErrorDetail, { name, port, tls }: Address): boolean {
-  const shown = name.includes(":") ? `[${name}]` : name;
-  const host = port === (tls ? 443 : 80) ? shown : `${shown}:${port}`;
-  return message.startsWith(`${host} `);
 }

@@ -2,8 +2,8 @@
 
 /** Where a registry is reached. */
 export interface Address {
-  /** The host as it stands in references. */
-  host: string;
+  /** The registry's host as it stands in references; null: it is another one that the registry has named. */
+  host: string | null;
   /** A name or an IP address, without brackets. */
   name: string;
   port: number;
@@ -56,7 +56,9 @@ export function findingText(finding: Finding, address: Address): string {
     case "hung-up":
       return `${at} takes the connection and hangs up${tls ? " before TLS is agreed on" : " without an answer"}.`;
     case "plain":
-      return `It speaks plain HTTP there, not HTTPS: say so with --plain-http ${host}.`;
+      return host === null
+        ? `${at} speaks plain HTTP, not HTTPS, as which the registry names it.`
+        : `It speaks plain HTTP there, not HTTPS: say so with --plain-http ${host}.`;
     case "secure":
     default:
       return `It speaks HTTPS there, not plain HTTP: leave out --plain-http ${host}, or set tls = "enabled" in the host settings, under [hosts."${host}"].`;
