@@ -13,7 +13,7 @@ import { listAllTags } from "../registry/tags.ts";
 import type { TargetRepository } from "./ledger.ts";
 import type { Planner } from "./planner.ts";
 import { atOnce, Pool } from "./pool.ts";
-import type { TagLedger } from "./tag-ledger.ts";
+import { MAIN_TAG_ID, type TagLedger } from "./tag-ledger.ts";
 import type { PoolParts } from "./step.ts";
 
 /** Roots looked into at once, and lists asked for at once for each: the clients bound their connections themselves. */
@@ -49,6 +49,8 @@ export class Attacher {
   /** Images share children, and tags images: a digest is asked about once for all of them. Those used last stand last. */
   readonly #lists = new Map<string, Promise<Attached>>();
   #digestTags: Promise<Map<string, string[]>> | null = null;
+  /** Key of the one name of a copy that is not a repository's, once it waits for nothing but the tags that belong to it. */
+  #last: string | null = null;
   #fallbackTags: Promise<ReadonlySet<string> | undefined> | null = null;
 
   constructor(parts: AttacherParts) {
@@ -78,6 +80,7 @@ export class Attacher {
         this.#roots.add(() => this.#attach(key));
       }
     }
+    this.#letGoLast();
   }
 
   async #attach(key: string): Promise<void> {
@@ -102,8 +105,22 @@ export class Attacher {
       onRootFailed(key, error);
       return;
     }
-    plan.letGo(key);
+    if (!isRepositoryCopy(request) && key === String(MAIN_TAG_ID)) {
+      this.#last = key;
+      this.#letGoLast();
+    } else {
+      plan.letGo(key);
+    }
     onPlan();
+  }
+
+  /** Whoever asked for one image gets its name when all that belongs to it is there, or not at all. */
+  #letGoLast(): void {
+    const { plan, tags } = this.#parts;
+    if (this.#last !== null && !tags.hasOpenBeside(MAIN_TAG_ID)) {
+      plan.letGo(this.#last);
+      this.#last = null;
+    }
   }
 
   /** A manifest and all that is copied with it. */

@@ -102,6 +102,12 @@ export class TagLedger {
     );
   }
 
+  /** Whether any other row has not ended. */
+  hasOpenBeside(id: number): boolean {
+    const open = this.#sql.exec("SELECT 1 FROM tags WHERE state IN ('waiting', 'planned') AND id <> ? LIMIT 1", id);
+    return open.toArray().length > 0;
+  }
+
   /** Both ends have been compared, and there is something to do. */
   planned(id: number, digest: string, target: string, oldDigest: string | null, derived: string | null = null): void {
     this.#sql.exec(

@@ -312,6 +312,33 @@ describe("digest tags", () => {
       expect(bench.ledger.tags.tally()).toMatchObject({ all: 3, copied: 3 });
     }));
 
+  test("go before the image's own name, signatures of signatures too, however they hang together", () =>
+    inJob(async (bench) => {
+      const main = bench.source.keep(image("a"), MANIFEST, "v1");
+      const sig = bench.source.keep(image("e"), MANIFEST, `${fallbackTagOf(main.digest)}.sig`);
+      bench.source.keep(about(sig, "f"), MANIFEST, `${fallbackTagOf(sig.digest)}.sig`);
+      bench.source.keep({ manifests: [main] }, INDEX, `${fallbackTagOf(main.digest)}.sbom`);
+      bench.source.tags.set(`${fallbackTagOf(main.digest)}.same`, main.digest);
+      expect(await bench.copy({ attached: { digestTags: true } })).toBeNull();
+      expect(Object.fromEntries(bench.target.tags)).toEqual(Object.fromEntries(bench.source.tags));
+      expect(bench.target.log.at(-1)).toBe("PUT v1");
+    }));
+
+  test("that cannot be copied leave the image's own name at the target as it was", () =>
+    inJob(async (bench) => {
+      const main = bench.source.keep(image("a"), MANIFEST, "v1");
+      const sig = `${fallbackTagOf(main.digest)}.sig`;
+      bench.source.keep(image("e"), MANIFEST, sig);
+      const old = bench.target.keep(image("b"), MANIFEST, "v1");
+      bench.target.before = (operation) => {
+        if (operation === `PUT ${sig}`) {
+          throw bench.target.error("denied", "no signatures here");
+        }
+      };
+      expect(await bench.copy({ attached: { digestTags: true } })).toMatchObject({ code: "denied" });
+      expect(bench.target.tags.get("v1")).toBe(old.digest);
+    }));
+
   test("a copy of a repository takes each once, and leaves lists of referrers out when it brings those itself", () =>
     inJob(async (bench) => {
       const root = bench.source.keep(image("a"), MANIFEST, "v1");
