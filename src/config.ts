@@ -8,6 +8,7 @@ import { readAllowed, type AllowedRegistries } from "./config/allowed.ts";
 import type { Reading } from "./config/checking.ts";
 import { readHookSecrets } from "./config/hook-secrets.ts";
 import { parseHostName } from "./config/host-name.ts";
+import { once, onceFor, onceNamed } from "./config/kept.ts";
 import { readIdentity } from "./config/identity.ts";
 import { type LogLevel, readLogLevel } from "./config/log-level.ts";
 import { readNotifications } from "./config/notifications.ts";
@@ -49,7 +50,11 @@ export interface Settings {
   queue: QueueSettings;
 }
 
+/** More than any service works with at a time. */
+const MAX_HOSTS_KEPT = 500;
+
 const hostsOf = once(readHosts);
+const unconfigured = onceNamed((host) => withDefaults(host), MAX_HOSTS_KEPT);
 const tokensOf = once(readTokens);
 // Read by every request that shows such a token; the settings are the same objects for an isolate's whole life.
 let keptIdentity: { given: readonly unknown[]; reading: Reading<readonly IssuerSettings[]> } | null = null;
@@ -103,7 +108,7 @@ export function issuerSettings(env: SettingsEnv): readonly IssuerSettings[] {
  * @throws CopyError `configuration`, as {@link settingsOf}.
  */
 export function hostSettings(env: SettingsEnv, host: string): HostSettings {
-  return right(hostsOf(env.HOSTS)).get(host) ?? withDefaults(host);
+  return right(hostsOf(env.HOSTS)).get(host) ?? unconfigured(host);
 }
 
 /**
@@ -194,7 +199,11 @@ export function reachRefusal(env: SettingsEnv, target: URL | string): string | n
  * @param host Canonical.
  */
 export function clientReach(env: SettingsEnv, host: string): Refusal {
-  return (url) => registryRefusal(env, host) ?? reachRefusal(env, url);
+  let registry: { refusal: string | null } | null = null;
+  return (url) => {
+    registry ??= { refusal: registryRefusal(env, host) };
+    return registry.refusal ?? reachRefusal(env, url);
+  };
 }
 
 function registryRefusal(env: SettingsEnv, host: string): string | null {
@@ -213,21 +222,24 @@ function mirrorComplaints(hosts: ReadonlyMap<string, HostSettings>, isAllowed: A
   );
 }
 
-function reachRule(env: SettingsEnv): ReachRule {
-  const configured = [...right(hostsOf(env.HOSTS)).values()];
-  const issuers = identityOf(env).value.flatMap(({ issuer, jwksUri }) => [
-    issuer,
-    ...(jwksUri === null ? [] : [jwksUri]),
-  ]);
-  return {
-    local: isLocal(env),
-    named: [
-      ...configured.flatMap(({ host, hostname }) => [host, hostname]),
-      ...issuers.map((address) => new URL(address).host),
-    ],
-    plain: configured.filter(({ tls }) => tls === "disabled").map(({ hostname }) => hostname),
-  };
-}
+const reachRule = onceFor(
+  (env: SettingsEnv) => [env.HOSTS, env.OIDC, env.ACCESS, env.LOCAL],
+  (env): ReachRule => {
+    const configured = [...right(hostsOf(env.HOSTS)).values()];
+    const issuers = identityOf(env).value.flatMap(({ issuer, jwksUri }) => [
+      issuer,
+      ...(jwksUri === null ? [] : [jwksUri]),
+    ]);
+    return {
+      local: isLocal(env),
+      named: [
+        ...configured.flatMap(({ host, hostname }) => [host, hostname]),
+        ...issuers.map((address) => new URL(address).host),
+      ],
+      plain: configured.filter(({ tls }) => tls === "disabled").map(({ hostname }) => hostname),
+    };
+  },
+);
 
 function identityOf(env: SettingsEnv): Reading<readonly IssuerSettings[]> {
   const given = [env.OIDC, env.ACCESS, isLocal(env)];
@@ -244,15 +256,6 @@ function notificationsOf(env: SettingsEnv): Reading<readonly NotificationTarget[
     keptNotifications = { given, reading };
   }
   return keptNotifications.reading;
-}
-
-/** Reads again only when the setting is another one: it is the same object or text for an isolate's whole life. */
-function once<T>(read: (given: unknown) => Reading<T>): (given: unknown) => Reading<T> {
-  let kept: { given: unknown; reading: Reading<T> } | null = null;
-  return (given) => {
-    kept = kept !== null && kept.given === given ? kept : { given, reading: read(given) };
-    return kept.reading;
-  };
 }
 
 function right<T>(reading: Reading<T>): T {
