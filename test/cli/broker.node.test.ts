@@ -43,6 +43,17 @@ test("a message under delivery when workerd is killed is delivered again, its at
   expect(second).toMatchObject({ id: first.id, body: "under way", attempts: 2 });
 });
 
+test("a message under delivery when the service is ended on purpose is delivered again, and that counts as no attempt", async () => {
+  await service.send({ body: "under way" });
+  const first = await service.next();
+  for (let restart = 1; restart <= 7; restart += 1) {
+    await service.stop();
+    await service.start();
+    expect(await service.next()).toMatchObject({ id: first.id, attempts: 1 });
+  }
+  expect(rows("SELECT * FROM dead_letters")).toEqual([]);
+});
+
 test("a message that waits when workerd is killed is delivered after the restart", async () => {
   await service.send({ body: "later", delaySeconds: 1 });
   await service.kill();

@@ -125,6 +125,12 @@ export class StubService {
     this.#embedded = null;
   }
 
+  /** Ends workerd as `serve` does at Ctrl-C. */
+  async stop(): Promise<void> {
+    await this.#embedded?.stop();
+    this.#embedded = null;
+  }
+
   async send(...messages: { body: string; delaySeconds?: number }[]): Promise<void> {
     const response = await fetch(`http://127.0.0.1:${this.port}/send`, {
       method: "POST",

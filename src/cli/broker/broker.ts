@@ -65,6 +65,7 @@ export class Broker extends DurableObject<BrokerEnv> {
   #sql: SqlStorage;
   #running = 0;
   #timer: number | null = null;
+  #isEnding = false;
   #policy: QueuePolicy;
 
   constructor(ctx: DurableObjectState, env: BrokerEnv) {
@@ -76,11 +77,13 @@ export class Broker extends DurableObject<BrokerEnv> {
     this.#sql.exec("UPDATE messages SET taken = 0 WHERE taken = 1");
   }
 
-  /** `POST /message` and `/batch` from the queue binding, `POST /wake` after a start, `GET /metrics`. */
+  /** `POST /message` and `/batch` from the queue binding, `POST /wake` after a start, `/end` before an end, `GET /metrics`. */
   override async fetch(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     try {
-      if (pathname !== "/metrics" && pathname !== "/wake") {
+      if (pathname === "/end") {
+        this.#end();
+      } else if (pathname !== "/metrics" && pathname !== "/wake") {
         this.#store(await this.#read(pathname, request));
       }
     } catch (error) {
@@ -117,8 +120,19 @@ export class Broker extends DurableObject<BrokerEnv> {
     }
   }
 
+  /** The process is about to be ended on purpose: what is under delivery goes out again, and that was no attempt. */
+  #end(): void {
+    if (!this.#isEnding) {
+      this.#isEnding = true;
+      this.#sql.exec("UPDATE messages SET taken = 0, attempts = attempts - 1 WHERE taken = 1");
+    }
+  }
+
   /** Starts as many deliveries as are due and allowed, and sets the timer for what is due later. */
   #pump(): void {
+    if (this.#isEnding) {
+      return;
+    }
     const nowMs = Date.now();
     for (const row of this.#due(nowMs, WIDTH - this.#running)) {
       if (row.attempts > this.#policy.maxRetries) {

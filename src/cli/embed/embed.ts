@@ -48,6 +48,9 @@ const SCRATCH_BYTES = 64 * 1024 * 1024;
 /** Longest wait for the broker's answer: it has only to read its table. */
 const BROKER_LIMIT_MS = 5_000;
 
+/** At the end nobody waits long for it. */
+const BROKER_END_LIMIT_MS = 1_000;
+
 /** How often the broker is asked whether all work orders have ended. */
 const SETTLED_POLL_MS = 50;
 
@@ -91,6 +94,9 @@ export async function startEmbedded(options: EmbedOptions): Promise<Embedded> {
         }
       },
       stop: async () => {
+        if (options.stateFolder !== null) {
+          await askBroker(brokerSocket, "/end", BROKER_END_LIMIT_MS).catch(() => undefined);
+        }
         await workerd.stop();
         answering.close();
       },
@@ -141,10 +147,10 @@ async function underDelivery(socketPath: string): Promise<number> {
   }
 }
 
-function askBroker(socketPath: string, path: string): Promise<string> {
+function askBroker(socketPath: string, path: string, limitMs = BROKER_LIMIT_MS): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => reject(new Error(`The local queue does not answer: ${error.message}`));
-    const asked = request({ socketPath, path, method: "POST", timeout: BROKER_LIMIT_MS }, (response) => {
+    const asked = request({ socketPath, path, method: "POST", timeout: limitMs }, (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (piece: string) => (text += piece));
