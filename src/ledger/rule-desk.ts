@@ -167,14 +167,17 @@ export class RuleDesk {
       return;
     }
     const made = repositoryCopy(plan, source, now);
+    const rule = { name: row.name, version: row.version, priority: plan.priority };
+    const trigger = "schedule" as const;
     if ("ignored" in made) {
-      writeLine({ msg: "schedule starts nothing", rule: row.name, reason: made.ignored }, "error");
+      // Without a copy there is no target but the template.
+      const run = { rule, trigger, request: { source, target: plan.target } };
+      this.runs.startNothing(run, "failed", `No copy can be made: ${made.ignored}.`, now);
       return;
     }
-    const rule = { name: row.name, version: row.version, priority: plan.priority };
-    const run = { rule, trigger: "schedule" as const, request: made.request };
+    const run = { rule, trigger, request: made.request };
     if (this.runs.hasOpen(row.name)) {
-      this.runs.skip(run, "The last run had not ended.", now);
+      this.runs.startNothing(run, "skipped", "The last run had not ended.", now);
     } else {
       const copy = newCopyId(now, crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
       this.runs.add({ ...run, copy, hint: null }, now);

@@ -129,10 +129,10 @@ export class Runs {
     this.clearOldest(rule.name, now);
   }
 
-  /** Notes that a rule was due and why nothing was started. */
-  skip(run: Omit<NewRun, "copy" | "hint">, reason: string, now: number): void {
+  /** Notes that a rule was due and why nothing was started: it is not its turn, or there is nothing that could be. */
+  startNothing(run: Omit<NewRun, "copy" | "hint">, state: "skipped" | "failed", reason: string, now: number): void {
     const target = formatReference(run.request.target);
-    this.#insert({ ...run, copy: null, target, state: "skipped", hint: null, dueMs: now, now });
+    this.#insert({ ...run, copy: null, target, state, hint: null, dueMs: now, now });
     this.#sql.exec(
       "UPDATE runs SET ended_at_ms = ?, result = ? WHERE n = (SELECT max(n) FROM runs)",
       now,

@@ -438,6 +438,27 @@ describe("schedules", () => {
     expect(runs[0]).toMatchObject({ copy: null, result: { reason: "The last run had not ended." } });
   });
 
+  test("of which no copy can be made say so among the rule's runs, each time", async () => {
+    const { index, writers } = await open("impossible");
+    const target = { host: "target.example", repository: `${"deep/".repeat(50)}{repository}` };
+    await rule(index, "one", { ...nightly, target }, { push: null });
+    await makeRulesDue(index);
+    await makeRulesDue(index);
+    expect(writers.started).toEqual([]);
+    const runs = await runsOf(index, "one");
+    expect(runs).toMatchObject([{ state: "failed" }, { state: "failed" }]);
+    expect(runs[0]).toMatchObject({
+      copy: null,
+      trigger: "schedule",
+      source: "source.example/team/app",
+      target: `target.example/${target.repository}`,
+      startedAtMs: null,
+      result: { reason: expect.stringMatching(/^No copy can be made: target .* more than 255 characters\.$/) },
+    });
+    expect(runs[0]?.endedAtMs).not.toBeNull();
+    expect((await index.findRule("one"))?.open).toMatchObject({ waiting: 0, running: 0 });
+  });
+
   test("are looked at by the cron trigger as well", async () => {
     const index = env.INDEX.getByName(INDEX_NAME);
     const writers = new Writers();
