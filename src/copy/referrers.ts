@@ -143,6 +143,44 @@ export function withReferrers(
   return { digest: digestOf(bytes), mediaType: OCI_INDEX, bytes };
 }
 
+/**
+ * What a list of referrers has to add, entry by entry, to the one under the same tag at the target, since it would take entries
+ * away from there if it were written as it is. Null: it would not, or one of them is no such list.
+ */
+export function entriesToMerge(list: Manifest, there: Manifest): Referrer[] | null {
+  const own = entriesIn(list);
+  const others = entriesIn(there);
+  if (own === null || others === null) {
+    return null;
+  }
+  const [listed, held] = [own, others].map((entries) => new Set(entries.map(({ digest }) => digest)));
+  return [...(held ?? [])].every((digest) => listed?.has(digest))
+    ? null
+    : own.filter(({ digest }) => !held?.has(digest));
+}
+
+function entriesIn({ mediaType, bytes }: Manifest): Referrer[] | null {
+  const manifests = parseDocument(bytes)?.manifests;
+  return mediaType === OCI_INDEX && Array.isArray(manifests) ? manifests.flatMap(entryOf) : null;
+}
+
+function entryOf(value: unknown): Referrer[] {
+  if (!isObject(value) || typeof value.digest !== "string" || typeof value.size !== "number") {
+    return [];
+  }
+  const { digest, size, mediaType, artifactType } = value;
+  const annotations = annotationsOf(value.annotations);
+  return [
+    {
+      mediaType: typeof mediaType === "string" ? mediaType : "",
+      digest,
+      size,
+      ...(typeof artifactType === "string" && artifactType !== "" ? { artifactType } : {}),
+      ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+    },
+  ];
+}
+
 /** However the entry came about: the same one gives the same bytes. */
 function inFixedOrder({ mediaType, digest, size, artifactType, annotations }: Referrer): Referrer {
   return {

@@ -60,7 +60,10 @@ export interface TagView {
   target: string | null;
   /** At the source; null while it is not known, and where nobody had to ask. */
   digest: string | null;
-  /** Digest of what is written in its place, where platforms were chosen: another index, or one image of it. Else null. */
+  /**
+   * Digest of what is written in its place, where platforms were chosen: another index, or one image of it. Of a list of
+   * referrers that was added to the target's: digest of that. Else null.
+   */
   derivedDigest: string | null;
   /** What the target had under the name, where that was asked. */
   oldDigest: string | null;

@@ -3,12 +3,12 @@
  * Bytes go out exactly as they were read.
  */
 import type { Push } from "../copy/plan.ts";
-import { fallbackEntryOf } from "../copy/referrers.ts";
-import { isDigestTag } from "../copy/digest-tags.ts";
+import { entriesToMerge, fallbackEntryOf } from "../copy/referrers.ts";
+import { isDigestTag, isFallbackTag } from "../copy/digest-tags.ts";
 import { fillTemplate } from "../copy/templates.ts";
 import type { ReferrerAddition } from "../host/contract.ts";
 import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
-import type { Manifest } from "../registry/contract.ts";
+import type { Manifest, Referrer } from "../registry/contract.ts";
 import { manifestEvent } from "./planner.ts";
 import type { Mender } from "./mender.ts";
 import { isClearNo } from "./name-pushes.ts";
@@ -114,24 +114,30 @@ export class Publisher {
       await this.#backUp(row, row.oldDigest, request.existing.tag);
     }
     const manifest = await this.manifest(digest);
+    const name = row.target ?? digest;
     await this.#parts.mender.push(manifest, async () => {
+      const entries = await this.#entriesToMerge(row, name, manifest);
       if (this.#parts.plan.digestOf(key) === null) {
         // It has failed since, for another reason: what is told to have failed is not written.
         return;
       }
-      const name = row.target ?? digest;
       const committed = this.#parts.commit(name);
       let isClear = false;
       try {
-        const { subject } = await this.#put(name, manifest).catch((error: unknown) => {
-          isClear = isClearNo(error);
-          throw error;
-        });
-        await this.#listReferrer(manifest, subject);
+        let derived: string | null = null;
+        if (entries === null) {
+          const { subject } = await this.#put(name, manifest).catch((error: unknown) => {
+            isClear = isClearNo(error);
+            throw error;
+          });
+          await this.#listReferrer(manifest, subject);
+        } else {
+          derived = await this.#mergeList(name, entries);
+        }
         this.#parts.beginStep();
         this.#arrived(digest, "copied", manifest);
         this.#parts.plan.endRoot(key);
-        this.#ended(row, "copied");
+        this.#ended(row, "copied", derived);
         isClear = true;
       } finally {
         committed(isClear);
@@ -139,9 +145,10 @@ export class Publisher {
     });
   }
 
-  #ended(row: TagRow, state: "copied" | "unchanged"): void {
+  /** @param derived Digest of what the name stands for at the target, where that is not the very manifest. */
+  #ended(row: TagRow, state: "copied" | "unchanged", derived: string | null = null): void {
     // While the name was on its way its manifest may have been refused by its digest: then it has failed, and was told to have.
-    if (this.#parts.tags.end(row.id, state)) {
+    if (this.#parts.tags.end(row.id, state, derived === null ? {} : { derived })) {
       this.#parts.onRoot(row);
     }
     this.#parts.onPublished();
@@ -198,6 +205,31 @@ export class Publisher {
       const isRefusal = ["manifest_invalid", "content_missing", "not_found", "unsupported"].includes(detail.code);
       throw isRefusal && plan.narrowed(manifest.digest) !== null ? refusedSparse(target.host, detail) : error;
     }
+  }
+
+  /**
+   * A list of referrers under its fallback tag is a tag like others where nobody has added to it at the target. Where somebody
+   * has, it would take that away. Null: it may be written as it is.
+   */
+  async #entriesToMerge(row: TagRow, name: string, manifest: Manifest): Promise<Referrer[] | null> {
+    const { request, target } = this.#parts;
+    const { repository } = request.target;
+    if (!isFallbackTag(name) || row.source !== name || request.dryRun === true) {
+      return null;
+    }
+    // Asked only now: what the list names has been pushed, and may have been listed by that.
+    const there = await target.headManifest(repository, name);
+    return there === null ? null : entriesToMerge(manifest, await target.getManifest(repository, there.digest));
+  }
+
+  /** By the host's object, as everything that is added to such a list. @returns Digest of what is under the tag then. */
+  async #mergeList(tag: string, entries: readonly Referrer[]): Promise<string | null> {
+    const { request, target, addReferrer } = this.#parts;
+    const { repository } = request.target;
+    // The digest's first 64 digits are all that the tag has, and all that is needed to find it.
+    const subject = tag.replace("-", ":");
+    await Promise.all(entries.map((entry) => addReferrer({ repository, subject, entry })));
+    return (await target.headManifest(repository, tag))?.digest ?? null;
   }
 
   /**

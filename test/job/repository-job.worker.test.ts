@@ -6,7 +6,7 @@ import type { CopyRequest } from "../../src/copy/request.ts";
 import type { CopyEvent, CopyView, TagView } from "../../src/job/contract.ts";
 import { eventsOf } from "./event-stream.ts";
 import { HeldNetwork } from "./held-network.ts";
-import { MANIFEST_TYPE, noise, pushBlob, pushImage, pushManifest, tagDigest } from "./push.ts";
+import { INDEX_TYPE, MANIFEST_TYPE, noise, pushBlob, type Pushed, pushImage, pushManifest, tagDigest } from "./push.ts";
 
 const { source, target } = inject("registries");
 const PATIENCE_MS = 20_000;
@@ -167,6 +167,26 @@ describe("a repository", () => {
       warnings: [ALL_TAGS, expect.stringContaining(`Failed while v1 was on the way to ${target}`)],
     });
     expect(await statesOf(id)).toEqual(["v1 cancelled", "v2 failed"]);
+  });
+
+  test("brings lists of referrers along without taking away what others have listed at the target", async () => {
+    const { repository, request } = newCopy();
+    const image = await pushImage(source, repository, [1_000], "v1");
+    const tag = image.digest.replace(":", "-");
+    const config = await pushBlob(source, repository, encoder.encode("{}"));
+    await pushBlob(target, repository, encoder.encode("{}"));
+    const sign = (host: string, by: string) =>
+      pushManifest(host, repository, { config, layers: [], subject: image, annotations: { by } }, MANIFEST_TYPE);
+    const list = (host: string, manifests: Pushed[]) => pushManifest(host, repository, { manifests }, INDEX_TYPE, tag);
+    const ours = await sign(source, "us");
+    const theirs = await sign(target, "them");
+    await list(source, [ours]);
+    await list(target, [theirs]);
+    expect(await copy(request)).toMatchObject({ state: "succeeded", tags: { all: 2, copied: 2 } });
+    const answer = await fetch(`http://${target}/v2/${repository}/manifests/${tag}`, {
+      headers: { accept: INDEX_TYPE },
+    });
+    expect(await answer.json()).toMatchObject({ manifests: [{ digest: theirs.digest }, { digest: ours.digest }] });
   });
 
   test("is paged by state", async () => {

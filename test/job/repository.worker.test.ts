@@ -589,6 +589,61 @@ describe("failures", () => {
     }));
 });
 
+describe("a list of referrers under its fallback tag", () => {
+  const tag = `sha256-${"5".repeat(64)}`;
+  const subject = { mediaType: MANIFEST, digest: `sha256:${"5".repeat(64)}`, size: 10 };
+  const sign = (at: MemoryRegistry, name: string) => at.keep({ ...image(name), subject }, MANIFEST);
+  const list = (at: MemoryRegistry, ...entries: object[]) =>
+    at.keep({ schemaVersion: 2, mediaType: INDEX, manifests: entries }, INDEX, tag);
+
+  test("takes nothing away from the target's: what that lacks is added to it", () =>
+    inJob({}, async (bench) => {
+      const known = sign(bench.source, "a");
+      const more = { ...sign(bench.source, "b"), artifactType: "a/sig", annotations: { by: "us" } };
+      list(bench.source, known, more);
+      const there = list(bench.target, known, sign(bench.target, "c"));
+      bench.target.subject = "said";
+      expect(await bench.copy()).toBeNull();
+      expect(bench.target.tags.get(tag)).toBe(there.digest);
+      expect(bench.target.manifests.has(more.digest)).toBe(true);
+      expect(bench.listed).toEqual([{ repository: "mirror", subject: subject.digest, entry: more }]);
+      expect(bench.ledger.tags.view(1)).toMatchObject({ state: "copied", derivedDigest: there.digest });
+    }));
+
+  test.each<[string, (target: MemoryRegistry) => void]>([
+    ["has none", () => {}],
+    ["has some of it", (target) => void list(target, sign(target, "a"))],
+    ["has an image there", (target) => void target.keep(image("d"), MANIFEST, tag)],
+  ])("is written as it is where the target %s", (_name, prepare) =>
+    inJob({}, async (bench) => {
+      const { digest } = list(bench.source, sign(bench.source, "a"), sign(bench.source, "b"));
+      prepare(bench.target);
+      bench.target.subject = "said";
+      expect(await bench.copy()).toBeNull();
+      expect(bench.target.tags.get(tag)).toBe(digest);
+      expect(bench.listed).toEqual([]);
+    }),
+  );
+
+  test("is written as it is under another name", () =>
+    inJob({ targetTag: "of-{tag}" }, async (bench) => {
+      const { digest } = list(bench.source, sign(bench.source, "a"));
+      list(bench.target, sign(bench.target, "c"));
+      bench.target.tags.set(`of-${tag}`, bench.target.tags.get(tag) ?? "");
+      await bench.copy();
+      expect(bench.target.tags.get(`of-${tag}`)).toBe(digest);
+    }));
+
+  test("is not touched in a dry run", () =>
+    inJob({ dryRun: true }, async (bench) => {
+      list(bench.source, sign(bench.source, "a"));
+      list(bench.target, sign(bench.target, "c"));
+      bench.target.putManifest = async () => ({ subject: "" });
+      expect(await bench.copy()).toBeNull();
+      expect(bench.listed).toEqual([]);
+    }));
+});
+
 describe("going on after an eviction", () => {
   test("what is done stays done, what was under way goes on, what had failed has failed", () =>
     inJob({}, async (bench) => {
