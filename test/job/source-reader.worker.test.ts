@@ -16,6 +16,8 @@ interface World {
   /** Requests that were booked. */
   booked: () => number;
   digest: string;
+  /** How often it has joined the host, and left it. */
+  sessions: { opened: number; closed: number };
 }
 
 /** A reader of a registry with one image under `v1`. */
@@ -25,14 +27,19 @@ function withReader(work: (world: World) => Promise<void>, maxBytes?: number): P
     const { digest } = registry.keep({ schemaVersion: 2 }, MANIFEST_TYPE, "v1");
     const kept = new KeptManifests(storage.sql, maxBytes);
     let requests = 0;
+    const sessions = { opened: 0, closed: 0 };
     const reader = new SourceReader({
       repository: FROM.repository,
       kept,
       places: [FROM],
-      open: () => ({ source: registry, close: () => {} }),
+      open: () => {
+        sessions.opened += 1;
+        registry.usage.requests = 0;
+        return { source: registry, close: () => (sessions.closed += 1) };
+      },
       onRead: (more) => (requests += more),
     });
-    await work({ registry, kept, reader, booked: () => requests, digest });
+    await work({ registry, kept, reader, booked: () => requests, digest, sessions });
   });
 }
 
@@ -93,6 +100,26 @@ describe("a group's reader", () => {
       expect(manifest).toMatchObject({ kind: "failed", error: { code: "not_found" } });
       expect(head).toEqual({ kind: "read", value: null });
       expect(registry.log).toEqual(["GET v2"]);
+    }));
+
+  test("leaves the host after a while without reads, not under one, and joins again for the next", () =>
+    withReader(async ({ registry, reader, booked, digest, sessions }) => {
+      const answer = Promise.withResolvers<void>();
+      registry.before = () => answer.promise;
+      const read = reader.manifest(digest);
+      reader.rest();
+      reader.rest();
+      answer.resolve();
+      expect(await read).toMatchObject({ value: { digest } });
+      reader.rest();
+      expect(sessions).toEqual({ opened: 1, closed: 0 });
+      reader.rest();
+      expect(sessions).toEqual({ opened: 1, closed: 1 });
+      reader.rest();
+      expect(await reader.head("v1")).toMatchObject({ value: { digest } });
+      reader.rest();
+      expect(sessions).toEqual({ opened: 2, closed: 1 });
+      expect(booked()).toBe(2);
     }));
 
   test("leaves it to each copy where it is itself what fails, and when it has been closed", () =>

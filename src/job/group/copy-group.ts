@@ -118,6 +118,7 @@ export class CopyGroup extends DurableObject<Env> implements CopyGroupRpc {
       return;
     }
     if (record.doneMs === null) {
+      this.#reader?.rest();
       await this.ctx.storage.setAlarm(Date.now() + WATCH_MS);
       await (record.cancelled ? this.#cancelAll() : this.#startAll());
       await this.#look();

@@ -12,7 +12,7 @@ import type { KeptManifests } from "./kept-manifests.ts";
 export interface SourceReaderParts {
   repository: string;
   kept: KeptManifests;
-  /** Joins the source's host; called at the first read. */
+  /** Joins the source's host; called at the first read, and at the first one after a rest. */
   open: () => OpenSource;
   /** Where it reads from, in the order in which manifests say it; never empty. */
   places: readonly Place[];
@@ -26,6 +26,8 @@ export class SourceReader implements SharedReader {
   readonly #underWay = new Map<string, Promise<SharedRead<unknown>>>();
   #opened: OpenSource | null = null;
   #requests = 0;
+  /** Something has been read since the last {@link rest}. */
+  #isBusy = false;
   #closed = false;
 
   constructor(parts: SourceReaderParts) {
@@ -72,6 +74,19 @@ export class SourceReader implements SharedReader {
     return this.#read(reference, (source) => this.#readManifest(source, reference));
   }
 
+  /**
+   * Called once in a while: leaves the source's host where nothing was read since the last call. The slowest copy may go on for
+   * hours after the last manifest, and a session keeps the objects at both its ends in memory.
+   */
+  rest(): void {
+    if (!this.#isBusy && this.#underWay.size === 0) {
+      this.#opened?.close();
+      this.#opened = null;
+      this.#requests = 0;
+    }
+    this.#isBusy = false;
+  }
+
   /** Leaves the source's host; nothing is read any more. */
   close(): void {
     this.#closed = true;
@@ -109,6 +124,7 @@ export class SourceReader implements SharedReader {
       // What befell this object says nothing of the source: each copy looks for itself.
       return error.code === "internal" || error.code === "cancelled" ? null : { kind: "failed", error };
     } finally {
+      this.#isBusy = true;
       this.#book();
     }
   }
