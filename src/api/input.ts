@@ -1,10 +1,12 @@
 /** Reads what a request brings, checks it against a schema, and says field by field what is wrong. */
-import type { z } from "zod";
+import * as z from "zod";
 import { nearest } from "../config/suggest.ts";
 import { invalidFields, Problem, type FieldError } from "./problem.ts";
 
 /** A request to copy is a few hundred bytes; whoever sends more has mistaken the address. */
 export const MAX_BODY_BYTES = 64 * 1024;
+
+const NO_QUERY = z.strictObject({});
 
 /**
  * The JSON body, checked.
@@ -37,6 +39,14 @@ export function readQuery<T>(request: Request, schema: z.ZodObject & z.ZodType<T
     return [name, all.length === 1 ? all[0] : all];
   });
   return checked(schema, Object.fromEntries(values), "query parameter");
+}
+
+/**
+ * For an operation that takes no query: who sends `?dry_run=true` where it belongs into the body must not get a copy.
+ * @throws Problem 422
+ */
+export function refuseQuery(request: Request): void {
+  readQuery(request, NO_QUERY);
 }
 
 /** The headers that the schema names, checked. @throws Problem 422 */
@@ -84,7 +94,8 @@ function fieldErrors(issue: z.core.$ZodIssue, known: readonly string[], what: st
   }
   return issue.keys.map((key) => {
     const near = nearest(key, known);
-    const fix = near === null ? `there are ${known.join(", ")}` : `did you mean ${near}?`;
+    const others = known.length === 0 ? "there is none here" : `there are ${known.join(", ")}`;
+    const fix = near === null ? others : `did you mean ${near}?`;
     return { field: key, message: `unknown ${what}; ${fix}` };
   });
 }

@@ -6,6 +6,7 @@ import { AutoRouter, type IRequest } from "itty-router";
 import { mayDo } from "../access/scopes.ts";
 import type { Env } from "../env.ts";
 import { authenticate } from "./auth.ts";
+import { refuseQuery } from "./input.ts";
 import type { Operation } from "./operation.ts";
 import { OPERATIONS } from "./operations.ts";
 import { Problem, problemAnswer } from "./problem.ts";
@@ -51,7 +52,11 @@ async function served(operation: Operation, request: IRequest, env: Env, ctx: Ex
       { headers: { "www-authenticate": 'Bearer realm="drayage", error="insufficient_scope"' } },
     );
   }
-  return operation.handle({ request, path: decoded(request.params), env, ctx, principal });
+  const path = decoded(request.params);
+  if (operation.parameters?.query === undefined) {
+    refuseQuery(request);
+  }
+  return operation.handle({ request, path, env, ctx, principal });
 }
 
 function decoded(parameters: IRequest["params"]): Record<string, string> {

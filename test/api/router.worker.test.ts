@@ -111,6 +111,22 @@ describe("addresses and methods", () => {
     expect((await problemOf(answer)).detail).toContain(allow);
   });
 
+  test.each([
+    ["POST", "/v1/copies?dry_run=true", "dry_run"],
+    ["DELETE", "/v1/copies/cp_0?wait=3", "wait"],
+    ["GET", "/v1/registries?limit=5", "limit"],
+    ["GET", "/v1/copies?wait=3", "wait"],
+    ["POST", "/v1/keys?name=x&name=y", "name"],
+    ["GET", "/v1/registries?__proto__=x", "__proto__"],
+  ])("%s %s: a parameter that there is not is refused, and nothing is done", async (method, path, field) => {
+    const body = { source: "ghcr.io/a/b:1", target: "docker.io/c/d:1" };
+    const answer = await api(path, { method, ...(method === "POST" ? { body } : {}) });
+    expect(answer.status).toBe(422);
+    expect((await problemOf(answer)).errors).toEqual([
+      { field, message: expect.stringMatching(/^unknown query parameter; (there are |there is none here$)/) },
+    ]);
+  });
+
   test("HEAD answers as GET does, without a body", async () => {
     const answer = await api("/v1/copies", { method: "HEAD" });
     expect(answer.status).toBe(200);
