@@ -24,7 +24,7 @@ const HookPath = z.object({
 
 const StartedSchema = z.object({ copy: z.string(), source: z.string(), target: z.string() });
 
-export const DeliveryAnswerSchema = z
+const DeliveredSchema = z
   .looseObject({
     outcome: z.enum(["started", "joined", "ignored", "pong"]),
     sender: z.string(),
@@ -34,11 +34,18 @@ export const DeliveryAnswerSchema = z
     joined: z.exactOptional(z.array(StartedSchema)).describe("Copies of the same thing that wait, run or have run."),
     ignored: z.exactOptional(z.array(z.object({ what: z.string(), reason: z.string() }))),
   })
-  .describe(
-    "What became of a delivery. Lists have at most 100 entries; a handshake is answered as its sender wants it.",
-  );
+  .describe("What became of a delivery. Lists have at most 100 entries.");
+
+/** Azure Event Grid asks whether its events are wanted before it sends any. */
+const HandshakeSchema = z
+  .object({ validationResponse: z.string() })
+  .describe("The answer to a sender that asks first whether its deliveries are wanted.");
+
+export const DeliveryAnswerSchema = z.union([DeliveredSchema, HandshakeSchema]);
 
 const NOT_HERE = { description: "There is no hook at this address.", schema: ProblemSchema };
+
+const FAILED = { description: "The service failed, or is configured wrongly.", schema: ProblemSchema };
 
 export const HOOKS: readonly OpenOperation[] = [
   {
@@ -47,17 +54,20 @@ export const HOOKS: readonly OpenOperation[] = [
     path: "/v1/hooks/{name}/{part}",
     action: "open",
     summary: "Deliver a registry's webhook",
-    description:
-      "For registries: the address is that of a rule with `push`. Any body up to 1 MiB that its sender sends.",
+    description: "For registries: the address is that of a rule with `push`.",
     parameters: { path: HookPath },
+    anyBody:
+      "What the sender sends: JSON whatever its type says, also packed or as the field `payload` of a form; up to 1 MiB, and " +
+      "5,000 pushes.",
     answers: {
       200: { description: "Nothing new is started.", schema: DeliveryAnswerSchema },
       202: { description: "Copies are started.", schema: DeliveryAnswerSchema },
       400: { description: "The delivery cannot be read.", schema: ProblemSchema },
       401: { description: "It does not prove what the rule demands.", schema: ProblemSchema },
       404: NOT_HERE,
-      413: { description: "It has more than 1 MiB.", schema: ProblemSchema },
-      503: { description: "It cannot be checked now; send it again.", schema: ProblemSchema },
+      413: { description: "It has more than 1 MiB, or more than 5,000 pushes.", schema: ProblemSchema },
+      500: FAILED,
+      503: { description: "It cannot be checked now, or the service is busy; send it again.", schema: ProblemSchema },
     },
     handle: take,
   },
@@ -69,7 +79,12 @@ export const HOOKS: readonly OpenOperation[] = [
     summary: "Ask whether deliveries are wanted",
     description: "The question that CloudEvents and Event Grid ask before they deliver anything.",
     parameters: { path: HookPath },
-    answers: { 200: { description: "They are." }, 404: NOT_HERE },
+    answers: {
+      200: { description: "They are." },
+      404: NOT_HERE,
+      500: FAILED,
+      503: { description: "The service is busy; ask again.", schema: ProblemSchema },
+    },
     handle: take,
   },
 ];

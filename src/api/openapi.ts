@@ -74,6 +74,8 @@ const TOKEN_ANSWERS: Readonly<Record<number, Answer>> = {
   403: problem("The token does not allow this: its scopes lack the action, or what is asked for lies outside of them."),
 };
 
+const ANY_CONTENT = { "application/json": {}, "application/x-www-form-urlencoded": {}, "*/*": {} };
+
 /** The document as plain data. */
 export function documentOf(operations: readonly Operation[]): Json {
   const paths: Record<string, Json> = {};
@@ -116,9 +118,7 @@ function described(operation: Operation): Json {
     ...describedAction(operation),
     ...(operation.action === "open" ? { security: [] } : {}),
     parameters: Object.entries(operation.parameters ?? {}).flatMap(([place, schema]) => parameters(place, schema)),
-    ...(operation.body === undefined
-      ? {}
-      : { requestBody: { required: true, content: { "application/json": { schema: schemaOf(operation.body) } } } }),
+    ...describedBody(operation),
     responses: Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, answered(answer)])),
   };
 }
@@ -128,6 +128,14 @@ function describedAction({ action, description }: Operation): Json {
   const needed = action === "open" ? [] : [`Needs the action \`${action}\`.`];
   const text = [...(description === undefined ? [] : [description]), ...needed].join(" ");
   return text === "" ? {} : { description: text };
+}
+
+function describedBody({ body, isBodyOptional = false, anyBody }: Operation): Json {
+  if (body !== undefined) {
+    const content = { "application/json": { schema: schemaOf(body) } };
+    return { requestBody: { required: !isBodyOptional, content } };
+  }
+  return anyBody === undefined ? {} : { requestBody: { description: anyBody, required: true, content: ANY_CONTENT } };
 }
 
 function parameters(place: string, schema: z.ZodObject): Json[] {

@@ -16,6 +16,9 @@ interface Described {
   description?: string;
   parameters?: { path?: z.ZodObject; query?: z.ZodObject; header?: z.ZodObject };
   body?: z.ZodType;
+  isBodyOptional?: boolean;
+  /** For a body that may be of any type: what it is. */
+  anyBody?: string;
   /** By status. Problems that every operation has in common are added by the document. */
   answers: Readonly<Record<number, Answer>>;
 }

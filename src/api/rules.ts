@@ -54,6 +54,7 @@ export const RULES: readonly Operation[] = [
       200: { description: "The rule is changed, or was like this before.", schema: PutRuleSchema, headers: ETAG },
       201: { description: "The rule is made.", schema: PutRuleSchema, headers: ETAG },
       400: { description: "The body is not JSON.", schema: ProblemSchema },
+      404: { description: "The name in the address is not encoded as in addresses.", schema: ProblemSchema },
       409: { description: "The name is another's, or others listen at its address.", schema: ProblemSchema },
       412: STALE,
       413: { description: "The body is too large.", schema: ProblemSchema },
@@ -111,6 +112,7 @@ export const RULES: readonly Operation[] = [
       "seen in the rule's runs.",
     parameters: { path: RulePath },
     body: RunRequestSchema,
+    isBodyOptional: true,
     answers: {
       202: { description: "The copy is started, or one like it waits already.", schema: StartedRunSchema },
       400: { description: "The body is not JSON.", schema: ProblemSchema },

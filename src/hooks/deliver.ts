@@ -23,6 +23,9 @@ const MAX_PUSHES = 5000;
 /** Who is told to try again later, in seconds. */
 const RETRY_AFTER_SECONDS = 5;
 
+/** RFC 9110, section 15.5.2: a 401 has one. It does not tell which proof the hook wants. */
+const CHALLENGE = 'Bearer realm="drayage hooks"';
+
 /** What deliveries need from the rest of the service. */
 export interface DeliveryPorts {
   /**
@@ -88,7 +91,7 @@ async function answered(hook: Hook, delivery: Delivery, ports: DeliveryPorts): P
   }
   if (verdict.kind === "refused") {
     const detail = `The delivery is not believed: ${verdict.reason}.`;
-    return problem(401, "unauthorized", "The delivery cannot be verified", detail);
+    return problem(401, "unauthorized", "The delivery cannot be verified", detail, { "www-authenticate": CHALLENGE });
   }
   if (delivery.body === undefined && !delivery.headers.has("ce-type")) {
     return unreadable(delivery.signed[0].byteLength === 0 ? "its body is empty" : "its body is not JSON in UTF-8");

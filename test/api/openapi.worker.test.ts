@@ -6,6 +6,7 @@ import { api, type Ask } from "./client.worker.ts";
 
 interface Described {
   operationId: string;
+  requestBody?: { required: boolean; content: Record<string, object> };
   parameters: { name: string; in: string; required: boolean }[];
   responses: Record<string, { content?: Record<string, { schema?: Schema }> }>;
 }
@@ -15,6 +16,8 @@ interface Document {
   paths: Record<string, Record<string, Described>>;
   components: { schemas: Record<string, Schema> };
 }
+
+const DELIVERIES = "/v1/hooks/{name}/{part}";
 
 const document = await (await api("/openapi.json")).json<Document>();
 
@@ -63,6 +66,32 @@ test("names each operation once, and every parameter of its path", () => {
   }
 });
 
+test.each(described.map(({ method, path, operation }) => [method, path, operation] as const))(
+  "%s %s names what it may be refused with, and nothing else",
+  (_method, path, { requestBody, responses }) => {
+    const mayMisread = requestBody?.content["application/json"] !== undefined && path !== DELIVERIES;
+    const isOpen = responses["403"] === undefined;
+    // Even of what takes no parameters: unknown ones are refused.
+    expect(Object.keys(responses).includes("422")).toBe(!isOpen);
+    expect(Object.keys(responses)).toEqual(expect.arrayContaining(mayMisread ? ["400", "413", "415"] : []));
+    // An address with a % that stands for nothing.
+    expect(Object.keys(responses)).toEqual(expect.arrayContaining(path.includes("{") ? ["404"] : []));
+    expect(Object.keys(responses)).toEqual(expect.arrayContaining(isOpen && path !== DELIVERIES ? [] : ["500", "503"]));
+  },
+);
+
+test("only a rule's run can be asked for without its body", () => {
+  const optional = described.filter(({ operation }) => operation.requestBody?.required === false);
+  expect(optional.map(({ operation }) => operation.operationId)).toEqual(["runRule"]);
+});
+
+test("deliveries may be anything, and are refused for either of two sizes", () => {
+  const operation = document.paths[DELIVERIES]?.["post"];
+  expect(operation?.requestBody?.required).toBe(true);
+  expect(Object.keys(operation?.requestBody?.content ?? {})).toContain("*/*");
+  expect(operation?.responses["413"]).toMatchObject({ description: expect.stringMatching(/1 MiB.*5,000/) });
+});
+
 test("every reference leads somewhere", () => {
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]*)"/g)].map(([, to = ""]) => to);
   expect(references.length).toBeGreaterThan(10);
@@ -72,6 +101,13 @@ test("every reference leads somewhere", () => {
 });
 
 const { source, target } = inject("registries");
+const image = `${source}/nothing/there:1`;
+const manyTags = { repository: "nothing/there", tags: Array.from({ length: 5_001 }, (_, at) => `t${at}`) };
+const question = {
+  id: "1",
+  eventType: "Microsoft.EventGrid.SubscriptionValidationEvent",
+  data: { validationCode: "512d38b6" },
+};
 const body = { source: `${source}/nothing/there:1`, target: `${target}/nothing/there:1` };
 const many = { source: body.source, targets: [body.target, `${target}/nothing/elsewhere:1`] };
 const keyed = { "idempotency-key": "documented" };
@@ -165,6 +201,12 @@ test.each<[string, string, number, (id: string) => [string, Ask] | Promise<[stri
   ["post", "/v1/rules/{name}/rotate", 200, () => ["/v1/rules/documented/rotate", { method: "POST" }]],
   ["delete", "/v1/rules/{name}", 204, () => ["/v1/rules/documented", { method: "DELETE" }]],
   ["options", "/v1/hooks/{name}/{part}", 200, async () => [await newAddress(), { method: "OPTIONS", token: null }]],
+  ["post", "/v1/hooks/{name}/{part}", 202, async () => [await newAddress(), { body: { image }, token: null }]],
+  ["post", "/v1/hooks/{name}/{part}", 200, async () => [await newAddress(), { body: [question], token: null }]],
+  ["post", "/v1/hooks/{name}/{part}", 200, async () => [await newAddress(), { body: { action: "ping" }, token: null }]],
+  ["post", "/v1/hooks/{name}/{part}", 400, async () => [await newAddress(), { body: "{", token: null }]],
+  ["post", "/v1/hooks/{name}/{part}", 413, async () => [await newAddress(), { body: manyTags, token: null }]],
+  ["put", "/v1/rules/{name}", 404, () => ["/v1/rules/%zz", { method: "PUT", body: rule }]],
   ["post", "/v1/hooks/{name}/{part}", 404, () => ["/v1/hooks/documented/part", { body: {} }]],
   ["get", "/v1/notifications", 200, () => ["/v1/notifications", {}]],
   ["post", "/v1/notifications/dead/{id}/retry", 404, () => ["/v1/notifications/dead/none/retry", { method: "POST" }]],

@@ -200,10 +200,11 @@ describe("what is refused", () => {
     ["no JSON at all", {}, "<xml/>"],
     ["nobody's JSON", {}, { hello: "world" }],
   ])("%s tells nothing else before it is proven", async (_what, headers, body) => {
-    const { status, answer } = await send(hookOf("auto"), { body, headers });
+    const { status, answer, headers: answered } = await send(hookOf("auto"), { body, headers });
     expect(status).toBe(401);
     expect(JSON.stringify(answer)).not.toContain(SECRET);
     expect(answer).toMatchObject({ type: "urn:drayage:problem:unauthorized" });
+    expect(answered.get("www-authenticate")).toMatch(/^Bearer /);
   });
 });
 
