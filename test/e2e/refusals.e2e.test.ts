@@ -73,6 +73,16 @@ describeWithRegistry("what cannot be copied", () => {
     });
   });
 
+  it("says while it still tries why the registry of both ends is not reached", async () => {
+    await using gone = await startRegistry();
+    const { host } = gone;
+    await gone.close();
+    await using copy = pair.home.spawn("copy", `${host}/app/gone:v1`, `${host}/mirror/gone:v1`);
+    await copy.printed(new RegExp(`still trying to reach ${host}\\. Nothing listens at ${host}`));
+    copy.signal("SIGINT");
+    expect((await copy.ended).status).toBe(130);
+  });
+
   it("says why registries of a file, and of several targets, were not reached", async () => {
     const server = createServer(selfSigned("IP:127.0.0.1"), (_request, response) => response.end());
     const secure = `127.0.0.1:${await listen(server)}`;

@@ -1,15 +1,16 @@
 /** `drayage copy` with several targets: one request for all of them, a line for each as it ends. */
-import { ENDED_STATES, type CopyView, type TagView } from "../../job/contract.ts";
+import { ENDED_STATES, type CopyEvent, type CopyView, type TagView } from "../../job/contract.ts";
 import type { GroupedCopy, GroupView } from "../../job/group/contract.ts";
 import { copyIn } from "../../job/group/view.ts";
 import { ServiceClient, type GroupBody } from "../client.ts";
 import { manyDisplayFor, type ManyDisplay } from "../display/many.ts";
 import { duration, summaryLine } from "../display/format.ts";
 import { failureText } from "../display/problem-text.ts";
-import { allExplained, explained, type Explain } from "../unreached/explain.ts";
+import { allExplained, explained } from "../unreached/explain.ts";
 import { diedInMidCopy } from "./died.ts";
 import { Interruption } from "./interruption.ts";
 import type { CommandIo, StopSignal } from "./io.ts";
+import { Lulls } from "./lull.ts";
 import { openService, type Service, type ServiceOptions } from "./service.ts";
 
 export interface ManyOptions extends ServiceOptions {
@@ -47,11 +48,11 @@ export async function copyMany(
     [service, display] = await Promise.all([openService(options, io), manyDisplayFor(options, io)]);
     interruption.check();
     const client = new ServiceClient(service.address);
-    const [shown, { explain }] = [display, service];
+    const [shown, { explain, lookAt }] = [display, service];
     const work = async (): Promise<GroupView> => {
       const accepted = await client.createGroup(body, giveUp);
       interruption.cancelBy = () => void client.cancel(accepted.id, giveUp).catch(() => undefined);
-      await followAll(client, accepted, shown, explain, giveUp);
+      await followAll(client, accepted, shown, { explain, lookAt }, giveUp);
       const { copies, ...whole } = await endOf(client, accepted.id, giveUp);
       return {
         ...(await explained(whole, explain, giveUp)),
@@ -83,24 +84,26 @@ async function followAll(
   client: ServiceClient,
   group: GroupView,
   display: ManyDisplay,
-  explain: Explain,
+  { explain, lookAt }: Pick<Service, "explain" | "lookAt">,
   giveUp: AbortSignal,
 ): Promise<void> {
   const tally = { all: group.copies.length, done: 0, failed: 0 };
   const source = group.source.reference;
   display.say(`copying ${source} → ${group.copies.map(({ target }) => target.reference).join(", ")}`);
   display.tally(tally);
+  const lulls = new Lulls(lookAt, (line) => display.say(line), giveUp);
   await Promise.all(
     group.copies.map(async (copy, index) => {
       let view = copyIn(group, copy);
-      view = await client.follow(
-        copy.id,
-        (event) => {
+      {
+        using watch = lulls.of(source, copy.target.reference);
+        const heard = (event: CopyEvent): void => {
+          watch.heard();
           view = event.type === "state" ? event.data : view;
           display.event(index, view, event);
-        },
-        giveUp,
-      );
+        };
+        view = await client.follow(copy.id, heard, giveUp);
+      }
       view = await explained(view, explain, giveUp);
       const isDone = view.state === "succeeded";
       tally[isDone ? "done" : "failed"] += 1;

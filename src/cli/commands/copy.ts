@@ -2,7 +2,7 @@
  * `drayage copy`: a copy of an image or of a repository, by a service started for it or by one that runs elsewhere, shown
  * until its end. Several targets are copy-many.ts's.
  */
-import type { CopyView, TagView } from "../../job/contract.ts";
+import type { CopyEvent, CopyView, TagView } from "../../job/contract.ts";
 import { CopyError } from "../../registry/errors.ts";
 import { parseName, type Reference } from "../../registry/reference.ts";
 import { ServiceClient, type CopyBody } from "../client.ts";
@@ -14,6 +14,7 @@ import { inOptionsWords } from "./option-names.ts";
 import { copyMany } from "./copy-many.ts";
 import { diedInMidCopy } from "./died.ts";
 import { Interruption } from "./interruption.ts";
+import { Lulls } from "./lull.ts";
 import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
 import { openService, type Service, type ServiceOptions } from "./service.ts";
 import { allExplained, explained } from "../unreached/explain.ts";
@@ -81,13 +82,19 @@ async function runCopy(body: CopyBody, isRepository: boolean, options: CopyOptio
     [service, display] = await Promise.all([openService(options, io), displayFor(options, io)]);
     interruption.check();
     const client = new ServiceClient(service.address);
-    const { started, event } = display;
+    const { started, event, say } = display;
+    const lulls = new Lulls(service.lookAt, say, giveUp);
     const work = async (): Promise<CopyView> => {
       const accepted = await client.create(body, giveUp);
       // Unheard is as good as heard: the embedded service ends with the command, another one was asked.
       interruption.cancelBy = () => void client.cancel(accepted.id, giveUp).catch(() => undefined);
       started(accepted);
-      return client.follow(accepted.id, event, giveUp);
+      using watch = lulls.of(body.source, body.target);
+      const heard = (each: CopyEvent): void => {
+        watch.heard();
+        event(each);
+      };
+      return await client.follow(accepted.id, heard, giveUp);
     };
     view = await Promise.race([work(), diedInMidCopy(service)]);
     view = await explained(view, service.explain, giveUp);

@@ -8,7 +8,7 @@ import { noLocalSettings, type LocalSettings } from "../sync-file/contract.ts";
 import { withLocalCredentials, withLocalHosts } from "../sync-file/local.ts";
 import { findServe } from "../state-folder.ts";
 import { newToken, tokenHash } from "../token.ts";
-import { explainWith, NO_EXPLANATION, type Explain } from "../unreached/explain.ts";
+import { explainWith, lookWith, NO_EXPLANATION, NO_LOOK, type Explain, type LookAt } from "../unreached/explain.ts";
 import { logLines, type CommandIo } from "./io.ts";
 
 export interface ServiceOptions {
@@ -26,6 +26,8 @@ export interface Service {
   settled: (limitMs: number) => Promise<void>;
   /** Why it could not reach a registry. */
   explain: Explain;
+  /** Whether it cannot reach one now. */
+  lookAt: LookAt;
   stop(): Promise<void>;
 }
 
@@ -79,6 +81,7 @@ const REMOTE = {
   died: new Promise<string>(() => undefined),
   settled: () => Promise.resolve(),
   explain: NO_EXPLANATION,
+  lookAt: NO_LOOK,
   stop: () => Promise.resolve(),
 };
 
@@ -103,6 +106,7 @@ async function openEmbedded(options: ServiceOptions, io: CommandIo, local: Local
     ...embedded,
     address: { url: `http://127.0.0.1:${embedded.port}/`, token },
     explain: explainWith(settings, trustedCertificates),
+    lookAt: lookWith(settings, trustedCertificates),
   };
 }
 

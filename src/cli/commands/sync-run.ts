@@ -1,13 +1,14 @@
 /** Many copies made by one service: started, followed, and each one's end kept. It reads no file and prints nothing itself. */
-import type { CopyView, TagView } from "../../job/contract.ts";
+import type { CopyEvent, CopyView, TagView } from "../../job/contract.ts";
 import type { GroupView } from "../../job/group/contract.ts";
 import { copyIn } from "../../job/group/view.ts";
 import { ServiceError, type Problem, type ServiceClient } from "../client.ts";
 import type { ManyDisplay } from "../display/many.ts";
 import type { PlannedCopy, SyncBody } from "../sync-file/contract.ts";
 import { exitStatusOf, EXIT_WRONG_USE } from "../failure.ts";
-import { allExplained, explained, NO_EXPLANATION, type Explain } from "../unreached/explain.ts";
+import { allExplained, explained, NO_EXPLANATION, NO_LOOK, type Explain, type LookAt } from "../unreached/explain.ts";
 import { gateOf, type Gate } from "./at-once.ts";
+import { Lulls } from "./lull.ts";
 
 /** What became of one copy. */
 export interface Outcome {
@@ -28,6 +29,8 @@ export interface RunOptions {
   withResults?: boolean;
   /** Why a registry could not be reached; undefined: nobody can say. */
   explain?: Explain;
+  /** The same of a registry that nothing has been heard of for a while. */
+  lookAt?: LookAt;
 }
 
 /** Requests for copies under way: more do not make the service faster. */
@@ -41,6 +44,7 @@ export class SyncRun {
   readonly #display: ManyDisplay;
   readonly #options: RunOptions;
   readonly #giveUp: AbortSignal;
+  readonly #lulls: Lulls;
   readonly #started: Gate;
   readonly #asking: Gate = gateOf(REQUESTS_AT_ONCE);
   readonly #following: Gate = gateOf(FOLLOWED_AT_ONCE);
@@ -62,6 +66,7 @@ export class SyncRun {
     this.#display = display;
     this.#options = options;
     this.#giveUp = giveUp;
+    this.#lulls = new Lulls(options.lookAt ?? NO_LOOK, (line) => display.say(line), giveUp);
     this.#started = gateOf(options.parallel ?? Number.POSITIVE_INFINITY);
   }
 
@@ -111,13 +116,14 @@ export class SyncRun {
       }
       const accepted = outcome.view;
       try {
-        outcome.view = await this.#following(() =>
-          this.#client.follow(
-            accepted.id,
-            (event) => this.#display.event(index, event.type === "state" ? event.data : accepted, event),
-            this.#giveUp,
-          ),
-        );
+        outcome.view = await this.#following(async () => {
+          using watch = this.#lulls.of(copy.body.source, copy.body.target);
+          const heard = (event: CopyEvent): void => {
+            watch.heard();
+            this.#display.event(index, event.type === "state" ? event.data : accepted, event);
+          };
+          return await this.#client.follow(accepted.id, heard, this.#giveUp);
+        });
       } finally {
         this.#running.delete(accepted.id);
         this.#ends += 1;

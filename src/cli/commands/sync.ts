@@ -173,6 +173,7 @@ async function runCopies(
         failFast: options.failFast === true,
         withResults: options.json === true,
         explain: service.explain,
+        lookAt: service.lookAt,
       },
       interruption.giveUp,
     );

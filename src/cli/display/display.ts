@@ -10,6 +10,8 @@ import { apply, endedTags, newModel, type CopyModel } from "./model.ts";
 export interface Display {
   started: (view: CopyView) => void;
   event: (event: CopyEvent) => void;
+  /** A line that stays. */
+  say: (line: string) => void;
   /** Ends the display; the summary is for a copy that succeeded. */
   ended: (view: CopyView | null) => void;
 }
@@ -17,9 +19,11 @@ export interface Display {
 /** Ten times a second is smooth and costs nothing. */
 const REDRAW_MS = 100;
 
+const nothing = (): void => undefined;
+
 /** Neither progress nor summary: for `--quiet` and `--json`. */
 export function noDisplay(): Display {
-  return { started: () => undefined, event: () => undefined, ended: () => undefined };
+  return { started: nothing, event: nothing, say: nothing, ended: nothing };
 }
 
 /** One line per thing that has happened. */
@@ -41,6 +45,7 @@ export function plainDisplay(output: { write(text: string): unknown }, now: () =
         output.write(`${line}\n`);
       }
     },
+    say: (line) => void output.write(`${line}\n`),
     ended: (view) => {
       if (view?.state === "succeeded") {
         output.write(`${summaryLine(view)}\n`);
@@ -99,6 +104,7 @@ export async function terminalDisplay(
         redraw();
       }
     },
+    say: (line) => draw.persist(line),
     ended: (view) => {
       clearInterval(timer);
       draw.clear();

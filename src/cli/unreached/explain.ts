@@ -12,6 +12,12 @@ export type Explain = (error: ErrorDetail, signal: AbortSignal) => Promise<strin
 /** For a service that runs elsewhere: what can be reached from here says nothing of it. */
 export const NO_EXPLANATION: Explain = () => Promise.resolve(null);
 
+/** Why a registry, by its host in references, cannot be reached now; null: it can be, or nothing was found out. Never throws. */
+export type LookAt = (host: string, signal: AbortSignal) => Promise<string | null>;
+
+/** As {@link NO_EXPLANATION}. */
+export const NO_LOOK: LookAt = () => Promise.resolve(null);
+
 /** Longest look at one host. */
 const LIMIT_MS = 3_000;
 
@@ -39,6 +45,14 @@ export function explainWith(settings: Pick<FileSettings, "hosts">, certificates:
     const found = known.get(key) ?? lookedAt(address, certificates, signal);
     known.set(key, found);
     return found;
+  };
+}
+
+/** @param certificates Those of `--ca`, in PEM. */
+export function lookWith(settings: Pick<FileSettings, "hosts">, certificates: readonly string[]): LookAt {
+  return async (host, signal) => {
+    const address = await addressOf(settings, host, null);
+    return address === null ? null : lookedAt(address, certificates, signal);
   };
 }
 
@@ -82,19 +96,24 @@ async function lookedAt(
 /**
  * Where the transport was to be connected to.
  * @param host Of the registry, whose settings count.
- * @param who As the message has it; another than the registry speaks HTTPS, unless the registry itself does not.
+ * @param who As the message has it, null: the registry; another speaks HTTPS, unless the registry itself does not.
  * @returns null: the settings are wrong, which is told elsewhere, or nobody can say in which protocol it was asked.
  */
-async function addressOf({ hosts }: Pick<FileSettings, "hosts">, host: string, who: string): Promise<Address | null> {
+async function addressOf(
+  { hosts }: Pick<FileSettings, "hosts">,
+  host: string,
+  who: string | null,
+): Promise<Address | null> {
   // Loaded here: a copy that comes to a good end needs none of it.
   const { hostSettings } = await import("../../config.ts");
   try {
     const { hostname, tls } = hostSettings({ HOSTS: hosts }, host);
     const isSecure = tls === "enabled";
     const scheme = isSecure ? "https" : "http";
-    const url = new URL(`${scheme}://${who}/`);
-    const isOwn = new URL(`${scheme}://${hostname}/`).host === who;
-    if (url.host !== who || (!isOwn && !isSecure && url.port === "")) {
+    const own = new URL(`${scheme}://${hostname}/`);
+    const url = who === null ? own : new URL(`${scheme}://${who}/`);
+    const isOwn = url.host === own.host;
+    if ((who !== null && url.host !== who) || (!isOwn && !isSecure && url.port === "")) {
       return null;
     }
     const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
