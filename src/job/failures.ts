@@ -26,6 +26,18 @@ export function unexplained(host: string, digest: string): ErrorDetail {
   };
 }
 
+/** A copy that its group could not hand to a job of its own. */
+export function neverBegun(): ErrorDetail {
+  return {
+    code: "internal",
+    side: "service",
+    host: "",
+    operation: "start copy",
+    retryable: true,
+    message: "The copy could not be begun for an hour and was given up. Nothing was copied; ask for it again.",
+  };
+}
+
 /** A copy that has outlived its bound. */
 export function tooLong(host: string): ErrorDetail {
   return {

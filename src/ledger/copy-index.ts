@@ -6,7 +6,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { Principal } from "../access/contract.ts";
 import { isLocal, recordDays } from "../config.ts";
 import type { Env } from "../env.ts";
-import type { CopyState, CopyView } from "../job/contract.ts";
+import { type CopyState, type CopyView, ENDED_STATES } from "../job/contract.ts";
 import { migrate } from "../storage/migrations.ts";
 import type {
   CopyEntry,
@@ -39,6 +39,7 @@ import { RuleDesk } from "./rule-desk.ts";
 import { entryOf as ruleEntryOf, type RuleRow, Rules } from "./rules.ts";
 import { LOCAL_PLACES, PLACES } from "./runs.ts";
 import { STEPS } from "./schema.ts";
+import { askAfter, tellReceivers, unbegunView } from "./unbegun.ts";
 import type { Viewer } from "./visible.ts";
 
 export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, RulesRpc {
@@ -65,6 +66,7 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
       places: isLocal(env) ? LOCAL_PLACES : PLACES,
       register: (entry, now) => this.#registrations.register(entry, now),
       start: async (copy, request) => void (await this.env.JOBS.getByName(copy).start(copy, request)),
+      lookAfter: (copy, why) => this.#lookAfter(copy, why),
       repositories: (host, cursor) => this.env.REGISTRIES.getByName(host).listRepositories(cursor),
       meanwhile: (work) => ctx.waitUntil(work.then(() => this.#setAlarm())),
     });
@@ -212,6 +214,24 @@ export class CopyIndex extends DurableObject<Env> implements CopyIndexRpc, Rules
     this.#registrations.clearKeys(Date.now());
     this.#desk.tick(Date.now());
     await this.#setAlarm();
+  }
+
+  /** @returns Whether somebody has the copy. */
+  async #lookAfter(id: string, why: string): Promise<boolean> {
+    const entry = this.#list.find(id);
+    if (entry === null || entry.doneAtMs !== null) {
+      return entry !== null;
+    }
+    const found = await askAfter(this.env, entry);
+    if (found === "group" || this.#list.find(id)?.state !== entry.state) {
+      return true;
+    }
+    const view = found ?? unbegunView(entry, why, Date.now());
+    await this.changed(id, view.state, ENDED_STATES.includes(view.state) ? view : undefined);
+    if (found === null) {
+      await tellReceivers(this.env, view).catch(() => {});
+    }
+    return found !== null;
   }
 
   async #register(

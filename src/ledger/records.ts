@@ -1,6 +1,7 @@
 /** How copies ended: what the list remembers of each when its own object is gone, and what all came to together. */
 import { ENDED_STATES, type CopyState, type CopyView } from "../job/contract.ts";
 import type { IndexMetrics } from "./contract.ts";
+import { START_COPY } from "./unbegun.ts";
 import { noTotals, type Totals, withCopy } from "./totals.ts";
 
 /** Registries may warn a hundred times; the record keeps the first few. */
@@ -17,7 +18,7 @@ export class Records {
 
   /**
    * A copy's new state, and when it has ended the copy as it is then. It may arrive before the registration, more than
-   * once, or late: an ended copy stays ended.
+   * once, or late: an ended copy stays ended, but for one that was given up for not having begun and has begun after all.
    * @returns Whether it has ended just now.
    */
   changed(id: string, state: CopyState, copy: CopyView | undefined, now: number): boolean {
@@ -28,12 +29,14 @@ export class Records {
         .exec(
           `INSERT INTO copies (id, state, accepted_at_ms, done_at_ms, record) VALUES (?1, ?2, ?3, ?4, ?5)
            ON CONFLICT (id) DO UPDATE SET state = ?2, done_at_ms = ?4, record = ?5
-           WHERE state NOT IN (${ENDED}) AND ?2 NOT IN ('accepted', state) RETURNING n`,
+           WHERE ?2 <> 'accepted' AND (state NOT IN (${ENDED}) AND ?2 <> state OR record ->> '$.error.operation' = ?6)
+           RETURNING n`,
           id,
           state,
           now,
           hasEnded ? now : null,
           hasEnded && record !== null ? JSON.stringify(record) : null,
+          START_COPY,
         )
         .toArray().length > 0;
     if (isNew && hasEnded && copy !== undefined) {

@@ -33,6 +33,8 @@ export interface DeskPorts {
   /** Puts a copy on the list, within the transaction that lets it start. */
   register(entry: Registration, now: number): RegisterAnswer;
   start(copy: string, request: CopyRequest): Promise<void>;
+  /** Asks what became of a copy of which nothing is heard, and ends it where nobody has it. Answers whether somebody has. */
+  lookAfter(copy: string, why: string): Promise<boolean>;
   /** A page of a registry's repositories. */
   repositories(host: string, cursor: string | null): Promise<CatalogPage>;
   /** Something goes on beside the call. */
@@ -68,15 +70,18 @@ export class RuleDesk {
 
   /** Does what is due by now: schedules, starts that were not confirmed, what nothing was heard of. */
   tick(now: number): void {
-    const { rules, storage } = this.#ports;
-    storage.transactionSync(() => {
+    const { rules, storage, lookAfter, meanwhile } = this.#ports;
+    const silent = storage.transactionSync(() => {
       for (const row of rules.due(now, DUE_AT_ONCE)) {
         this.#schedule(row, now);
         rules.advance(row, now);
       }
-      this.runs.giveUp(now);
       this.#deliveries.clear(now);
+      return this.runs.giveUp(now);
     });
+    for (const copy of silent) {
+      meanwhile(lookAfter(copy, "nothing was heard of it").then(() => undefined));
+    }
     for (const run of this.runs.takeUnconfirmed(now)) {
       this.#ports.meanwhile(run.copy === null ? this.surveys.take(run) : this.#start(run));
     }
@@ -244,9 +249,18 @@ export class RuleDesk {
       const { message } = errorDetailOf(error);
       writeLine({ msg: "start of a copy failed", job: run.copy, error: message }, "error");
       if (this.runs.tryAgain(run.n, Date.now()) >= MAX_TRIES) {
-        this.runs.refuse(run.n, "The service could not start it.", Date.now());
-        this.pump(Date.now());
+        await this.#giveUpStart(run.n, run.copy, message);
       }
+    }
+  }
+
+  /** Its job may have it all the same: only the answers were lost then. */
+  async #giveUpStart(n: number, copy: string, why: string): Promise<void> {
+    if (await this.#ports.lookAfter(copy, why)) {
+      this.runs.confirm(n);
+    } else {
+      this.runs.refuse(n, "The service could not start it.", Date.now());
+      this.pump(Date.now());
     }
   }
 }

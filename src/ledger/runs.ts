@@ -273,7 +273,7 @@ export class Runs {
   /** A run that never became a copy. */
   refuse(n: number, reason: string, now: number): void {
     this.#sql.exec(
-      "UPDATE runs SET state = 'failed', ended_at_ms = ?2, request = NULL, result = ?3 WHERE n = ?1",
+      "UPDATE runs SET state = 'failed', ended_at_ms = ?2, request = NULL, result = ?3 WHERE n = ?1 AND ended_at_ms IS NULL",
       n,
       now,
       JSON.stringify(without(reason)),
@@ -286,17 +286,18 @@ export class Runs {
     this.#sql.exec("DELETE FROM deliveries WHERE rule = ?", rule);
   }
 
-  /** Runs of which nothing will ever be heard. */
-  giveUp(now: number): void {
-    this.#sql.exec(
+  /** Runs of which nothing will ever be heard. Answers with the ids of their copies. */
+  giveUp(now: number): string[] {
+    const given = this.#sql.exec<{ copy: string | null }>(
       `UPDATE runs SET state = 'failed', ended_at_ms = ?1, request = NULL, result = ?3
        WHERE state = 'running' AND (started_at_ms < ?2 OR (rule IS NULL AND started_at_ms < ?4
-         AND (SELECT state FROM copies WHERE id = runs.copy) = 'accepted'))`,
+         AND (SELECT state FROM copies WHERE id = runs.copy) = 'accepted')) RETURNING copy`,
       now,
       now - COPY_LIFE_MS,
       JSON.stringify(without("Nothing was heard of it for a day.")),
       now - BEGIN_LIMIT_MS,
     );
+    return given.toArray().flatMap(({ copy }) => copy ?? []);
   }
 
   /** When something comes due by itself; null: nothing does. What waits for a turn is woken by the end of another. */

@@ -166,6 +166,28 @@ describe("a group of copies", () => {
     expect((await index.findGroup(id)).map(({ state }) => state)).toEqual(["cancelled", "cancelled", "cancelled"]);
   });
 
+  test("whose copies cannot be started fails after an hour, in the list too", async () => {
+    const { id, requests, group } = await newGroup();
+    await runInDurableObject(group(), async (instance) => {
+      const start = () => Promise.reject(new Error("overloaded"));
+      Reflect.set(instance, "env", { ...env, JOBS: { getByName: () => ({ start }) } });
+    });
+    await group().start(id, requests);
+    await runDurableObjectAlarm(group());
+    expect((await group().view(0))?.state).toBe("accepted");
+    await runInDurableObject(group(), (_group, { storage }) => {
+      storage.sql.exec("UPDATE copy_group SET accepted_ms = accepted_ms - ?", 61 * 60_000);
+    });
+    await runDurableObjectAlarm(group());
+    const view = await group().view(0);
+    expect(view).toMatchObject({ state: "failed", error: { operation: "start copy" } });
+    expect(view?.copies.map(({ state }) => state)).toEqual(["failed", "failed", "failed"]);
+    const record = await runInDurableObject(env.INDEX.getByName(INDEX_NAME), (_index, { storage }) =>
+      storage.sql.exec("SELECT state FROM copies WHERE id = ?", copyIdIn(id, 0)).toArray(),
+    );
+    expect(record).toEqual([{ state: "failed" }]);
+  });
+
   test("thrown out of memory again and again still comes to its end", async () => {
     const { id, repository, places, requests, group } = await newGroup();
     const { digest } = await pushIndex(source, repository);

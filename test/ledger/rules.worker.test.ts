@@ -72,7 +72,10 @@ class Writers {
   async open(index: Index): Promise<void> {
     await runInDurableObject(index, (instance) => {
       const JOBS = {
-        getByName: (id: string) => ({ start: (_: string, request: CopyRequest) => this.start(id, request) }),
+        getByName: (id: string) => ({
+          start: (_: string, request: CopyRequest) => this.start(id, request),
+          view: async () => (this.running.has(id) ? { ...ended(id, 0), state: "running" } : null),
+        }),
       };
       Reflect.set(instance, "env", { ...env, JOBS });
     });
@@ -325,6 +328,76 @@ describe("pushes", () => {
     expect(await runDurableObjectAlarm(index)).toBe(true);
     await settled(index);
     expect(answer).toMatchObject({ kind: "started", copy: writers.started[0] });
+  });
+});
+
+describe("a copy that cannot be started", () => {
+  async function triedEightTimes(index: Index): Promise<void> {
+    await settled(index);
+    for (let tries = 1; tries < 8; tries += 1) {
+      expect((await index.list({ limit: 1 })).copies[0]?.doneAtMs).toBeNull();
+      await makeDue(index);
+    }
+  }
+
+  test("fails in the end, in the list and for its rule, and lets the next one have its turn", async () => {
+    const { index, writers } = await open("unstarted");
+    await rule(index, "one");
+    writers.broken = true;
+    await index.wish([wish("one", FROM, TO)]);
+    await triedEightTimes(index);
+    const [copy] = (await index.list({ limit: 1 })).copies;
+    expect(copy).toMatchObject({
+      state: "failed",
+      record: { state: "failed", error: { operation: "start copy", message: expect.stringContaining("overloaded") } },
+    });
+    expect((await runsOf(index, "one"))[0]).toMatchObject({
+      state: "failed",
+      result: { reason: expect.stringContaining("never begun: overloaded") },
+    });
+    expect(await index.metrics()).toMatchObject({ open: { accepted: 0 }, totals: { ended: { failed: { push: 1 } } } });
+    writers.broken = false;
+    await index.wish([wish("one", FROM, TO)]);
+    await makeDue(index);
+    expect(writers.running.size).toBe(1);
+    // The first one has begun after all: what its job says goes.
+    const id = copy?.id ?? "";
+    await index.changed(id, "running");
+    expect(await index.find(id)).toMatchObject({ state: "running", doneAtMs: null, record: null });
+    await index.changed(id, "succeeded", ended(id, 1));
+    await index.changed(id, "failed", { ...ended(id, 1), state: "failed" });
+    expect(await index.find(id)).toMatchObject({ state: "succeeded", record: { state: "succeeded" } });
+  });
+
+  test("goes on where its job has it all the same", async () => {
+    const { index, writers } = await open("unconfirmed");
+    await rule(index, "one");
+    writers.answer = async () => {
+      writers.broken = true;
+      throw new Error("the connection was lost");
+    };
+    await index.wish([wish("one", FROM, TO)]);
+    await triedEightTimes(index);
+    expect((await runsOf(index, "one"))[0]).toMatchObject({ state: "running" });
+    expect((await index.list({ limit: 1 })).copies[0]?.state).toBe("running");
+    await writers.landAll(index);
+    expect((await runsOf(index, "one"))[0]).toMatchObject({ state: "succeeded" });
+  });
+
+  test("somebody's own, whose request was cut off, fails after some minutes; one that runs unheard of does not", async () => {
+    const { index, writers } = await open("cut-off");
+    const own = { source: FROM, fingerprint: "", hosts: [], by: ROOT };
+    await index.register({ ...own, id: "cut-off", target: TO });
+    await index.register({ ...own, id: "unheard-of", target: `${TO}2` });
+    writers.running.set("unheard-of", { target: `${TO}2`, digest: 0 });
+    await runInDurableObject(index, (_, { storage }) => {
+      storage.sql.exec("UPDATE runs SET started_at_ms = started_at_ms - ?", 11 * 60_000);
+    });
+    await index.tick();
+    await settled(index);
+    const [unheard, cut] = (await index.list({ limit: 2 })).copies;
+    expect([unheard?.state, cut?.state]).toEqual(["running", "failed"]);
+    expect(cut?.record?.error?.operation).toBe("start copy");
   });
 });
 

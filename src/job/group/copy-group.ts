@@ -13,7 +13,7 @@ import type { Place } from "../../registry/places.ts";
 import { migrate } from "../../storage/migrations.ts";
 import { type CopyView, ENDED_STATES, KEPT_MS } from "../contract.ts";
 import { EventLog } from "../events.ts";
-import { endedError } from "../failures.ts";
+import { endedError, neverBegun } from "../failures.ts";
 import { type OpenSource, openSource, placesOf } from "../registries.ts";
 import { untouchedView } from "../view.ts";
 import { endOr } from "../waiting.ts";
@@ -25,6 +25,8 @@ import { groupedCopy, groupView } from "./view.ts";
 
 /** How long a copy's start, or the word of its end, may be lost before it is looked after. */
 const WATCH_MS = 20_000;
+/** For so long a copy's start is tried: by then 180 times. */
+const START_LIMIT_MS = 60 * 60 * 1000;
 /** The API waits at most a minute; more would only keep the object in memory. */
 const MAX_VIEW_WAIT_MS = 120_000;
 
@@ -122,6 +124,9 @@ export class CopyGroup extends DurableObject<Env> implements CopyGroupRpc {
       await this.ctx.storage.setAlarm(Date.now() + WATCH_MS);
       await (record.cancelled ? this.#cancelAll() : this.#startAll());
       await this.#look();
+      if (!record.cancelled && Date.now() - record.acceptedMs > START_LIMIT_MS) {
+        await this.#giveUpUnstarted();
+      }
     } else if (Date.now() < record.doneMs + KEPT_MS) {
       await this.ctx.storage.setAlarm(record.doneMs + KEPT_MS);
     } else {
@@ -166,7 +171,7 @@ export class CopyGroup extends DurableObject<Env> implements CopyGroupRpc {
       this.#openCopies().map(async ({ id, view }) => {
         try {
           const copy = await this.env.JOBS.getByName(id).cancel();
-          this.#noteIfEnded(copy ?? (await this.#endUnstarted(view)));
+          this.#noteIfEnded(copy ?? (await this.#endUnstarted(view, "cancelled")));
         } catch (error) {
           this.#log(`copy ${id} not cancelled`, error);
         }
@@ -174,11 +179,25 @@ export class CopyGroup extends DurableObject<Env> implements CopyGroupRpc {
     );
   }
 
+  /** Never rejects: the alarm tries again. */
+  async #giveUpUnstarted(): Promise<void> {
+    const unstarted = this.#openCopies().filter(({ started }) => !started);
+    await Promise.all(
+      unstarted.map(async ({ id, view }) => {
+        try {
+          this.#noteIfEnded(await this.#endUnstarted({ ...view, error: neverBegun() }, "failed"));
+        } catch (error) {
+          this.#log(`copy ${id} not given up`, error);
+        }
+      }),
+    );
+  }
+
   /** Of a copy that has no job nobody else would tell the list: there it would be accepted for ever. */
-  async #endUnstarted(view: CopyView): Promise<CopyView> {
+  async #endUnstarted(view: CopyView, state: "cancelled" | "failed"): Promise<CopyView> {
     const doneAt = new Date().toISOString();
-    const ended: CopyView = { ...view, state: "cancelled", times: { ...view.times, doneAt } };
-    await this.env.INDEX.getByName(INDEX_NAME).changed(view.id, "cancelled", ended);
+    const ended: CopyView = { ...view, state, times: { ...view.times, doneAt } };
+    await this.env.INDEX.getByName(INDEX_NAME).changed(view.id, state, ended);
     return ended;
   }
 
