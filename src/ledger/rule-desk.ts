@@ -70,7 +70,7 @@ export class RuleDesk {
 
   /** Does what is due by now: schedules, starts that were not confirmed, what nothing was heard of. */
   tick(now: number): void {
-    const { rules, storage, lookAfter, meanwhile } = this.#ports;
+    const { rules, storage } = this.#ports;
     const silent = storage.transactionSync(() => {
       for (const row of rules.due(now, DUE_AT_ONCE)) {
         this.#schedule(row, now);
@@ -80,7 +80,7 @@ export class RuleDesk {
       return this.runs.giveUp(now);
     });
     for (const copy of silent) {
-      meanwhile(lookAfter(copy, "nothing was heard of it").then(() => undefined));
+      this.#ports.meanwhile(this.#ports.lookAfter(copy, "nothing was heard of it").then(() => undefined));
     }
     for (const run of this.runs.takeUnconfirmed(now)) {
       this.#ports.meanwhile(run.copy === null ? this.surveys.take(run) : this.#start(run));
