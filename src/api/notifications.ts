@@ -62,7 +62,11 @@ const Query = z.strictObject({
     .pipe(z.int().max(MAX_PAGE, `must be a whole number from 1 to ${MAX_PAGE}`))
     .default(MAX_PAGE)
     .describe("Messages on a page."),
-  cursor: z.string("must be given once").max(200).optional().describe("`next` of the page before."),
+  cursor: z
+    .string("must be given once")
+    .regex(/^[0-9]{1,15}$/, "must be what `next` said on the page before")
+    .optional()
+    .describe("`next` of the page before."),
 });
 
 const Path = z.object({ id: z.string() });

@@ -97,9 +97,12 @@ describe("GET /v1/notifications", () => {
     expect((await api(path, { method })).status).toBe(404);
   });
 
-  test.each(["?state=lost", "?limit=0", "?limit=101"])("%s is refused", async (query) => {
-    expect((await api(`/v1/notifications${query}`)).status).toBe(422);
-  });
+  test.each(["?state=lost", "?limit=0", "?limit=101", "?cursor=evt_1", "?cursor=-1", "?cursor=1e9999", "?cursor="])(
+    "%s is refused",
+    async (query) => {
+      expect((await api(`/v1/notifications${query}`)).status).toBe(422);
+    },
+  );
 });
 
 describe("GET /v1/doctor", () => {
