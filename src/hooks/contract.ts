@@ -59,6 +59,8 @@ export type Parsed =
   | { kind: "ping" }
   | { kind: "handshake"; answer: HandshakeAnswer }
   | { kind: "ignored"; reason: string }
+  /** More than a delivery may have, so that it was not read to its end. */
+  | { kind: "too-many" }
   | { kind: "invalid"; problem: string };
 
 /** What a sender wants to hear before it delivers anything. */

@@ -7,18 +7,13 @@ import type { CheckedPushEvent, Delivery, Hook, Ignored, Parsed, StartResult } f
 import { MAX_DELIVERY_BYTES, readBody } from "./body.ts";
 import { normalised, shown } from "./normalise.ts";
 import { isPathPart } from "./path-part.ts";
+import { MAX_PUSHES } from "./pushes.ts";
 import { senderOf } from "./senders/table.ts";
 import type { KeySets } from "./token.ts";
 import { verifyDelivery } from "./verify.ts";
 
 /** Lists in an answer are for a person who looks at a delivery; its `counts` are complete. */
 const MAX_LISTED = 100;
-
-/**
- * Each push is a row of the one index that the whole service waits for, and a delivery within its size can name a hundred
- * thousand tags. Real ones have hundreds.
- */
-const MAX_PUSHES = 5000;
 
 /** Who is told to try again later, in seconds. */
 const RETRY_AFTER_SECONDS = 5;
@@ -114,6 +109,8 @@ function answerFor(read: Parsed, hook: Hook, sender: string, ports: DeliveryPort
         : Response.json(read.answer.body, { status: read.answer.status, headers: read.answer.headers });
     case "ignored":
       return report(hook, sender, { started: [], joined: [], ignored: [{ what: "delivery", reason: read.reason }] });
+    case "too-many":
+      return tooLarge(`${MAX_PUSHES} events`);
     case "invalid":
       return unreadable(read.problem);
     case "push":

@@ -2,6 +2,12 @@
 import type { Ignored, Parsed, PushEvent, SenderName } from "./contract.ts";
 import { tagAndDigest, timeMsOf } from "./names.ts";
 
+/**
+ * Each push is a row of the one index that the whole service waits for, and a delivery within its size can name a hundred
+ * thousand tags. Real ones have hundreds.
+ */
+export const MAX_PUSHES = 5000;
+
 export type Find = { push: PushEvent } | { ignored: Ignored };
 
 /** What a payload says of one push; whatever is not there is undefined. */
@@ -56,6 +62,11 @@ export function collected(finds: readonly Find[]): Parsed {
     }
   }
   return { kind: "push", events, ignored };
+}
+
+/** For finds that were broken off above {@link MAX_PUSHES}: what they would have gone on with is not known. */
+export function collectedWhole(finds: readonly Find[]): Parsed {
+  return finds.length > MAX_PUSHES ? { kind: "too-many" } : collected(finds);
 }
 
 export function ignoring(reason: string): Parsed {

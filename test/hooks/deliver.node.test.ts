@@ -8,6 +8,7 @@ import { HookSettingsSchema } from "../../src/hooks/settings.ts";
 import { KeySets } from "../../src/hooks/token.ts";
 import * as payloads from "./payloads.ts";
 import { distribution, registryEvent } from "./payloads.ts";
+import { generic } from "../../src/hooks/senders/generic.ts";
 import { NOW_MS, PATH_PART, requestOf, send } from "./support.ts";
 
 const nobody = {
@@ -61,6 +62,44 @@ describe("a request", () => {
     const sent = await send({}, { body: { ...payloads.quay, updated_tags: tags } });
     expect(sent.status).toBe(status);
     expect(sent.pushes?.length ?? 0).toBe(status === 202 ? count : 0);
+  });
+
+  it.each([
+    ["generic", 5000, 202],
+    ["generic", 5001, 413],
+    ["cloudevents", 5000, 202],
+    ["cloudevents", 5001, 413],
+  ] as const)(
+    "with a list of events for %s, %i long, is %i: none is left out in silence",
+    async (sender, count, status) => {
+      const envelope = sender === "generic" ? {} : { specversion: "1.0", type: "pushed" };
+      const body = Array.from({ length: count }, (_, index) => {
+        const data = { image: `a.io/b:${index}` };
+        return sender === "generic" ? data : { ...envelope, data };
+      });
+      const sent = await send({ sender }, { body });
+      expect(sent.status).toBe(status);
+      expect(sent.pushes?.length ?? 0).toBe(status === 202 ? count : 0);
+    },
+  );
+
+  it("is not looked through anew for each of the tags of an event", () => {
+    let looks = 0;
+    const body = {
+      image: "a.io/b",
+      tags: Array.from({ length: 1000 }, (_, index) => `t${index}`),
+      get registry() {
+        looks += 1;
+        return "r.example";
+      },
+    };
+    const delivery = { headers: new Headers(), query: new URLSearchParams(), signed: [new Uint8Array()] as const };
+    const read = generic.parse(
+      { ...delivery, body, receivedAtMs: NOW_MS },
+      { name: "x", sender: "auto", pathHash: "" },
+    );
+    expect(read).toMatchObject({ kind: "push", events: { length: 1000 } });
+    expect(looks).toBeLessThan(10);
   });
 
   it.each([

@@ -4,7 +4,7 @@
  */
 import type { Sender } from "../contract.ts";
 import { cloudEventsOf, type CloudEvent } from "../cloud-events.ts";
-import { collected, invalid, soundOf } from "../pushes.ts";
+import { collectedWhole, type Find, invalid, MAX_PUSHES, soundOf } from "../pushes.ts";
 import { readEvents } from "./generic.ts";
 
 export const genericCloudEvents: Sender = {
@@ -18,17 +18,21 @@ export const genericCloudEvents: Sender = {
     if (events.every(({ type }) => soundOf(type) === "ping")) {
       return { kind: "ping" };
     }
-    return collected(
-      events.flatMap((event) =>
-        readEvents("cloudevents", event.data, hook.fields ?? {}, {
-          deliveryId: event.id,
-          pushedAt: event.time,
-          subject: event.subject,
-          action: event.type,
-          registryHost: hostOfSource(event),
-        }),
-      ),
-    );
+    const finds: Find[] = [];
+    for (const event of events) {
+      const known = {
+        deliveryId: event.id,
+        pushedAt: event.time,
+        subject: event.subject,
+        action: event.type,
+        registryHost: hostOfSource(event),
+      };
+      finds.push(...readEvents("cloudevents", event.data, hook.fields ?? {}, known));
+      if (finds.length > MAX_PUSHES) {
+        break;
+      }
+    }
+    return collectedWhole(finds);
   },
 };
 

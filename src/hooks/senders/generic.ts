@@ -5,7 +5,7 @@
 import type { FieldPointers, Sender, SenderName } from "../contract.ts";
 import { isObject, textAt, textsAt, valueAt } from "../json.ts";
 import { hostIn, splitName, tagAndDigest } from "../names.ts";
-import { collected, ignoredOf, invalid, pushOf, soundOf, type Find } from "../pushes.ts";
+import { collectedWhole, ignoredOf, invalid, MAX_PUSHES, pushOf, soundOf, type Find } from "../pushes.ts";
 
 /** Where a name with host or tag is found, if nothing is configured. */
 const REFERENCES = [
@@ -59,9 +59,6 @@ const ACTIONS = ["/action", "/action_type", "/event_type", "/event", "/type"];
 const IDS = ["/id", "/event_id", "/delivery_id", "/message_id"];
 const TIMES = ["/pushed_at", "/time", "/timestamp", "/push_data/pushed_at"];
 
-/** Within a delivery's size real events are far fewer; each is looked through under many names. */
-const MAX_EVENTS = 5000;
-
 /** Headers with an id of the delivery. */
 const ID_HEADERS = ["webhook-id", "x-delivery-id", "x-webhook-delivery", "x-request-id", "idempotency-key"];
 
@@ -76,7 +73,7 @@ export const generic: Sender = {
       return { kind: "ping" };
     }
     const id = ID_HEADERS.map((name) => headers.get(name)).find((value) => value !== null) ?? undefined;
-    return collected(readEvents("generic", body, hook.fields ?? {}, { deliveryId: id }));
+    return collectedWhole(readEvents("generic", body, hook.fields ?? {}, { deliveryId: id }));
   },
 };
 
@@ -90,14 +87,20 @@ interface Known {
   registryHost?: string | undefined;
 }
 
-/** The pushes in a body, one for each event and tag. */
+/**
+ * The pushes in a body, one for each event and tag, and no more of them than it takes to see that they are too many: each
+ * event is looked through under many names.
+ */
 export function readEvents(sender: SenderName, body: unknown, fields: FieldPointers, known: Known = {}): Find[] {
   const events = fields.events === undefined ? body : valueAt(body, fields.events);
-  const all = Array.isArray(events) ? events : [events];
-  if (all.length > MAX_EVENTS) {
-    return [ignoredOf(`${all.length} events`, `a delivery may have at most ${MAX_EVENTS}`)];
+  const finds: Find[] = [];
+  for (const event of Array.isArray(events) ? events : [events]) {
+    finds.push(...readEvent(sender, event, fields, known));
+    if (finds.length > MAX_PUSHES) {
+      break;
+    }
   }
-  return all.flatMap((event) => readEvent(sender, event, fields, known));
+  return finds;
 }
 
 function readEvent(sender: SenderName, event: unknown, fields: FieldPointers, known: Known): Find[] {
@@ -117,32 +120,26 @@ function readEvent(sender: SenderName, event: unknown, fields: FieldPointers, kn
   const tags = pointers(fields.tag, TAGS)
     .map((pointer) => textsIn(event, pointer))
     .find((texts) => texts.some((text) => tagAndDigest(text).tag !== undefined && !text.includes("/")));
-  return (tags ?? [undefined]).map((tag) =>
-    pushOf(sender, {
-      registryHost:
-        hostIn(textAt(event, ...pointers(fields.registryHost, HOSTS))) ??
-        inRepository.registryHost ??
-        named.registryHost ??
-        subject.registryHost ??
-        known.registryHost,
-      repository,
-      references: [
-        tag,
-        named.tag,
-        inRepository.tag,
-        textAt(event, ...pointers(fields.digest, DIGESTS)),
-        named.digest,
-        inRepository.digest,
-        subject.tag,
-        subject.digest,
-      ],
-      mediaType: textAt(event, ...pointers(fields.mediaType, MEDIA_TYPES)),
-      pushedAt:
-        pointers(fields.pushedAt, TIMES)
-          .map((pointer) => valueAt(event, pointer))
-          .find((value) => value !== undefined) ?? known.pushedAt,
-      deliveryId: textAt(event, ...pointers(fields.deliveryId, IDS)) ?? known.deliveryId,
-    }),
+  // Looked up once: a delivery within its size can name a hundred thousand tags.
+  const shared = {
+    registryHost:
+      hostIn(textAt(event, ...pointers(fields.registryHost, HOSTS))) ??
+      inRepository.registryHost ??
+      named.registryHost ??
+      subject.registryHost ??
+      known.registryHost,
+    repository,
+    mediaType: textAt(event, ...pointers(fields.mediaType, MEDIA_TYPES)),
+    pushedAt:
+      pointers(fields.pushedAt, TIMES)
+        .map((pointer) => valueAt(event, pointer))
+        .find((value) => value !== undefined) ?? known.pushedAt,
+    deliveryId: textAt(event, ...pointers(fields.deliveryId, IDS)) ?? known.deliveryId,
+  };
+  const digest = textAt(event, ...pointers(fields.digest, DIGESTS));
+  const others = [named.tag, inRepository.tag, digest, named.digest, inRepository.digest, subject.tag, subject.digest];
+  return (tags?.slice(0, MAX_PUSHES + 1) ?? [undefined]).map((tag) =>
+    pushOf(sender, { ...shared, references: [tag, ...others] }),
   );
 }
 
