@@ -6,8 +6,12 @@ const MAX_SLIPS = 2;
 /** The known name that `name` most likely stands for, or null. Other spellings (`reqConcurrent`) count as equal. */
 export function nearest(name: string, known: readonly string[]): string | null {
   let best: { name: string; slips: number } | null = null;
+  const given = plain(name);
   for (const candidate of known) {
-    const slips = distance(plain(name), plain(candidate));
+    const wanted = plain(candidate);
+    // Whoever sends a name may make it as long as a request can be.
+    const isFar = Math.abs(given.length - wanted.length) > MAX_SLIPS;
+    const slips = isFar ? Infinity : distance(given, wanted);
     if (slips <= MAX_SLIPS && slips < (best?.slips ?? Infinity)) {
       best = { name: candidate, slips };
     }
