@@ -273,6 +273,10 @@ export class CopyPlan {
       throw this.#conflict(parent, descriptor, known);
     }
     const child = known ?? this.#know(descriptor, parent.depth + 1, parent.owner);
+    if (child.parents.has(parent)) {
+      // It refers to what it names, and waits for that since it was attached.
+      return false;
+    }
     child.parents.add(parent);
     parent.children.push(child);
     if (child.state === "published") {

@@ -332,6 +332,17 @@ describe("bounds", () => {
   });
 });
 
+test("an index that names what it refers to waits for it once", () => {
+  const plan = new CopyPlan("src.example");
+  plan.addRoot("tag", { digest: "root", sizeBytes: 1 }, true);
+  plan.add("root", { children: [], blobs: [] });
+  plan.attach("tag", "root", { digest: "bundle", sizeBytes: 1, mediaType: "" });
+  expect(plan.add("bundle", { children: some("root", "more"), blobs: [] }).children).toEqual(some("more"));
+  plan.add("more", { children: [], blobs: [] });
+  plan.letGo("tag");
+  expect(publishAll(plan)).toEqual(["root", "more", "bundle", "tag=root"]);
+});
+
 test("what a look has told of a manifest, and that its index is narrowed, goes with the last name that needs it", () => {
   const plan = planOf();
   plan.addRoot("other", { digest: "root", sizeBytes: 1 });
