@@ -88,7 +88,11 @@ function rowsOf(request: CopyRequest, tags: string[], there: Set<string> | null,
 
 /** Null: it has the digest in it, which is not known yet. */
 function nameAtTarget(request: CopyRequest, tag: string, nowMs: number): string | null {
-  const { source, targetTag = "{tag}" } = request;
+  const { source, targetTag = "{tag}", attached } = request;
+  if (attached?.digestTags === true && isDigestTag(tag)) {
+    // Under another name nobody would find what it belongs to.
+    return tag;
+  }
   if (namesDigest(targetTag)) {
     return null;
   }

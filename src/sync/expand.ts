@@ -3,8 +3,9 @@
  * rule is left alone, with the reason.
  */
 import { inPattern, readPattern } from "../access/pattern.ts";
+import { isDigestTag } from "../copy/digest-tags.ts";
 import { parseMoment } from "../copy/moment.ts";
-import type { CopyRequest } from "../copy/request.ts";
+import { type CopyRequest, platformOf } from "../copy/request.ts";
 import { tagsByName } from "../copy/tag-selection.ts";
 import { fillTemplate } from "../copy/templates.ts";
 import { errorDetailOf } from "../registry/errors.ts";
@@ -35,10 +36,11 @@ export function imageCopy(plan: RulePlan, source: Reference, nowMs: number): Exp
       const named = digest === undefined ? {} : { digest };
       return { source: { host, repository, ...named }, target: { ...at, ...named }, ...choices };
     }
-    const written =
-      targetTag === undefined
-        ? tag
-        : fillTemplate(targetTag, "tag", { host, repository, tag, now: nowMs }, "target_tag");
+    // Under another name nobody would find what a signature belongs to.
+    const keepsName = targetTag === undefined || (choices.attached?.digestTags === true && isDigestTag(tag));
+    const written = keepsName
+      ? tag
+      : fillTemplate(targetTag, "tag", { host, repository, tag, now: nowMs, ...platformOf(choices) }, "target_tag");
     return { source: { host, repository, tag }, target: { ...at, tag: written }, ...choices };
   });
 }

@@ -146,6 +146,22 @@ describe("what else a rule asks for", () => {
   });
 });
 
+test("the one platform that a rule takes can be in the tag of what was pushed", () => {
+  const choices = { targetTag: "{tag}-{platform}", platforms: { wanted: ["linux/arm64"], index: "single" as const } };
+  const made = imageCopy(planOf({ choices }), parseName("ghcr.io/acme/app:1"), NOW_MS);
+  expect(shown(made)).toContain("mirror/acme/app:1-linux-arm64");
+});
+
+test("a signature that is pushed keeps its name where the rule takes what is named after a digest, and has another for others", () => {
+  const pushed = parseName(`ghcr.io/acme/app:sha256-${"a".repeat(64)}.sig`);
+  const tagOf = (choices: RulePlan["choices"]) => {
+    const made = imageCopy(planOf({ choices: { targetTag: "from-{tag}", ...choices } }), pushed, NOW_MS);
+    return "request" in made ? made.request.target.tag : made;
+  };
+  expect(tagOf({ attached: { digestTags: true } })).toBe(pushed.tag);
+  expect(tagOf({})).toBe(`from-${pushed.tag}`);
+});
+
 test("a copy of a repository of a pattern takes all tags without a warning; of one that is named it warns", () => {
   const tagsOf = (plan: RulePlan) => {
     const made = repositoryCopy(plan, parseName("ghcr.io/acme/app"), NOW_MS);
