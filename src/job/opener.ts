@@ -141,10 +141,12 @@ export class Opener {
   ): Promise<void> {
     const { plan, planner } = this.#parts;
     const { digest } = chosen;
-    const isNew = this.#addRoot(row, chosen);
     const mayBeThere = oldDigest !== null;
-    if (!isNew) {
+    if (plan.has(digest)) {
+      // Its name may be written as soon as it is a root: what is to be known of it then stands before that.
       this.#planned(row, chosen, oldDigest, await looked);
+    }
+    if (!this.#addRoot(row, chosen)) {
       this.#parts.onPlan();
       return;
     }

@@ -91,7 +91,10 @@ export class Roots {
 
   /** Opens names as far as the window has room. */
   open(): void {
-    while (!this.#stopped && this.#open < WINDOW_ROOTS && (this.#open === 0 || this.#parts.plan.size < WINDOW_SIZE)) {
+    // A single image waits for the tags that belong to it, so that one of those must have room beside it, whatever its size.
+    const always = isRepositoryCopy(this.#parts.request) ? 1 : 2;
+    const hasRoom = () => this.#open < always || (this.#open < WINDOW_ROOTS && this.#parts.plan.size < WINDOW_SIZE);
+    while (!this.#stopped && hasRoom()) {
       const row = this.#takeNext();
       if (row === undefined) {
         break;

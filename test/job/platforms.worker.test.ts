@@ -324,6 +324,31 @@ describe("digest tags", () => {
       expect(bench.target.log.at(-1)).toBe("PUT v1");
     }));
 
+  test("are opened beside an image that fills the window by itself", () =>
+    inJob(async (bench) => {
+      const layers = Array.from({ length: 10_001 }, (_, at) => `b${at.toString(16)}`);
+      const main = bench.source.keep(image("a", ...layers), MANIFEST, "v1");
+      bench.source.keep(image("e"), MANIFEST, `${fallbackTagOf(main.digest)}.sig`, `${fallbackTagOf(main.digest)}.att`);
+      expect(await bench.copy({ attached: { digestTags: true } })).toBeNull();
+      expect(bench.target.tags.size).toBe(3);
+    }));
+
+  test("keep their names in a repository's copy that gives its tags others", () =>
+    inJob(async (bench) => {
+      const main = bench.source.keep(image("a"), MANIFEST, "v1");
+      const sig = `${fallbackTagOf(main.digest)}.sig`;
+      bench.source.keep(image("e"), MANIFEST, sig);
+      const source = { host: "src.example", repository: "app" };
+      const target = { host: "dst.example", repository: "mirror" };
+      const attached = { digestTags: true };
+      for (const targetTag of ["m-{tag}", "{tag}-{short}"]) {
+        bench.target.tags.clear();
+        expect(await bench.copy({ attached, source, target, targetTag })).toBeNull();
+        expect([...bench.target.tags.keys()]).toContain(sig);
+        expect(bench.target.tags.size).toBe(2);
+      }
+    }));
+
   test("that cannot be copied leave the image's own name at the target as it was", () =>
     inJob(async (bench) => {
       const main = bench.source.keep(image("a"), MANIFEST, "v1");

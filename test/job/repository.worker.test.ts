@@ -664,6 +664,32 @@ describe("going on after an eviction", () => {
       expect(bench.target.log.slice(before.target)).toEqual(["PUT v2"]);
     }));
 
+  test("a name of what is at the target by its digest already gets its own name, however soon it may be written", () =>
+    inJob({ targetTag: "x-{short}" }, async (bench) => {
+      const child = bench.source.keep(image("a"), MANIFEST, "child");
+      bench.source.keep(
+        { schemaVersion: 2, manifests: [child, bench.source.keep(image("b"), MANIFEST)] },
+        INDEX,
+        "index",
+      );
+      bench.fate = (name) => (name === "b" ? undefined : "copied");
+      const opened = Promise.withResolvers<void>();
+      bench.source.before = (operation) => (operation === "HEAD child" ? opened.promise : undefined);
+      const copied = bench.copy();
+      await calm();
+      expect(bench.target.log).toContain(`PUT ${child.digest}`);
+      opened.resolve();
+      for (let turn = 0; turn < 100; turn += 1) {
+        await Promise.resolve();
+        bench.run?.arrived([]);
+      }
+      const name = `x-${child.digest.slice("sha256:".length, "sha256:".length + 12)}`;
+      expect(bench.target.tags.get(name)).toBe(child.digest);
+      expect(bench.states).toEqual(["child copied", "index planned"]);
+      bench.run?.stop(bench.target.error("cancelled", "over"));
+      await copied;
+    }));
+
   test("two names of an image that had not been read yet are one read", () =>
     inJob({}, async (bench) => {
       const { digest } = bench.source.keep(image("a"), MANIFEST, "v1", "v2");
