@@ -80,6 +80,9 @@ export class Surveys {
       const { message } = errorDetailOf(error);
       writeLine({ msg: "look for repositories failed", rule: run.rule, error: message }, "error");
       this.#end(run.n, "failed", message, Date.now());
+      if (this.#ports.rules.find(run.rule ?? "") === null) {
+        this.#ports.runs.forget(run.rule ?? "");
+      }
     } finally {
       this.#taking.delete(run.n);
     }

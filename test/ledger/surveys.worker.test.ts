@@ -138,6 +138,22 @@ describe("a run of a rule over a pattern", () => {
     expect(open).toEqual([]);
   });
 
+  test("of a rule that is deleted while it looks, and which then fails, leaves nothing behind either", async () => {
+    let refuse: () => void = () => {};
+    const index = await ruleIn("deleted-and-refused", async (cursor) => {
+      await new Promise<void>((resolve) => (refuse = resolve));
+      return refuses(cursor);
+    });
+    await index.wishAll("mirror");
+    await index.deleteRule("mirror", { kind: "none" });
+    await runInDurableObject(index, () => refuse());
+    await settled(index);
+    const left = await runInDurableObject(index, (_, { storage }) =>
+      storage.sql.exec("SELECT state FROM runs").toArray(),
+    );
+    expect(left).toEqual([]);
+  });
+
   test("by schedule begins when it is due, and is skipped while copies of the last one are under way", async () => {
     const index = await ruleIn("schedule", all, { schedule: { cron: "0 3 * * *", timeZone: "UTC" } });
     const due = () =>
