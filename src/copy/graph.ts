@@ -75,7 +75,8 @@ export function parseManifest(input: Input): ManifestGraph {
     );
   }
   const kind = kindOf(input, mediaType, body);
-  const subject = body.subject === undefined ? undefined : descriptorOf(input, "subject", body.subject).digest;
+  const { subject: about = null } = body;
+  const subject = about === null ? undefined : descriptorOf(input, "subject", about).digest;
   const rest = subject === undefined ? {} : { subject };
   const named = bareMediaType(mediaType) === "" ? typeByShape(kind) : mediaType;
   if (kind === "index") {
@@ -122,7 +123,7 @@ function mediaTypeOf(input: Input, body: Json): string {
   if (typeof body.mediaType === "string" && body.mediaType !== "") {
     return body.mediaType;
   }
-  if (body.mediaType !== undefined && body.mediaType !== "") {
+  if (body.mediaType !== undefined && body.mediaType !== null && body.mediaType !== "") {
     throw manifestError(input, "has a mediaType that is no text");
   }
   return bareMediaType(input.mediaType);

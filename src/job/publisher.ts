@@ -5,6 +5,7 @@
 import type { Push } from "../copy/plan.ts";
 import { entriesToMerge, fallbackEntryOf } from "../copy/referrers.ts";
 import { isDigestTag, isFallbackTag } from "../copy/digest-tags.ts";
+import { platformOf } from "../copy/request.ts";
 import { fillTemplate } from "../copy/templates.ts";
 import type { ReferrerAddition } from "../host/contract.ts";
 import { CopyError, type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
@@ -171,7 +172,8 @@ export class Publisher {
     const { host, repository } = request.target;
     // The same however often it is made: a run that was broken off may have made it, and nobody knows.
     const acceptedMs = ledger.record()?.acceptedMs ?? now();
-    const values = { host, repository, tag: row.target ?? "", digest: oldDigest, now: acceptedMs };
+    const image = { host, repository, tag: row.target ?? "", digest: oldDigest };
+    const values = { ...image, now: acceptedMs, ...platformOf(request) };
     const name = fillTemplate(template, "tag", values, "backup_tag");
     if (name === row.target || tags.names(name)) {
       throw backupOntoAnother(template, name, name === row.target);

@@ -53,6 +53,12 @@ describe("what a manifest refers to", () => {
     expect(graph.warnings).toEqual([]);
   });
 
+  test("what is null is not there, as Go reads it", () => {
+    const body = { mediaType: null, config: entry("a"), layers: null, subject: null, annotations: null };
+    expect(parse(body, MANIFEST)).toMatchObject({ kind: "manifest", mediaType: MANIFEST, blobs: [{ sizeBytes: 10 }] });
+    expect(parse(body, MANIFEST)).not.toHaveProperty("subject");
+  });
+
   test("the subject is told apart from what has to be there first", () => {
     const graph = parse({ config: entry("a"), layers: [], subject: entry("d") }, MANIFEST);
     expect(graph.subject).toBe(digest("d"));

@@ -272,6 +272,20 @@ describe("a repository that the target has in part", () => {
       expect(bench.target.tags.get("v3-1970-01-01")).toBe(old);
     }));
 
+  test("a backup's name may have the one platform that is asked for", () =>
+    inJob(
+      {
+        existing: { kind: "backup", tag: "{tag}-{platform}" },
+        platforms: { wanted: ["linux/amd64"], index: "sparse" },
+      },
+      async (bench) => {
+        begin(bench);
+        const old = bench.target.tags.get("v3");
+        expect(await bench.copy()).toBeNull();
+        expect(bench.target.tags.get("v3-linux-amd64")).toBe(old);
+      },
+    ));
+
   test("a target without a list is asked for each tag", () =>
     inJob({}, async (bench) => {
       begin(bench);
