@@ -2,8 +2,8 @@
  * Names of registry hosts as text: `ghcr.io`, `registry.example.com:5000`, `[::1]:5000`. Pure. What may be reached is
  * decided in `registry/reach.ts`.
  */
-import { bare } from "../registry/address.ts";
-import { canonicalHost } from "../registry/reference.ts";
+import { bare, MAX_NAME_CHARACTERS } from "../registry/address.ts";
+import { canonicalHost, describeHostFault } from "../registry/reference.ts";
 
 const HOST_AND_PORT = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?$/;
 
@@ -29,7 +29,8 @@ export function parseHostName(text: string): HostName | null {
   return possible ? { hostname, port } : null;
 }
 
-/** The one spelling of a registry host, as references have it; null when the text is no host name. */
+/** The one spelling of a registry host, as references have it; null when no reference can have it. */
 export function registryHost(text: string): string | null {
-  return parseHostName(text) === null ? null : canonicalHost(text);
+  const isHost = text.length <= MAX_NAME_CHARACTERS && describeHostFault(text) === null && parseHostName(text) !== null;
+  return isHost ? canonicalHost(text) : null;
 }

@@ -192,7 +192,8 @@ function splitHost(named: string, fail: (problem: string) => never): { host: str
   return { host: canonicalHost(first), rest };
 }
 
-function describeHostFault(host: string): string | null {
+/** What is wrong with a host, with its port if any, as a clause; null: nothing. */
+export function describeHostFault(host: string): string | null {
   const parts = /^(\[[^\]]*\]|[^:[\]]*)(?::(.*))?$/.exec(host);
   if (!parts) {
     return `the host ${quote(host)} is malformed; expected "name", "name:port" or "[IPv6]:port"`;

@@ -88,14 +88,24 @@ describe("the door", () => {
 });
 
 describe("addresses and methods", () => {
-  test.each(["/", "/v1", "/v1/nothing", "/v2/", "/v1/copies/a/b/c", "/v1/registries/%zz", "/v1/registries/a%2Fb"])(
-    "%s: 404",
-    async (path) => {
-      const answer = await api(path);
-      expect(answer.status).toBe(404);
-      expect((await problemOf(answer)).status).toBe(404);
-    },
-  );
+  test.each([
+    "/",
+    "/v1",
+    "/v1/nothing",
+    "/v2/",
+    "/v1/copies/a/b/c",
+    "/v1/registries/%zz",
+    "/v1/registries/a%2Fb",
+    "/v1/registries/ghcr.io.",
+    "/v1/registries/a_b",
+    "/v1/registries/-",
+    `/v1/registries/${"a".repeat(64)}.${"b.".repeat(100)}io`,
+    `/v1/registries/${"a".repeat(2000)}/repositories`,
+  ])("%s: 404", async (path) => {
+    const answer = await api(path);
+    expect(answer.status).toBe(404);
+    expect((await problemOf(answer)).status).toBe(404);
+  });
 
   test.each([
     ["PUT", "/v1/copies", "GET, HEAD, POST"],
