@@ -10,6 +10,9 @@ import type { AdmittedCall, Operation } from "./operation.ts";
 import { invalidFields, Problem, type FieldError } from "./problem.ts";
 import { ProblemSchema } from "./schemas.ts";
 
+/** RFC 3339 has years of four digits; by its offset a time may lie beyond them. */
+const LAST_TIME_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
 export const KEYS: readonly Operation[] = [
   {
     id: "createKey",
@@ -127,6 +130,9 @@ function expiryOf(text: string | null | undefined, principal: Principal, now: nu
   const wantedMs = text === undefined || text === null ? null : Date.parse(text);
   if (wantedMs !== null && wantedMs <= now) {
     throw invalidFields([expiryError("lies in the past")]);
+  }
+  if (wantedMs !== null && wantedMs > LAST_TIME_MS) {
+    throw invalidFields([expiryError("lies beyond the year 9999; leave it out for a key without an end")]);
   }
   if (wantedMs !== null && principal.expiresAtMs !== null && wantedMs > principal.expiresAtMs) {
     throw invalidFields([expiryError(`lies after your own end, ${timeOf(principal.expiresAtMs)}`)]);

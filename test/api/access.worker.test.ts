@@ -183,6 +183,7 @@ describe("a key", () => {
       "scopes.sources",
     ],
     ["a limit of nothing", { limits: { copiesAtOnce: 0 } }, "limits.copiesAtOnce"],
+    ["an end beyond the years that times have", { expiresAt: "9999-12-31T23:59:59-23:59" }, "expiresAt"],
     ["an end in the past", { expiresAt: "2020-01-01T00:00:00Z" }, "expiresAt"],
     ["an end that is no time", { expiresAt: "tomorrow" }, "expiresAt"],
     ["an unknown field", { expires: 1 }, "expires"],
