@@ -130,6 +130,26 @@ describe("a helper", () => {
     expect(asked()).toEqual(["get https://index.docker.io/v1/ []", "get docker.io []", "get b.example []"]);
   });
 
+  test("is asked for a host under the port that was said at the login, where the host's name leaves it out", async () => {
+    helper("own", found("robot", "own"));
+    helper("store", `case "$server" in b.example:443) ${found("robot", "stored")};; *) exit 1;; esac`);
+    write(".docker/config.json", {
+      auths: { "b.example:443": {} },
+      credHelpers: { "a.example:443": "own" },
+      credsStore: "store",
+    });
+    const lookup = userCredentials({}, home);
+    expect(await lookup("a.example", "team/app")).toMatchObject({ password: "own" });
+    expect(await lookup("b.example", "team/app")).toMatchObject({ password: "stored" });
+    expect(await lookup("c.example:5000", null)).toBeNull();
+    expect(asked()).toEqual([
+      "get a.example:443 []",
+      "get b.example []",
+      "get b.example:443 []",
+      "get c.example:5000 []",
+    ]);
+  });
+
   // Whatever the helper has started holds its output open.
   test("that does not answer is left at its time's end, though what it started lives on", async () => {
     helper("stuck", "sleep 2; echo late");

@@ -28,6 +28,8 @@ interface AuthFile {
   path: string;
   text: string;
   helpers: Record<string, string>;
+  /** Keys of `auths`, as they are written. */
+  listed: string[];
   store: string | null;
 }
 
@@ -82,14 +84,25 @@ async function lookUp(
   }
   const stored = await ask(file.store, host === DOCKER_HUB ? HUB_SERVER : host);
   // docker stores Docker Hub under its old address, podman and skopeo under its name.
-  return stored === null && host === DOCKER_HUB ? ask(file.store, DOCKER_HUB) : stored;
+  const other = host === DOCKER_HUB ? DOCKER_HUB : withPort(host);
+  // docker lists what its store holds.
+  const isStored = host === DOCKER_HUB || (other !== null && file.listed.includes(other));
+  return stored === null && other !== null && isStored ? ask(file.store, other) : stored;
+}
+
+/** As a login may have named a host whose one name leaves the port out; null: it has another one. */
+function withPort(host: string): string | null {
+  return /:\d+$/.test(host) ? null : `${host}:443`;
 }
 
 /** From the longest path to the host alone, as containers' auth.json has it. */
 function helperKeys(host: string, repository: string | null): string[] {
   const parts = repository === null ? [] : repository.split("/");
-  const keys = parts.map((_, index) => [host, ...parts.slice(0, parts.length - index)].join("/"));
-  return host === DOCKER_HUB ? [...keys, host, HUB_SERVER, "index.docker.io"] : [...keys, host];
+  const hosts = [host, withPort(host)].filter((name) => name !== null);
+  const keys = parts.flatMap((_, index) =>
+    hosts.map((name) => [name, ...parts.slice(0, parts.length - index)].join("/")),
+  );
+  return host === DOCKER_HUB ? [...keys, host, HUB_SERVER, "index.docker.io"] : [...keys, ...hosts];
 }
 
 function listedCredential(file: AuthFile, host: string, repository: string | null): Credential | null {
@@ -130,7 +143,14 @@ async function readAuthFile(path: string, required: boolean): Promise<AuthFile |
   }
   const helpers = fieldOf(parsed, "credHelpers");
   const store = fieldOf(parsed, "credsStore");
-  return { path, text, helpers: textsOf(helpers), store: typeof store === "string" && store !== "" ? store : null };
+  const auths = fieldOf(parsed, "auths");
+  return {
+    path,
+    text,
+    helpers: textsOf(helpers),
+    listed: typeof auths === "object" && auths !== null ? Object.keys(auths) : [],
+    store: typeof store === "string" && store !== "" ? store : null,
+  };
 }
 
 /** Where the parser gave up, as `line 3, column 7`; it names a position, or the text's end. */
