@@ -132,7 +132,8 @@ describe("a helper", () => {
 
   test("is asked for a host under the port that was said at the login, where the host's name leaves it out", async () => {
     helper("own", found("robot", "own"));
-    helper("store", `case "$server" in b.example:443) ${found("robot", "stored")};; *) exit 1;; esac`);
+    const unknown = `echo "credentials not found in native keychain"; exit 1`;
+    helper("store", `case "$server" in b.example:443) ${found("robot", "stored")};; *) ${unknown};; esac`);
     write(".docker/config.json", {
       auths: { "b.example:443": {} },
       credHelpers: { "a.example:443": "own" },
