@@ -160,6 +160,7 @@ export class CopyPlan {
       node.missing += about.state === "published" ? 0 : 1;
       this.#offerByDigest(about);
     }
+    this.#offerByDigest(node);
     return known === undefined;
   }
 
@@ -246,8 +247,8 @@ export class CopyPlan {
     const hasChanged = node.changed || [...attached].some(({ changed }) => changed);
     this.#roots.delete(key);
     node.roots.delete(root);
-    if (node.parents.size > 0) {
-      // The push under this root's name would have served the parents too.
+    if (node.parents.size > 0 || node.holders.size > 0) {
+      // The push under this root's name would have served those too.
       this.#offerByDigest(node);
     }
     attached.forEach(({ holders }) => holders.delete(root));
@@ -283,6 +284,8 @@ export class CopyPlan {
       parent.changed ||= child.changed;
     } else {
       parent.missing += 1;
+      // A name that has to wait, for this very parent perhaps, would keep it from being pushed.
+      this.#offerByDigest(child);
     }
     return known === undefined;
   }
@@ -351,7 +354,7 @@ export class CopyPlan {
   /** Under the name of a root it would be pushed as well; without one it is pushed for those who wait for it. */
   #offerByDigest(node: Node): void {
     const hasName = [...node.roots].some(({ offered }) => offered);
-    const isWanted = node.roots.size === 0 || node.parents.size > 0;
+    const isWanted = node.roots.size === 0 || node.parents.size > 0 || node.holders.size > 0;
     if (node.state === "ready" && !node.offered && !hasName && isWanted) {
       node.offered = true;
       this.#ready.push({ digest: node.digest, root: null });

@@ -343,6 +343,48 @@ test("an index that names what it refers to waits for it once", () => {
   expect(publishAll(plan)).toEqual(["root", "more", "bundle", "tag=root"]);
 });
 
+test("an image whose name waits for a bundle that holds the image is pushed by its digest for that", () => {
+  const plan = new CopyPlan("src.example");
+  plan.addRoot("tag", { digest: "image", sizeBytes: 1 }, true);
+  plan.add("image", { children: some("part"), blobs: [] });
+  plan.add("part", { children: [], blobs: [] });
+  expect(ready(plan)).toEqual(["part"]);
+  plan.published("part");
+  plan.attach("tag", "part", { digest: "bundle", sizeBytes: 1, mediaType: "" });
+  plan.letGo("tag");
+  plan.add("bundle", { children: some("image"), blobs: [] });
+  expect(publishAll(plan)).toEqual(["image", "bundle", "tag=image"]);
+});
+
+test("two names, each of what is attached to the other, do not wait for one another", () => {
+  const plan = new CopyPlan("src.example");
+  for (const name of ["one", "two"]) {
+    plan.addRoot(name, { digest: `${name}-image`, sizeBytes: 1 }, true);
+    plan.add(`${name}-image`, { children: some("part"), blobs: [] });
+  }
+  plan.add("part", { children: [], blobs: [] });
+  expect(ready(plan)).toEqual(["part"]);
+  plan.published("part");
+  plan.attach("one", "part", { digest: "two-image", sizeBytes: 1, mediaType: "" });
+  plan.attach("two", "part", { digest: "one-image", sizeBytes: 1, mediaType: "" });
+  plan.letGo("one");
+  plan.letGo("two");
+  expect(publishAll(plan).toSorted()).toEqual(["one-image", "one=one-image", "two-image", "two=two-image"]);
+});
+
+test("what is a name and attached to another one is pushed for that when its own name has failed", () => {
+  const plan = new CopyPlan("src.example");
+  plan.addRoot("tag", { digest: "image", sizeBytes: 1 }, true);
+  plan.addRoot("signature", { digest: "sig", sizeBytes: 1 });
+  plan.add("image", { children: [], blobs: [] });
+  plan.add("sig", { children: [], blobs: [] });
+  plan.attach("tag", "image", { digest: "sig", sizeBytes: 1, mediaType: "" });
+  plan.letGo("tag");
+  expect(ready(plan)).toEqual(["signature=sig"]);
+  plan.endRoot("signature");
+  expect(publishAll(plan)).toEqual(["sig", "tag=image"]);
+});
+
 test("what a look has told of a manifest, and that its index is narrowed, goes with the last name that needs it", () => {
   const plan = planOf();
   plan.addRoot("other", { digest: "root", sizeBytes: 1 });
