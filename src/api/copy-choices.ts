@@ -54,7 +54,7 @@ function selectionOf(tags: CopyRequestBody["tags"], nowMs: number, errors: Field
   const newerThanMs = newerThan === undefined ? undefined : parseMoment(newerThan, nowMs);
   note(errors, "tags.newer_than", newerThanMs === null ? `must be ${MOMENT_FORMS}` : null);
   note(errors, "tags.latest_by", by !== undefined && latest === undefined ? "needs latest, the number of tags" : null);
-  return {
+  const selection: TagSelection = {
     ...(include === undefined ? {} : { include }),
     ...(exclude === undefined ? {} : { exclude }),
     ...(semver === undefined ? {} : { semver }),
@@ -62,6 +62,7 @@ function selectionOf(tags: CopyRequestBody["tags"], nowMs: number, errors: Field
     ...(newerThanMs === undefined || newerThanMs === null ? {} : { newerThanMs }),
     ...(immutable === undefined ? {} : { immutable }),
   };
+  return Object.keys(selection).length === 0 ? undefined : selection;
 }
 
 function existingOf(
@@ -72,7 +73,8 @@ function existingOf(
   const { existing, backup_tag: backupTag } = body;
   if (existing !== "backup") {
     note(errors, "backup_tag", backupTag === undefined ? null : 'needs "existing": "backup"');
-    return existing === undefined ? undefined : { kind: existing };
+    // What is done anyway is not said, so that a request is the same with and without it.
+    return existing === undefined || existing === "overwrite" ? undefined : { kind: existing };
   }
   const isMissing = backupTag === undefined;
   note(errors, "backup_tag", isMissing ? 'is missing; give the old image\'s tag, such as "{tag}-{date}"' : null);

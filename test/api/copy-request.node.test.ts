@@ -172,3 +172,13 @@ test("a duration has one fingerprint at all times, and every choice counts", asy
     expect(await fingerprintOf(copyRequestOf(changed, {}, NOW_MS), changed)).not.toBe(first);
   }
 });
+
+test.each([
+  { existing: "overwrite" },
+  { tags: {} },
+  { priority: "interactive" },
+  { deep: false, dry_run: false, fail_fast: false, include_foreign: false, digest_tags: false },
+  { referrers: false },
+])("a default has the same fingerprint said and left out: %j", async (said) => {
+  expect(await fingerprintOf(read({ ...NAMES, ...said }))).toBe(await fingerprintOf(read(NAMES)));
+});
