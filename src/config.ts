@@ -189,9 +189,20 @@ export function reachRefusal(env: SettingsEnv, target: URL | string): string | n
   if (parseHostName(target) === null) {
     return "is not a host name";
   }
+  const plain = plainNameOf(env, target);
+  if (plain !== null) {
+    return `is ${plain}, which is reached at that port anyway; leave the port out`;
+  }
   const { hostname, tls } = hostSettings(env, target);
   const url = new URL(`${tls === "disabled" ? "http" : "https"}://${hostname}/`);
   return urlRefusal(url, reachRule(env)) ?? registryRefusal(env, target);
+}
+
+/** The configured name of a registry over plain HTTP that is named with that scheme's port; null: it is none. */
+function plainNameOf(env: SettingsEnv, host: string): string | null {
+  const hosts = right(hostsOf(env.HOSTS));
+  const name = host.replace(/:80$/, "");
+  return name !== host && !hosts.has(host) && hosts.get(name)?.tls === "disabled" ? name : null;
 }
 
 /**

@@ -189,6 +189,8 @@ describe("wrong settings are refused with field and fix", () => {
 describe("what may be reached", () => {
   const HOSTS = {
     "plain.example.com": { tls: "disabled" },
+    "both.example.com": { tls: "disabled" },
+    "both.example.com:80": { tls: "disabled", req_concurrent: 2 },
     "eighty.example.com": { tls: "disabled", hostname: "eighty.example.com:80" },
     "docker.io": { hostname: "hub.example.com:8443" },
     "registry.example.com:5000": {},
@@ -201,6 +203,8 @@ describe("what may be reached", () => {
     ["registry.example.com:5000", null],
     ["registry.example.com:443", null],
     ["plain.example.com", null],
+    ["plain.example.com:80", "is plain.example.com, which is reached at that port anyway; leave the port out"],
+    ["both.example.com:80", null],
     ["registry.example.com:5001", "is at port 5001"],
     ["registry.example.com:22", 'add HOSTS."registry.example.com:22"'],
     ["inside.example.com", "is an IP address"],
@@ -244,6 +248,10 @@ describe("what may be reached", () => {
   ])("URL %s: %s", (url, refusal) => {
     const answer = reachRefusal({ HOSTS }, new URL(url));
     expect(answer).toEqual(refusal === null ? null : expect.stringContaining(refusal));
+  });
+
+  test("a registry has one name on the user's own machine too", () => {
+    expect(reachRefusal({ HOSTS, LOCAL: "true" }, "plain.example.com:80")).toContain("leave the port out");
   });
 
   test.each(["http://127.0.0.1:5001/v2/", "https://10.0.0.1/", "http://registry:5000/v2/"])(
