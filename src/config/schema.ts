@@ -33,8 +33,10 @@ const mirrorText = z
     const [name = "", ...prefix] = text.replace(/\/+$/, "").split("/");
     const host = registryHost(name);
     if (host === null || (prefix.length > 0 && !REPOSITORY_PATH.test(prefix.join("/")))) {
+      // With user information it may hold a password.
+      const shown = text.includes("@") ? "" : `${JSON.stringify(text)} `;
       context.addIssue(
-        `${JSON.stringify(text)} is no mirror; write its host, or host/prefix where its repositories lie below a prefix, without a scheme`,
+        `${shown}is no mirror; write its host, or host/prefix where its repositories lie below a prefix, without a scheme`,
       );
       return z.NEVER;
     }

@@ -172,6 +172,12 @@ describe("wrong settings are refused with field and fix", () => {
     expect(message).not.toContain("secret-token");
   });
 
+  test("a password in a mirror's address is not repeated", () => {
+    const message = complaint({ HOSTS: { "ghcr.io": { mirrors: ["me:mark-password@mirror.example.com"] } } });
+    expect(message).toContain('HOSTS."ghcr.io".mirrors[0]: is no mirror');
+    expect(message).not.toContain("mark-password");
+  });
+
   test("all complaints come at once", () => {
     const message = complaint({ HOSTS: { "a.example": { tls: 1, verfy: "target" } }, TOKENS: [1] });
     expect(message.split("\n").map((line) => line.split(":")[0])).toEqual([
