@@ -63,7 +63,7 @@ function decoded(parameters: IRequest["params"]): Record<string, string> {
   try {
     return Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, decodeURIComponent(value)]));
   } catch {
-    throw new Problem("not-found", "The address has a % that is not followed by two hexadecimal digits.");
+    throw new Problem("not-found", "The address has a % that does not begin a character in UTF-8, as %2F does.");
   }
 }
 

@@ -107,6 +107,11 @@ describe("addresses and methods", () => {
     expect((await problemOf(answer)).status).toBe(404);
   });
 
+  test.each(["/v1/copies/%ff", "/v1/copies/%zz"])("%s: 404, and what is wrong with it", async (path) => {
+    const answer = await api(path);
+    expect([answer.status, (await problemOf(answer)).detail]).toEqual([404, expect.stringContaining("UTF-8")]);
+  });
+
   test.each([
     ["PUT", "/v1/copies", "GET, HEAD, POST"],
     ["PATCH", "/v1/copies/cp_0", "DELETE, GET, HEAD"],
