@@ -57,6 +57,8 @@ export class CopyRun {
   readonly #pushes = new NamePushes();
   /** Set once nothing new may be sent: the pushes under way still have their answers to come. */
   #refusal: unknown = null;
+  /** The run has failed, though its caller has not stopped it yet: what follows from that is nobody's fault. */
+  #hasFailed = false;
   #stopped = false;
 
   constructor(parts: RunParts) {
@@ -256,7 +258,7 @@ export class CopyRun {
   }
 
   #commit(name: string): (isClear: boolean) => void {
-    if (this.#stopped || this.#refusal !== null || !this.#parts.ledger.commit(this.#parts.now())) {
+    if (this.#stopped || this.#hasFailed || this.#refusal !== null || !this.#parts.ledger.commit(this.#parts.now())) {
       throw endedError();
     }
     this.#pushes.begin(name);
@@ -267,8 +269,13 @@ export class CopyRun {
   /** The last of the pushes that were waited for has its answer, and that is in the ledger. */
   #endIfRefused(): void {
     if (this.#refusal !== null && !this.#pushes.any) {
-      this.#finished.reject(this.#refusal);
+      this.#fail(this.#refusal);
     }
+  }
+
+  #fail(reason: unknown): void {
+    this.#hasFailed = true;
+    this.#finished.reject(reason);
   }
 
   /** Something that ends the run, though not what is being pushed at the moment. */
@@ -276,12 +283,12 @@ export class CopyRun {
     if (errorDetailOf(error).code === "cancelled" && this.#pushes.any) {
       this.#refusal ??= error;
     } else {
-      this.#finished.reject(error);
+      this.#fail(error);
     }
   }
 
   #pump(): void {
-    if (this.#stopped) {
+    if (this.#stopped || this.#hasFailed) {
       return;
     }
     this.#attacher.pump();
@@ -293,7 +300,8 @@ export class CopyRun {
   /** Digests make loops impossible, except with algorithms that cannot be verified here. */
   #whenIdle(): void {
     const isBusy = !this.#roots.idle || !this.#planner.idle || !this.#attacher.idle || !this.#publisher.idle;
-    if (this.#stopped || isBusy || this.#plan.missingBlobs > 0) {
+    const isOver = this.#stopped || this.#hasFailed || this.#refusal !== null;
+    if (isOver || isBusy || this.#plan.missingBlobs > 0) {
       return;
     }
     const { host } = this.#parts.request.source;

@@ -541,6 +541,25 @@ describe("failures", () => {
       expect(bench.target.log.filter((line) => line.startsWith("PUT"))).toHaveLength(6);
     }));
 
+  test("once nothing new may be sent what stands still for that is not told to refer to itself", () =>
+    inJob({}, async (bench) => {
+      bench.source.keep(image("a"), MANIFEST, "v1");
+      const child = bench.source.keep(image("b"), MANIFEST);
+      bench.source.keep({ schemaVersion: 2, manifests: [child] }, INDEX, "v2");
+      const [byName, byDigest] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      bench.target.before = (operation) =>
+        operation === "PUT v1" ? byName.promise : operation.startsWith("PUT sha256:") ? byDigest.promise : undefined;
+      const copied = bench.copy();
+      await calm();
+      bench.run?.refuse(bench.target.error("cancelled", "over"));
+      byDigest.reject(bench.target.error("cancelled", "over"));
+      await calm();
+      byName.resolve();
+      expect(await copied).toMatchObject({ code: "cancelled" });
+      await calm();
+      expect(bench.states).toEqual(["v1 copied", "v2 planned"]);
+    }));
+
   test("once nothing new may be sent a backup that is being made is waited for like a tag", () =>
     inJob({ existing: { kind: "backup", tag: "{tag}-old" } }, async (bench) => {
       bench.source.keep(image("a"), MANIFEST, "v1");
