@@ -3,6 +3,7 @@ import { formatPattern, readPattern } from "../access/pattern.ts";
 import type { Principal } from "../access/contract.ts";
 import { widenings } from "../access/scopes.ts";
 import { hookSecrets, reachRefusal, settingsOf, type SettingsEnv } from "../config.ts";
+import { claimsThatTell } from "../config/identity.ts";
 import { parseMoment } from "../copy/moment.ts";
 import type { HookSettings, RulePlan, Schedule, TargetTemplate } from "../sync/contract.ts";
 import { describeRuleFaults } from "../sync/rule-faults.ts";
@@ -143,9 +144,22 @@ function pushOf(body: RuleBody["push"], env: SettingsEnv, errors: FieldError[]):
   for (const { field, name } of named.filter((each) => !known.has(each.name))) {
     errors.push({ field, message: `there is no secret ${name} in HOOK_SECRETS; set it there first` });
   }
+  errors.push(...openTokens(settings.token));
   const refusal = settings.token === undefined ? null : reachRefusal(env, new URL(settings.token.jwksUrl));
   if (refusal !== null) {
     errors.push({ field: "push.token.jwksUrl", message: refusal });
   }
   return { settings };
+}
+
+/** Whoever can have a token for any audience must be told apart by a claim, or the check would let everybody in. */
+function openTokens(token: HookSettings["token"]): FieldError[] {
+  for (const issuer of token?.issuers ?? []) {
+    const telling = claimsThatTell(issuer);
+    if (telling !== null && !telling.some((claim) => token?.claims?.[claim] !== undefined)) {
+      const message = `anybody can have a token of ${issuer}; name whose are meant by one of ${telling.join(", ")}`;
+      return [{ field: "push.token.claims", message }];
+    }
+  }
+  return [];
 }

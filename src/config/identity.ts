@@ -160,9 +160,18 @@ function addressFaults(field: string, text: string, local: boolean): string[] {
   return fault === null ? [] : [`${field}: ${fault}`];
 }
 
+/**
+ * The claims that say whose a token is, of an issuer whose tokens anybody can have; null: of another one.
+ * @param issuer As `iss` has it; Google's also comes without its scheme.
+ */
+export function claimsThatTell(issuer: string): readonly string[] | null {
+  const address = (/^https?:\/\//.test(issuer) ? issuer : `https://${issuer}`).replace(/\/$/, "");
+  return SHARED_ISSUERS[address] ?? null;
+}
+
 function openRule(field: string, issuer: string, claims: Readonly<Record<string, readonly string[]>>): string[] {
-  const telling = SHARED_ISSUERS[issuer.replace(/\/$/, "")];
-  if (telling === undefined) {
+  const telling = claimsThatTell(issuer);
+  if (telling === null) {
     return [];
   }
   const isTelling = telling.some((name) => claims[name]?.every((pattern) => namesSomebody(name, pattern)));

@@ -12,6 +12,13 @@ const RULE = { source: `${source}/team/**`, target: `${target}/mirror/{repositor
 const PUSH = { ...RULE, push: { sender: "generic" } };
 const REPOSITORY = { source: `${source}/team/app`, target: `${target}/mirror/app` };
 
+const GOOGLE_KEYS = "https://www.googleapis.com/oauth2/v3/certs";
+const GOOGLE_TOKEN = {
+  issuers: ["https://accounts.google.com", "accounts.google.com"],
+  audience: "x",
+  jwksUrl: GOOGLE_KEYS,
+};
+
 interface RuleAnswer {
   name: string;
   version: number;
@@ -121,6 +128,16 @@ describe("PUT /v1/rules/{name}", () => {
     ],
     ["a secret that there is not", { ...RULE, push: { secrets: ["nobody"] } }, ["push.secrets.0"]],
     [
+      "tokens that anybody can have",
+      { ...RULE, push: { token: { issuers: ["x", "accounts.google.com"], audience: "x", jwksUrl: GOOGLE_KEYS } } },
+      ["push.token.claims"],
+    ],
+    [
+      "tokens that anybody can have, and a claim that does not tell whose",
+      { ...RULE, push: { token: { ...GOOGLE_TOKEN, claims: { email_verified: true, azp: "x" } } } },
+      ["push.token.claims"],
+    ],
+    [
       "headers whose names no header can have",
       {
         ...RULE,
@@ -151,6 +168,13 @@ describe("PUT /v1/rules/{name}", () => {
     expect((await answer.json<ProblemBody>()).errors?.map(({ field }) => field)).toEqual(fields);
     expect((await api("/v1/rules/one")).status).toBe(404);
   });
+
+  test.each([{ email: "pusher@acme.iam.gserviceaccount.com" }, { sub: "117" }])(
+    "takes tokens that anybody can have from whom %j names",
+    async (claims) => {
+      await made("one", { ...RULE, push: { token: { ...GOOGLE_TOKEN, claims } } });
+    },
+  );
 
   test.each(["UPPER", "-x", "a b", "x".repeat(64)])("the name %j is none", async (name) => {
     const answer = await put(encodeURIComponent(name), RULE);
