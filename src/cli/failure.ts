@@ -34,6 +34,9 @@ export function problemOfFailure(error: unknown): Problem {
     const errors = [{ field: error.field, message: error.message }];
     return { type: "about:blank", title: "Wrong use", status: 400, detail: error.message, errors };
   }
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    return { type: "about:blank", title: "No answer", status: 0, detail: "The service did not answer in time." };
+  }
   const detail = error instanceof Error ? error.message : String(error);
   return { type: "about:blank", title: "The command failed", status: 500, detail };
 }

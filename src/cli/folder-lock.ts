@@ -89,12 +89,12 @@ async function rivalsOf(folder: string, own: string): Promise<string[]> {
   return rivals;
 }
 
-/** What the lock's holder says; "": it says nothing, or nobody holds it. */
-export function askHolder(folder: string): Promise<string> {
+/** What the lock's holder says; "": nothing yet, or it does not answer. Null: nobody holds it. */
+export function askHolder(folder: string): Promise<string | null> {
   return new Promise((done) => {
     const socket = connect(join(folder, LOCK));
     let text = "";
-    const answer = (said: string): void => {
+    const answer = (said: string | null): void => {
       clearTimeout(timer);
       socket.destroy();
       done(said);
@@ -108,7 +108,7 @@ export function askHolder(folder: string): Promise<string> {
       }
     });
     socket.once("end", () => answer(text));
-    socket.on("error", () => answer(""));
+    socket.on("error", () => answer(null));
   });
 }
 

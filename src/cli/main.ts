@@ -1,7 +1,16 @@
 /** The command's entry: hands the process's own streams and signals to the program and ends with its status. */
 import { run } from "./program.ts";
 
-const io = { env: process.env, stdout: process.stdout, stderr: process.stderr, signals: process };
+const io = {
+  env: process.env,
+  // Opened only by who reads it.
+  get stdin() {
+    return process.stdin;
+  },
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signals: process,
+};
 
 // A reader that has gone (`drayage … | head`) is no reason for a stack trace, but a result that is lost on a full disk is
 // a failure. What is lost of the progress is none.

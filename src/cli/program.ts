@@ -9,7 +9,7 @@ import { addRulesCommands } from "./commands/rules-options.ts";
 import { serveCommand, type ServeOptions } from "./commands/serve.ts";
 import { addSyncCommand } from "./commands/sync-options.ts";
 import { nearest } from "../config/suggest.ts";
-import { EXIT_DONE, EXIT_WRONG_USE } from "./failure.ts";
+import { EXIT_DONE, EXIT_WRONG_USE, problemOfFailure, UsageError } from "./failure.ts";
 import { newToken, tokenHash } from "./token.ts";
 
 declare const DRAYAGE_VERSION: string | undefined;
@@ -119,7 +119,15 @@ Example:
 /** Runs a command line (without node and script) and answers with the exit status. */
 export async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   let status = EXIT_DONE;
-  const program = newProgram(io, (result) => (status = result));
+  const isJson = argv.includes("--json");
+  let wrong = "";
+  const complain = (text: string): void => {
+    wrong ||= text;
+    if (!isJson) {
+      io.stderr.write(text);
+    }
+  };
+  const program = newProgram(io, complain, (result) => (status = result));
   try {
     await program.parseAsync([...argv], { from: "user" });
     return status;
@@ -128,11 +136,20 @@ export async function run(argv: readonly string[], io: CommandIo): Promise<numbe
       throw error;
     }
     // Help and version come this way too, with status 0.
-    return error.exitCode === 0 ? EXIT_DONE : EXIT_WRONG_USE;
+    if (error.exitCode === 0) {
+      return EXIT_DONE;
+    }
+    if (isJson) {
+      const words = wrong.replace(/^drayage: /, "").trim();
+      const field = /'(--[\w-]+)/.exec(words)?.[1] ?? "";
+      io.stdout.write(`${JSON.stringify(problemOfFailure(new UsageError(field, words)))}\n`);
+    }
+    return EXIT_WRONG_USE;
   }
 }
 
-function newProgram(io: CommandIo, ended: (status: number) => void): Command {
+/** @param complain Takes what is written when the command line is wrong. */
+function newProgram(io: CommandIo, complain: (text: string) => void, ended: (status: number) => void): Command {
   const program = new Command("drayage")
     .description("Copies container images and every other OCI artifact from one registry to another.")
     .version(
@@ -145,7 +162,7 @@ function newProgram(io: CommandIo, ended: (status: number) => void): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
-      writeErr: (text) => io.stderr.write(text),
+      writeErr: complain,
       outputError: (text, write) => write(`drayage: ${text.replace(/^error: /, "")}`),
     })
     .showHelpAfterError("Try `drayage --help`, or `drayage COMMAND --help`.");

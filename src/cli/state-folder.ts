@@ -10,6 +10,10 @@ import { UsageError } from "./failure.ts";
 import { askHolder, takeLock } from "./folder-lock.ts";
 import { newToken } from "./token.ts";
 
+/** A start takes half a second. */
+const START_LIMIT_MS = 3_000;
+const START_POLL_MS = 50;
+
 export interface StateFolder {
   /** For the Worker's storage. */
   storage: string;
@@ -73,7 +77,7 @@ export interface FoundServe {
 
 /** The `serve` with this folder, when `url` is where it listens; else null. */
 export async function findServe(folder: string, url: URL): Promise<FoundServe | null> {
-  const address = await announced(folder);
+  const address = await onceAnnounced(folder);
   const token = readToken(folder);
   if (address === null || token === null || url.protocol !== "http:" || address.port !== url.port) {
     return null;
@@ -87,10 +91,19 @@ export async function findServe(folder: string, url: URL): Promise<FoundServe | 
     : null;
 }
 
-/** Where the `serve` with this folder listens; null: there is none. */
+/** Where the `serve` with this folder listens; null: there is none, or it is about to end. */
 async function announced(folder: string): Promise<URL | null> {
-  const said = await askHolder(folder);
+  const said = (await askHolder(folder)) ?? "";
   return URL.canParse(said) ? new URL(said) : null;
+}
+
+/** As {@link announced}, but one that is just starting is waited for: it listens before it is sure of itself. */
+async function onceAnnounced(folder: string): Promise<URL | null> {
+  const untilMs = performance.now() + START_LIMIT_MS;
+  while ((await askHolder(folder)) === "" && performance.now() < untilMs) {
+    await new Promise((done) => setTimeout(done, START_POLL_MS));
+  }
+  return announced(folder);
 }
 
 function readToken(folder: string): string | null {

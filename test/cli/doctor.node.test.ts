@@ -226,7 +226,7 @@ describe("a service", () => {
   ])("the command ends with %s", async (_name, body, options, status) => {
     const server_ = await answering(200, body);
     const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-    const io = { env: { DRAYAGE_TOKEN: "t" }, stdout, stderr, signals: new EventEmitter() };
+    const io = { env: { DRAYAGE_TOKEN: "t" }, stdout, stderr, stdin: new PassThrough(), signals: new EventEmitter() };
     expect(await run(["doctor", "--server", server_, ...options], io)).toBe(status);
     const printed = String(stdout.read() ?? "");
     if (options.includes("--json")) {

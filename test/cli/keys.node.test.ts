@@ -60,7 +60,13 @@ async function keys(...argv: string[]): Promise<{ status: number; stdout: string
   const stdout = new PassThrough();
   const stderr = new PassThrough();
   const env = { XDG_CONFIG_HOME: "/none", XDG_STATE_HOME: "/none", DRAYAGE_TOKEN: "operator" };
-  const status = await run(["keys", ...argv], { env, stdout, stderr, signals: new EventEmitter() });
+  const status = await run(["keys", ...argv], {
+    env,
+    stdout,
+    stderr,
+    stdin: new PassThrough(),
+    signals: new EventEmitter(),
+  });
   return { status, stdout: String(stdout.read() ?? ""), stderr: String(stderr.read() ?? "") };
 }
 
@@ -93,18 +99,28 @@ describe("create", () => {
 
   test("lets copy, see and cancel unless told otherwise, for ever and without limits", async () => {
     answers = [{ status: 201, body: { ...KEY, key: "dry_secret" } }];
-    await keys("create", "ci", "--server", url);
+    await keys("create", "ci", "--server", url, "--source", "**", "--target", "**");
     expect(asked[0]?.body).toEqual({
       name: "ci",
-      scopes: { sources: [], targets: [], actions: ["copy", "read", "cancel"] },
+      scopes: { sources: ["**"], targets: ["**"], actions: ["copy", "read", "cancel"] },
       limits: {},
     });
+  });
+
+  test.each([
+    ["--source", ["--target", "**"]],
+    ["--target", ["--source", "**"]],
+  ])("makes no key that may copy without %s, which would be of no use", async (missing, options) => {
+    const ended = await keys("create", "ci", "--server", url, ...options);
+    expect(ended).toMatchObject({ status: 2, stdout: "" });
+    expect(ended.stderr).toContain(`${missing} is missing`);
+    expect(asked).toEqual([]);
   });
 
   test("says what the service says when it refuses, field by field", async () => {
     const detail = 'scopes.sources.0: "x" must name host and repository';
     answers = [{ status: 422, body: { type: "urn:drayage:problem:invalid-request", title: "", status: 422, detail } }];
-    const ended = await keys("create", "ci", "--server", url, "--source", "x");
+    const ended = await keys("create", "ci", "--server", url, "--source", "x", "--target", "**");
     expect(ended).toMatchObject({ status: 2, stdout: "" });
     expect(ended.stderr).toContain(detail);
   });
@@ -115,7 +131,7 @@ describe("create", () => {
     ["--per-hour", "many", "--per-hour"],
     ["--server", "here", "not a URL"],
   ])("%s %s ends with 2 and asks nobody", async (option, value, words) => {
-    const ended = await keys("create", "ci", option, value);
+    const ended = await keys("create", "ci", "--source", "**", "--target", "**", option, value);
     expect(ended).toMatchObject({ status: 2, stdout: "" });
     expect(ended.stderr).toContain(words);
     expect(asked).toEqual([]);
@@ -185,4 +201,16 @@ test.each([
 
 test.each(["", "30", "d", "0d", "30w", "-1d", "2027-13-01", "2027", "tomorrow"])("%j is no time", (text) => {
   expect(() => expiryOf(text, 0)).toThrow(/is no time/);
+});
+
+test.each(["", ".", ".."])("an id that would lead elsewhere in the API is refused: %j", async (id) => {
+  expect(await keys("revoke", id, "--server", url)).toMatchObject({ status: 2, stdout: "" });
+  expect(asked).toEqual([]);
+});
+
+test("an unknown key is told with the command that lists them", async () => {
+  const detail = "There is no key with this id; GET /v1/keys lists them.";
+  answers = [{ status: 404, body: { type: "urn:x", title: "No", status: 404, detail } }];
+  const { stderr } = await keys("revoke", "key_1", "--server", url);
+  expect(stderr).toBe("drayage: There is no key with this id; `drayage keys list` lists them.\n");
 });

@@ -26,7 +26,7 @@ async function drayage(...argv: string[]): Promise<{ status: number; stdout: str
   const stdout = new PassThrough();
   const stderr = new PassThrough();
   const env = { XDG_CONFIG_HOME: home, XDG_STATE_HOME: home };
-  const status = await run(argv, { env, stdout, stderr, signals: new EventEmitter() });
+  const status = await run(argv, { env, stdout, stderr, stdin: new PassThrough(), signals: new EventEmitter() });
   return { status, stdout: String(stdout.read() ?? ""), stderr: String(stderr.read() ?? "") };
 }
 
@@ -56,6 +56,7 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
     ["a state folder that is none", ["serve", "--port", "0", "--state", "/dev/null/x"], /choose another with --state/],
     ["a state folder without a name", ["serve", "--port", "0", "--state", ""], /--state is empty/],
     ["an address of another machine", ["serve", "--host", "192.0.2.1"], /192\.0\.2\.1:8585 .*no such address/],
+    ["an address that is empty", ["serve", "--host", "", "--port", "0"], /--host is empty/],
     ["a port that is none", ["serve", "--port", "99999"], /0 to 65535/],
     ["a configuration that is not there", ["serve", "--config", "/none"], /\/none cannot be read/],
   ])("%s", async (_name, argv, words) => {
@@ -98,6 +99,7 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
       env: { DRAYAGE_TOKEN: "dry_se\ncret" },
       stdout: new PassThrough(),
       stderr,
+      stdin: new PassThrough(),
       signals: new EventEmitter(),
     };
     expect(await run(["copy", "a:1", "r.example/b:1", "--server", "http://127.0.0.1:9/"], io)).toBe(2);
@@ -111,16 +113,53 @@ describe("wrong use ends with 2, says why on standard error, and starts nothing"
     expect(ended).toMatchObject({ status: 2, stderr: "" });
     expect(JSON.parse(ended.stdout)).toMatchObject({ status: 400, errors: [{ field: "SOURCE" }] });
   });
+
+  test.each<[string[], string, RegExp]>([
+    [["copy", "--json", "a:1"], "", /^missing required argument 'target'$/],
+    [["copy", "--json", "a:1", "b:1", "--fast"], "--fast", /^unknown option '--fast'/],
+    [["sync", "f.yaml", "--parallel", "0", "--json"], "--parallel", /a whole number from 1/],
+    [["doctor", "--json", "--checkout", "--server", "http://h/"], "--checkout", /looks at files only/],
+  ])("so it does for %j", async (argv, field, words) => {
+    const ended = await drayage(...argv);
+    expect(ended).toMatchObject({ status: 2, stderr: "" });
+    expect(JSON.parse(ended.stdout)).toMatchObject({ status: 400, errors: [{ field }] });
+    expect(JSON.parse(ended.stdout)).toHaveProperty("detail", expect.stringMatching(words));
+  });
 });
 
 test("a question to a service that does not run here is told with the way to start it", async () => {
   const stderr = new PassThrough();
-  const io = { env: { XDG_STATE_HOME: home }, stdout: new PassThrough(), stderr, signals: new EventEmitter() };
+  const io = {
+    env: { XDG_STATE_HOME: home },
+    stdout: new PassThrough(),
+    stderr,
+    stdin: new PassThrough(),
+    signals: new EventEmitter(),
+  };
   const away = new ServiceError({ type: "about:blank", title: "Away", status: 0, detail: "It cannot be reached." });
   expect(await asking({}, io, () => Promise.reject(away))).toBe(1);
   expect(String(stderr.read())).toMatch(/cannot be reached\. Start `drayage serve`.*--server/);
   expect(await asking({ server: "http://h/" }, io, () => Promise.reject(away))).toBe(1);
   expect(String(stderr.read())).toBe("drayage: It cannot be reached.\n");
+});
+
+test("a service that does not answer in time is told as that", async () => {
+  const stderr = new PassThrough();
+  const io = { env: {}, stdout: new PassThrough(), stderr, stdin: new PassThrough(), signals: new EventEmitter() };
+  const late = AbortSignal.timeout(0);
+  await new Promise((resolve) => late.addEventListener("abort", resolve));
+  expect(await asking({ server: "http://h/" }, io, () => Promise.reject(late.reason))).toBe(1);
+  expect(String(stderr.read())).toBe("drayage: The service did not answer in time.\n");
+});
+
+test.each(["sync", "rules apply"])("%s reads a file from standard input, whenever it comes", async (words) => {
+  const [stdout, stderr, stdin] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  const ended = run([...words.split(" "), "-"], { env: {}, stdout, stderr, stdin, signals: new EventEmitter() });
+  stdin.write("nothing: ");
+  await new Promise((resolve) => setImmediate(resolve));
+  stdin.end("here");
+  expect(await ended).toBe(2);
+  expect(String(stderr.read())).toMatch(/standard input.*(no file of copies|has no rules)/);
 });
 
 test("serve on a port in use ends with 1 and names the port and the way out", async () => {
@@ -250,12 +289,13 @@ describe("the state folder of serve", () => {
     }
   });
 
-  test("says where it listens only until it is about to end", async () => {
+  test("says where it listens once it is sure of that, which is waited for, and until it is about to end", async () => {
     const folder = join(home, "state");
     const state = await openStateFolder(folder);
-    expect(await findServe(folder, new URL("http://127.0.0.1:4000/"))).toBeNull();
+    const finding = findServe(folder, new URL("http://127.0.0.1:4000/"));
+    await new Promise((resolve) => setImmediate(resolve));
     state.announce("http://127.0.0.1:4000");
-    const found = await findServe(folder, new URL("http://127.0.0.1:4000/"));
+    const found = await finding;
     expect(await found?.isThere()).toBe(true);
     state.withdraw();
     expect(await found?.isThere()).toBe(false);

@@ -49,7 +49,7 @@ function rule(name: string, body: object, more: object = {}) {
 function io() {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const text = (stream: PassThrough) => String(stream.read() ?? "");
-  const given = { env: { DRAYAGE_TOKEN: "t" }, stdout, stderr, signals: new EventEmitter() };
+  const given = { env: { DRAYAGE_TOKEN: "t" }, stdout, stderr, stdin: new PassThrough(), signals: new EventEmitter() };
   return { given, said: () => ({ stdout: text(stdout), stderr: text(stderr) }) };
 }
 

@@ -196,7 +196,7 @@ async function syncText(
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const argv = ["sync", file, ...(options.includes("--server") ? [] : ["--server", service.url]), ...options];
   const env = { XDG_CONFIG_HOME: home, XDG_STATE_HOME: home, DRAYAGE_TOKEN: "t" };
-  const status = await run(argv, { env, stdout, stderr, signals: new EventEmitter() });
+  const status = await run(argv, { env, stdout, stderr, stdin: new PassThrough(), signals: new EventEmitter() });
   const errors = String(stderr.read() ?? "").replaceAll(file, "f.yaml");
   return { status, stdout: String(stdout.read() ?? "").replaceAll(file, "f.yaml"), stderr: errors };
 }
@@ -423,7 +423,13 @@ describe("before anything is started", () => {
 
   test("a file that is not there is named", async () => {
     const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-    const status = await run(["sync", "/none.yaml"], { env: {}, stdout, stderr, signals: new EventEmitter() });
+    const status = await run(["sync", "/none.yaml"], {
+      env: {},
+      stdout,
+      stderr,
+      stdin: new PassThrough(),
+      signals: new EventEmitter(),
+    });
     expect([status, String(stderr.read())]).toEqual([2, "drayage: /none.yaml cannot be read (ENOENT)\n"]);
   });
 

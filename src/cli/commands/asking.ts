@@ -1,6 +1,6 @@
 /** Commands that ask a running service a question or two: where it is, what is printed of its answer, what went wrong. */
 import { ServiceClient, ServiceError } from "../client.ts";
-import { EXIT_DONE } from "../failure.ts";
+import { EXIT_DONE, UsageError } from "../failure.ts";
 import type { CommandIo } from "./io.ts";
 import { serverAddress } from "./service.ts";
 import { tellFailure } from "./tell-failure.ts";
@@ -37,8 +37,26 @@ export async function asking(
     return EXIT_DONE;
   } catch (error) {
     const isLocalAway = error instanceof ServiceError && error.problem.status === 0 && options.server === undefined;
-    return tellFailure(isLocalAway ? localAway(error) : error, options, io);
+    return tellFailure(isLocalAway ? localAway(error) : inCommandsWords(error), options, io);
   }
+}
+
+/** A name in an address of the API. @throws UsageError for one that would lead elsewhere. */
+export function segment(name: string, field: string): string {
+  if (name === "" || name === "." || name === "..") {
+    throw new UsageError(field, `${field} "${name}" is no name.`);
+  }
+  return encodeURIComponent(name);
+}
+
+/** The service speaks of its API. */
+function inCommandsWords(error: unknown): unknown {
+  if (!(error instanceof ServiceError)) {
+    return error;
+  }
+  const { problem } = error;
+  const detail = problem.detail.replace(/GET \/v1\/(keys|rules) lists/, "`drayage $1 list` lists");
+  return new ServiceError({ ...problem, detail });
 }
 
 function localAway({ problem }: ServiceError): ServiceError {

@@ -4,9 +4,10 @@ import { VERSION } from "../../registry/user-agent.ts";
 import { checkoutFindings } from "../doctor/checkout.ts";
 import { buildFinding, credentialFindings, nodeFinding, stateFinding } from "../doctor/machine.ts";
 import { serviceFindings } from "../doctor/service.ts";
-import { EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, UsageError } from "../failure.ts";
+import { EXIT_DONE, EXIT_FAILED, UsageError } from "../failure.ts";
 import { defaultConfigFile, defaultStateFolder, readSettings } from "../settings.ts";
 import type { CommandIo } from "./io.ts";
+import { tellFailure } from "./tell-failure.ts";
 import { openService, serverAddress, type ServiceOptions } from "./service.ts";
 
 export interface DoctorOptions extends ServiceOptions {
@@ -26,8 +27,7 @@ export async function doctorCommand(options: DoctorOptions, io: CommandIo): Prom
     io.stdout.write(options.json === true ? `${JSON.stringify(report)}\n` : reportText(report));
     return report.findings.some(({ state }) => state === "fail") ? EXIT_FAILED : EXIT_DONE;
   } catch (error) {
-    io.stderr.write(`drayage: ${error instanceof Error ? error.message : String(error)}\n`);
-    return error instanceof UsageError ? EXIT_WRONG_USE : EXIT_FAILED;
+    return tellFailure(error, options, io);
   }
 }
 

@@ -8,6 +8,7 @@ export interface Output extends NodeJS.WritableStream {
 }
 
 export interface CommandIo {
+  stdin: NodeJS.ReadableStream;
   env: Readonly<Record<string, string | undefined>>;
   stdout: Output;
   stderr: Output;

@@ -1,6 +1,6 @@
 /** `drayage keys create | list | revoke`: asks a service, shows its answer, says what went wrong. */
 import { UsageError } from "../failure.ts";
-import { asking, type AskingOptions, notThisService, tableText } from "./asking.ts";
+import { asking, type AskingOptions, notThisService, segment, tableText } from "./asking.ts";
 import type { CommandIo } from "./io.ts";
 
 export type KeysOptions = AskingOptions;
@@ -30,12 +30,20 @@ interface KeyView {
 export function createKeyCommand(name: string, options: CreateKeyOptions, io: CommandIo): Promise<number> {
   return asking(options, io, async (client, signal) => {
     const { atOnce, perHour } = options;
+    const actions = options.action.length === 0 ? DEFAULT_ACTIONS : options.action;
+    const missing = options.source.length === 0 ? "--source" : options.target.length === 0 ? "--target" : null;
+    if (missing !== null && actions.includes("copy")) {
+      throw new UsageError(
+        missing,
+        `${missing} is missing: a key that may copy, but from or to nowhere, is of no use.`,
+      );
+    }
     const body = {
       name,
       scopes: {
         sources: options.source,
         targets: options.target,
-        actions: options.action.length === 0 ? DEFAULT_ACTIONS : options.action,
+        actions,
       },
       limits: {
         ...(atOnce === undefined ? {} : { copiesAtOnce: atOnce }),
@@ -70,7 +78,7 @@ export function listKeysCommand(options: KeysOptions, io: CommandIo): Promise<nu
 
 export function revokeKeyCommand(id: string, options: KeysOptions, io: CommandIo): Promise<number> {
   return asking(options, io, async (client, signal) => {
-    const revoked = await client.ask("DELETE", `/v1/keys/${encodeURIComponent(id)}`, signal);
+    const revoked = await client.ask("DELETE", `/v1/keys/${segment(id, "ID")}`, signal);
     if (!isKeyView(revoked)) {
       throw notThisService();
     }

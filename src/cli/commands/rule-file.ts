@@ -1,19 +1,14 @@
 /** The file of `drayage rules apply`: rules by name, in YAML or JSON. What a rule may say is the service's to judge. */
-import { readFileSync } from "node:fs";
 import { parse, YAMLParseError } from "yaml";
 import { UsageError } from "../failure.ts";
+import { nameOf, readInput } from "./input.ts";
+import type { CommandIo } from "./io.ts";
 
 const SHAPE = 'write "rules:" and below it each rule under its name';
 
 /** @throws UsageError when the file cannot be read or is no file of rules. */
-export function readRuleFile(path: string): Map<string, object> {
-  let text: string;
-  try {
-    text = readFileSync(path === "-" ? 0 : path, "utf8");
-  } catch (error) {
-    throw new UsageError("FILE", `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  return rulesIn(text, path);
+export async function readRuleFile(path: string, io: Pick<CommandIo, "stdin">): Promise<Map<string, object>> {
+  return rulesIn(await readInput(path, io), nameOf(path));
 }
 
 /** @throws UsageError when it is no file of rules. */

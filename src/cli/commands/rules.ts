@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { ServiceError, type Problem, type ServiceClient } from "../client.ts";
 import { UsageError } from "../failure.ts";
-import { asking, type AskingOptions, notThisService, tableText } from "./asking.ts";
+import { asking, type AskingOptions, notThisService, segment, tableText } from "./asking.ts";
 import type { CommandIo } from "./io.ts";
 import { readRuleFile } from "./rule-file.ts";
 
@@ -48,7 +48,7 @@ export function applyRulesCommand(
   confirm: Confirm,
 ): Promise<number> {
   return asking(options, io, async (client, signal) => {
-    const wanted = readRuleFile(file);
+    const wanted = await readRuleFile(file, io);
     const known = await allRules(client, signal);
     const plan = await planOf(client, wanted, known, options.prune === true, AbortSignal.timeout(MANY_PATIENCE_MS));
     if (options.json !== true) {
@@ -293,7 +293,7 @@ function triggersOf(rule: Record<string, unknown>): string {
 }
 
 function pathOf(name: string): string {
-  return `/v1/rules/${encodeURIComponent(name)}`;
+  return `/v1/rules/${segment(name, "NAME")}`;
 }
 
 function withOf(rule: object): string | null {

@@ -30,6 +30,10 @@ export async function serveCommand(options: ServeOptions, io: CommandIo): Promis
   let state: StateFolder | null = null;
   let service: Embedded | null = null;
   try {
+    if (options.host === "") {
+      // To the system that is every address there is.
+      throw new UsageError("--host", "--host is empty; name an address, such as 127.0.0.1, or 0.0.0.0 for all");
+    }
     const settings = withPlainHttp(readSettings(options.config, io.env), options.plainHttp);
     const trustedCertificates = readCertificates(options.ca);
     await checkSettings(settings, io.env);

@@ -9,6 +9,7 @@ import { withRepositories } from "../sync-file/registry-copies.ts";
 import { readSyncFile, WrongFile, type SyncReading } from "../sync-file/read.ts";
 import { diedInMidCopy } from "./died.ts";
 import { tellFailure } from "./tell-failure.ts";
+import { nameOf, readInput } from "./input.ts";
 import { Interruption } from "./interruption.ts";
 import { SIGNAL_STATUS, type CommandIo, type StopSignal } from "./io.ts";
 import { openService, type Service, type ServiceOptions } from "./service.ts";
@@ -28,20 +29,17 @@ export interface SyncOptions extends ServiceOptions {
   parallel?: number;
 }
 
-/** The file's name that means standard input. */
-const STANDARD_INPUT = "-";
-
 /** How long lanes may take to close the uploads of copies that did not succeed: they hear of it within a second. */
 const TIDY_LIMIT_MS = 2_000;
 
 /** Runs the command and answers with its exit status. Everything it has to say is written when it returns. */
 export async function syncCommand(file: string, options: SyncOptions, io: CommandIo): Promise<number> {
-  const name = file === STANDARD_INPUT ? "standard input" : file;
+  const name = nameOf(file);
   try {
     if (options.keepGoing === true && options.failFast === true) {
       throw new UsageError("--fail-fast", "--fail-fast and --keep-going say the opposite; give one of them.");
     }
-    return await runFile(name, readPlan(file, options, io), options, io);
+    return await runFile(name, await readPlan(file, options, io), options, io);
   } catch (error) {
     if (!(error instanceof WrongFile)) {
       return tellFailure(error, options, io);
@@ -59,8 +57,8 @@ export async function syncCommand(file: string, options: SyncOptions, io: Comman
   }
 }
 
-function readPlan(file: string, options: SyncOptions, io: CommandIo): SyncReading {
-  const text = readText(file);
+async function readPlan(file: string, options: SyncOptions, io: CommandIo): Promise<SyncReading> {
+  const text = await readInput(file, io);
   const reading = readSyncFile(text, options.format, {
     ...(options.to === undefined ? {} : { to: options.to }),
     ...(options.scoped === true ? { scoped: true } : {}),
@@ -206,13 +204,4 @@ function statusOf(outcomes: readonly Outcome[], unserved: number, signal: StopSi
   const asked = outcomes.flatMap(({ problem }) => (problem === null ? [] : [problem]));
   const wrongly = asked.length > 0 && asked.every((problem) => exitStatusOf(problem) === EXIT_WRONG_USE);
   return nothingStarted && wrongly ? EXIT_WRONG_USE : EXIT_FAILED;
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file === STANDARD_INPUT ? 0 : file, "utf8");
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-    throw new UsageError("FILE", `${file} cannot be read (${code})`);
-  }
 }
