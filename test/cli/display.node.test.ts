@@ -81,6 +81,17 @@ describe("the totals of a copy", () => {
     expect(totals(model, nowMs + 3_000).bytesPerSecond).toBeCloseTo((500 * MB) / 3);
   });
 
+  test("know no time left while hardly anything has been sent", () => {
+    const model = modelOf(
+      [0, blob(1, 500, "waiting")],
+      [0, blob(2, 500 * MB, "waiting")],
+      [500, blob(1, 500, "copied")],
+    );
+    expect(totals(model, 1_000)).toMatchObject({ bytesPerSecond: 500, leftMs: null });
+    apply(model, progress([2, 2 * MB]), 2_000);
+    expect(totals(model, 2_000).leftMs).toBeGreaterThan(0);
+  });
+
   test("do not add up all blobs at each event", () => {
     const model = newModel(0);
     const startedAtMs = performance.now();

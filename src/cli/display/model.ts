@@ -35,6 +35,10 @@ export interface Totals {
 /** The speed is the mean over this long: short enough to follow a change, long enough not to flicker. */
 const SPEED_WINDOW_MS = 5_000;
 
+/** Before so much has been sent, or this part of all, nobody can say how long the rest takes: some bytes of a configuration came first. */
+const ESTIMATE_FROM_BYTES = 1_000_000;
+const ESTIMATE_FROM_PART = 0.01;
+
 /** A speed over less than this says nothing. */
 const SPEED_MINIMUM_MS = 1_000;
 
@@ -96,7 +100,8 @@ export function totals(model: CopyModel, nowMs: number): Totals {
     }
   }
   const bytesPerSecond = speed(model, nowMs);
-  const leftMs = bytesPerSecond > 0 ? ((allBytes - doneBytes) / bytesPerSecond) * 1_000 : null;
+  const isEstimable = model.sentBytes >= Math.min(ESTIMATE_FROM_BYTES, allBytes * ESTIMATE_FROM_PART);
+  const leftMs = bytesPerSecond > 0 && isEstimable ? ((allBytes - doneBytes) / bytesPerSecond) * 1_000 : null;
   return { doneBytes, allBytes, doneBlobs, allBlobs: model.blobs.size, bytesPerSecond, leftMs };
 }
 
