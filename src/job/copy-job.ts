@@ -309,10 +309,12 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     if (!this.#ledger.end(state, error, Date.now())) {
       return;
     }
+    // Also names of a run that this object has forgotten.
+    const unclear = new Set([...(running?.run.unclearNames ?? []), ...this.#ledger.tags.underWay()]);
     const failsAll = state === "failed" && !isRepositoryCopy(required(this.#record()).request);
     this.#ledger.tags.endRest(failsAll ? "failed" : "cancelled", failsAll ? error : null);
     running?.run.book();
-    this.#warnOfNames(running?.run.unclearNames ?? [], state);
+    this.#warnOfNames([...unclear], state);
     this.#events.append({ type: "state", data: required(this.#view()) });
     this.#events.end();
     running?.run.stop(endedError());

@@ -72,6 +72,8 @@ export const LEDGER_STEPS: readonly string[] = [
   // What is written where platforms were chosen; null: the very manifest of the source.
   `ALTER TABLE tags ADD COLUMN derived TEXT;`,
   `ALTER TABLE tags ADD COLUMN reason TEXT;`,
+  // Its name was sent, and what became of that is not known yet.
+  `ALTER TABLE tags ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 /** What is known of the target repository: it holds the one tag already, it may hold anything, it did not exist. */
@@ -172,10 +174,15 @@ export class Ledger {
   /**
    * The point after which the root may be pushed: false when the copy no longer runs. It writes, so that the output gate
    * holds the push back until it is certain that this is still the one living instance of the object.
+   * @param row Of the name that is pushed, where it has one.
    */
-  commit(nowMs: number): boolean {
+  commit(nowMs: number, row?: number): boolean {
     const update = this.#sql.exec("UPDATE copy SET committed_ms = ? WHERE state = 'running' RETURNING one", nowMs);
-    return update.toArray().length > 0;
+    const isRunning = update.toArray().length > 0;
+    if (isRunning && row !== undefined) {
+      this.tags.sent(row, true);
+    }
+    return isRunning;
   }
 
   /** Ends the copy once: false when it had ended before. Manifest bytes are of no use after that. */

@@ -5,7 +5,7 @@ import { CopyError } from "../registry/errors.ts";
 import { formatReference } from "../registry/reference.ts";
 import type { EventLog } from "./events.ts";
 import { isClearNo } from "./name-pushes.ts";
-import type { TagLedger, TagRow } from "./tag-ledger.ts";
+import { removalOf, type TagLedger, type TagRow } from "./tag-ledger.ts";
 
 export interface PruneParts {
   request: CopyRequest;
@@ -15,7 +15,7 @@ export interface PruneParts {
   /** Throws when the run has been stopped. */
   beginStep: () => void;
   /** As the publisher's: a tag that is being removed is waited for like one that is being written. */
-  commit: (name: string) => (isClear: boolean) => void;
+  commit: (name: string, row: number) => (isClear: boolean) => void;
 }
 
 /** Rows read from the ledger at once. */
@@ -50,7 +50,7 @@ export async function prune(parts: PruneParts, rule: PruneRule): Promise<void> {
 
 async function remove(parts: PruneParts, row: TagRow): Promise<void> {
   const tag = row.target ?? "";
-  const committed = parts.commit(`the removal of ${tag}`);
+  const committed = parts.commit(removalOf(tag), row.id);
   let isClear = false;
   try {
     const answer = await parts.target.deleteTag(parts.request.target.repository, tag).catch((error: unknown) => {

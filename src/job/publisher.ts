@@ -29,7 +29,7 @@ export interface PublisherParts extends PoolParts {
    * Called synchronously before a name is written; throws when the copy no longer runs. The answer is called after it, and told
    * whether it is clear what became of the name.
    */
-  commit: (name: string) => (isClear: boolean) => void;
+  commit: (name: string, row?: number) => (isClear: boolean) => void;
   /** What came of the push of a root is in the ledger. */
   onRootSettled: () => void;
   mender: Mender;
@@ -122,7 +122,7 @@ export class Publisher {
         // It has failed since, for another reason: what is told to have failed is not written.
         return;
       }
-      const committed = this.#parts.commit(name);
+      const committed = this.#parts.commit(name, row.id);
       let isClear = false;
       try {
         let derived: string | null = null;

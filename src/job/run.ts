@@ -94,7 +94,7 @@ export class CopyRun {
     this.#publisher = new Publisher({
       ...shared,
       mender: this.#mender,
-      commit: (name) => this.#commit(name),
+      commit: (name, row) => this.#commit(name, row),
       onRootSettled: () => this.#endIfRefused(),
       onRoot: (row) => this.#roots.ended(row),
       onPublished: () => this.#pump(),
@@ -257,13 +257,21 @@ export class CopyRun {
     this.book();
   }
 
-  #commit(name: string): (isClear: boolean) => void {
-    if (this.#stopped || this.#hasFailed || this.#refusal !== null || !this.#parts.ledger.commit(this.#parts.now())) {
+  /** @param row Of the name in the ledger, where it has one. */
+  #commit(name: string, row?: number): (isClear: boolean) => void {
+    const { ledger, now } = this.#parts;
+    if (this.#stopped || this.#hasFailed || this.#refusal !== null || !ledger.commit(now(), row)) {
       throw endedError();
     }
     this.#pushes.begin(name);
-    // Without a refusal the failure of the name is told with its reason.
-    return (isClear) => this.#pushes.end(name, isClear || this.#refusal === null);
+    return (isClear) => {
+      // While the run goes on the failure of the name is told with its reason.
+      const isKnown = isClear || (this.#refusal === null && !this.#stopped);
+      this.#pushes.end(name, isKnown);
+      if (isKnown && row !== undefined) {
+        ledger.tags.sent(row, false);
+      }
+    };
   }
 
   /** The last of the pushes that were waited for has its answer, and that is in the ledger. */
@@ -323,7 +331,7 @@ export class CopyRun {
       }
       if (request.prune !== undefined) {
         const beginStep = () => this.#beginStep();
-        const commit = (name: string) => this.#commit(name);
+        const commit = (name: string, row: number) => this.#commit(name, row);
         await prune({ request, target, tags, events, beginStep, commit }, request.prune);
       }
       this.#finished.resolve();

@@ -102,6 +102,21 @@ export class TagLedger {
     );
   }
 
+  /** Whether its name is on its way, so that nobody can say what the target has. */
+  sent(id: number, isUnderWay: boolean): void {
+    this.#sql.exec("UPDATE tags SET sent = ? WHERE id = ?", Number(isUnderWay), id);
+  }
+
+  /** Names on their way, also of a run that was thrown out of memory before it had their answers. */
+  underWay(): string[] {
+    return this.#sql
+      .exec<{ target: string; state: TagState }>(
+        "SELECT target, state FROM tags WHERE state IN ('waiting', 'planned', 'obsolete') AND sent = 1 ORDER BY id",
+      )
+      .toArray()
+      .map(({ target, state }) => (state === "obsolete" ? removalOf(target) : target));
+  }
+
   /** Whether any other row has not ended. */
   hasOpenBeside(id: number): boolean {
     const open = this.#sql.exec("SELECT 1 FROM tags WHERE state IN ('waiting', 'planned') AND id <> ? LIMIT 1", id);
@@ -218,6 +233,11 @@ export class TagLedger {
   #changed(statement: string, ...values: SqlStorageValue[]): boolean {
     return this.#sql.exec(statement, ...values).toArray().length > 0;
   }
+}
+
+/** What is on its way, where a name is to go. */
+export function removalOf(tag: string): string {
+  return `the removal of ${tag}`;
 }
 
 function rowOf({ id, source, target, digest, derived, old_digest, held, state }: Row): TagRow {

@@ -371,6 +371,15 @@ describe("cancelling while the root is being pushed", () => {
     expect(await tagDigest(target, repository, "v1")).toBe(digest);
   });
 
+  test("says so too where the object was thrown out of memory under the push, and nobody waits for the answer", async () => {
+    const { id } = await startHeld();
+    await runInDurableObject(env.JOBS.getByName(id), (_job, state) => state.abort("gone")).catch(() => undefined);
+    expect(await env.JOBS.getByName(id).cancel()).toMatchObject({
+      state: "cancelled",
+      warnings: [expect.stringContaining(`v1 was on the way to ${target}`)],
+    });
+  });
+
   test("does not wait for ever: it ends, sends nothing more, and says that the tag is uncertain", async () => {
     // The lost answer of the test before has paused the host.
     await env.REGISTRIES.getByName(target).forget();
