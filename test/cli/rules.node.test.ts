@@ -96,6 +96,21 @@ const KNOWN = {
 };
 
 describe("apply", () => {
+  test.each([
+    ["y and the line's end", "y\n", 0, /Done/],
+    ["n", "n\n", 0, /Nothing is changed/],
+    ["Ctrl-D", "\u0004", 0, /Nothing is changed/],
+    ["Ctrl-C", "\u0003", 130, /\nInterrupted\.\n$/],
+  ])("asks at a terminal, where %s is heard", async (_what, keys, status, words) => {
+    answer = serviceWith({});
+    const { given, said } = io();
+    const [stdin, stderr] = [Object.assign(given.stdin, { isTTY: true }), Object.assign(given.stderr, { isTTY: true })];
+    const ended = run(["rules", "apply", file(FILE), "--server", url], { ...given, stdin, stderr });
+    stdin.write(keys);
+    expect(await ended).toBe(status);
+    expect(said().stderr).toMatch(words);
+  });
+
   test("shows what it would do, and does nothing without being told to", async () => {
     answer = serviceWith(KNOWN);
     const dry = await drayage("apply", file(FILE), "--dry-run", "--prune");

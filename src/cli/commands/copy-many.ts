@@ -45,7 +45,8 @@ export async function copyMany(
   let display: ManyDisplay | null = null;
   let group: GroupView | null = null;
   try {
-    [service, display] = await Promise.all([openService(options, io), manyDisplayFor(options, io)]);
+    const opening = Promise.all([openService(options, io), manyDisplayFor(options, io)]);
+    [service, display] = await interruption.orGivenUp(opening);
     interruption.check();
     const client = new ServiceClient(service.address);
     const [shown, { explain, lookAt }] = [display, service];

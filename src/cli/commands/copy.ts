@@ -79,7 +79,8 @@ async function runCopy(body: CopyBody, isRepository: boolean, options: CopyOptio
   let display: Display | null = null;
   let view: CopyView | null = null;
   try {
-    [service, display] = await Promise.all([openService(options, io), displayFor(options, io)]);
+    const opening = Promise.all([openService(options, io), displayFor(options, io)]);
+    [service, display] = await interruption.orGivenUp(opening);
     interruption.check();
     const client = new ServiceClient(service.address);
     const { started, event, say } = display;

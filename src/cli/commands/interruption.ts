@@ -63,6 +63,15 @@ export class Interruption {
     }
   }
 
+  /** What `work` answers, unless nothing is waited for any longer: then it is left to itself. @throws Interrupted */
+  orGivenUp<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#giveUp;
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    return Promise.race([work, givenUp]);
+  }
+
   [Symbol.dispose](): void {
     this.#ignoreSignals();
     if (this.#timer !== null) {

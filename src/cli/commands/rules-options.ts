@@ -1,7 +1,8 @@
 /** `drayage rules …` on the command line: its commands, options and help. What they do is in rules.ts. */
-import { createInterface } from "node:readline/promises";
+import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import type { AskingOptions } from "./asking.ts";
+import { Interrupted } from "./interruption.ts";
 import type { CommandIo } from "./io.ts";
 import {
   applyRulesCommand,
@@ -11,6 +12,7 @@ import {
   rotateRuleCommand,
   runRuleCommand,
   type ApplyOptions,
+  type Confirm,
   type RunOptions,
 } from "./rules.ts";
 
@@ -57,7 +59,7 @@ export function addRulesCommands(program: Command, io: CommandIo, ended: (status
   )
     .addHelpText("after", APPLY_HELP)
     .action(async (file: string, options: ApplyOptions) =>
-      ended(await applyRulesCommand(file, options, io, askPerson)),
+      ended(await applyRulesCommand(file, options, io, personAt(io))),
     );
 
   reaching(rules.command("list").summary("list rules").description("Lists rules, by name.")).action(
@@ -95,14 +97,26 @@ function reaching(command: Command): Command {
     .option("--json", "print the service's answer, or what is wrong, as one JSON object on standard output");
 }
 
-async function askPerson(question: string): Promise<boolean | null> {
-  if (!process.stdin.isTTY) {
-    return null;
-  }
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await terminal.question(question)).trim());
-  } finally {
-    terminal.close();
-  }
+/** Asks whoever sits at the terminal. */
+function personAt(io: CommandIo): Confirm {
+  return async (question) => {
+    const { stdin, stderr } = io;
+    if (!("isTTY" in stdin) || stdin.isTTY !== true) {
+      return null;
+    }
+    const terminal = createInterface({ input: stdin, output: stderr });
+    try {
+      return await new Promise<boolean>((resolve, reject) => {
+        terminal.once("SIGINT", () => {
+          stderr.write("\n");
+          reject(new Interrupted("SIGINT"));
+        });
+        // Ctrl-D, or a terminal that is gone: nobody has said yes.
+        terminal.once("close", () => resolve(false));
+        terminal.question(question, (answer) => resolve(/^y(es)?$/i.test(answer.trim())));
+      });
+    } finally {
+      terminal.close();
+    }
+  };
 }

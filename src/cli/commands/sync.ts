@@ -150,7 +150,7 @@ async function runCopies(
   let service: Service | null = null;
   let succeeded = false;
   try {
-    service = await openService(options, io, local);
+    service = await interruption.orGivenUp(openService(options, io, local));
     interruption.check();
     const client = new ServiceClient(service.address);
     const listings = await Promise.race([
