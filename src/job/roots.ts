@@ -122,8 +122,13 @@ export class Roots {
       return;
     }
     const detail = errorDetailOf(error);
+    const isFault = detail.code !== "internal" && detail.code !== "cancelled";
+    if (isFault && keys.length === 0) {
+      // Nobody needs it any more: it has turned out to be at the target, or its names have ended otherwise.
+      return;
+    }
     // A copy of one name fails with it, and what becomes of it is written down by whoever ends the copy.
-    if (!isRepositoryCopy(this.#parts.request) || detail.code === "internal" || detail.code === "cancelled") {
+    if (!isRepositoryCopy(this.#parts.request) || !isFault) {
       this.#parts.onError(error);
       return;
     }
@@ -137,7 +142,7 @@ export class Roots {
     if (isHopeless || (failed.length > 0 && request.failFast === true)) {
       this.#stopped = true;
       onError(tagsFailed(tags));
-    } else if (keys.length > 0) {
+    } else {
       onPlan();
     }
   }

@@ -324,6 +324,35 @@ describe("digest tags", () => {
       expect(bench.target.log.at(-1)).toBe("PUT v1");
     }));
 
+  test("that turn out to be at the target do not fail the copy with a push that was under way for them", () =>
+    inJob(async (bench) => {
+      const main = bench.source.keep(image("a"), MANIFEST, "v1");
+      const [first, second, third] = ["one", "two", "three"].map((end) => `${fallbackTagOf(main.digest)}.${end}`);
+      const child = bench.source.keep(image("b"), MANIFEST);
+      const bundle = bench.source.keep({ schemaVersion: 2, manifests: [child] }, INDEX, first ?? "", second ?? "");
+      bench.source.keep(image("c"), MANIFEST, third ?? "");
+      const answers = { child: Promise.withResolvers<void>(), second: Promise.withResolvers<void>() };
+      const last = Promise.withResolvers<void>();
+      bench.target.before = async (operation) => {
+        if (operation === `PUT ${child.digest}`) {
+          // Another copy has brought all of it meanwhile.
+          bench.target.manifests.set(bundle.digest, await bench.source.getManifest("app", bundle.digest));
+          bench.target.tags.set(second ?? "", bundle.digest);
+          answers.second.resolve();
+          await answers.child.promise;
+        } else if (operation === `HEAD ${second}`) {
+          await answers.second.promise;
+        } else if (operation === `PUT ${first}`) {
+          setTimeout(() => answers.child.reject(bench.target.error("denied", "not this one")));
+          setTimeout(() => last.resolve(), 5);
+        } else if (operation === `PUT ${third}`) {
+          await last.promise;
+        }
+      };
+      expect(await bench.copy({ attached: { digestTags: true } })).toBeNull();
+      expect(bench.target.tags.get("v1")).toBe(main.digest);
+    }));
+
   test("are opened beside an image that fills the window by itself", () =>
     inJob(async (bench) => {
       const layers = Array.from({ length: 10_001 }, (_, at) => `b${at.toString(16)}`);
