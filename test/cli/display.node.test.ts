@@ -1,7 +1,7 @@
 import { PassThrough } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
-import { canRedraw, plainDisplay } from "../../src/cli/display/display.ts";
+import { canRedraw, plainDisplay, quietDisplay } from "../../src/cli/display/display.ts";
 import { duration, progressLines, summaryLine } from "../../src/cli/display/format.ts";
 import { apply, newModel, totals, type CopyModel } from "../../src/cli/display/model.ts";
 import { failureText, problemText } from "../../src/cli/display/problem-text.ts";
@@ -276,7 +276,7 @@ describe("a repository's copy", () => {
     expect(lines.at(-1)).toContain("0/1 blobs  3/5 tags");
   });
 
-  test("elsewhere has a line per tag that something was done for, and none per blob", () => {
+  test("elsewhere has a line per tag that something was done for, and none per blob; quietly for those that failed", () => {
     const lines: string[] = [];
     const display = plainDisplay({ write: (text) => lines.push(text) }, () => 0);
     const error: ErrorDetail = {
@@ -296,9 +296,13 @@ describe("a repository's copy", () => {
       tag("v4", "skipped"),
       tag("v5", "skipped"),
     ];
+    const quietLines: string[] = [];
+    const quiet = quietDisplay({ write: (text) => quietLines.push(text) });
     for (const event of events) {
       display.event(event);
+      quiet.event(event);
     }
+    expect(quietLines).toEqual(["failed v3 → m-v3: not this one\n"]);
     expect(lines).toEqual([
       "5 tags, 3 of them to be compared\n",
       "copied v1 → m-v1 (sha256:0123456789ab)\n",

@@ -142,8 +142,9 @@ describe("many copies", () => {
     const lines: string[] = [];
     const display = quietManyDisplay({ write: (line) => lines.push(line) });
     display.event(0, many, failedTag);
+    display.event(0, view(), { seq: 4, at, type: "warning", data: { message: "odd" } });
     display.say("said");
     display.complain("complained");
-    expect(lines).toEqual(["complained\n"]);
+    expect(lines).toEqual(["r.example/alpine:3: failed v1: there is no v1\n", "complained\n"]);
   });
 });

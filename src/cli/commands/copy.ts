@@ -6,7 +6,7 @@ import type { CopyEvent, CopyView, TagView } from "../../job/contract.ts";
 import { CopyError } from "../../registry/errors.ts";
 import { parseName, type Reference } from "../../registry/reference.ts";
 import { ServiceClient, type CopyBody } from "../client.ts";
-import { canRedraw, noDisplay, plainDisplay, terminalDisplay, type Display } from "../display/display.ts";
+import { canRedraw, noDisplay, plainDisplay, quietDisplay, terminalDisplay, type Display } from "../display/display.ts";
 import { failureText } from "../display/problem-text.ts";
 import { EXIT_DONE, EXIT_FAILED, UsageError } from "../failure.ts";
 import { choicesOf, type CopyChoices } from "./copy-options.ts";
@@ -139,8 +139,11 @@ function checkReference(text: string, name: string): Reference {
 }
 
 async function displayFor(options: CopyOptions, io: CommandIo): Promise<Display> {
-  if (options.json === true || options.quiet === true) {
+  if (options.json === true) {
     return noDisplay();
+  }
+  if (options.quiet === true) {
+    return quietDisplay(io.stderr);
   }
   // Lines of the log would break what is drawn in place.
   if (canRedraw(io.stderr, io.env) && options.verbose !== true) {

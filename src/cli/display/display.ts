@@ -21,7 +21,17 @@ const REDRAW_MS = 100;
 
 const nothing = (): void => undefined;
 
-/** Neither progress nor summary: for `--quiet` and `--json`. */
+/** For `--quiet`: of a repository's tags the end names one that has failed, and there may be more. */
+export function quietDisplay(output: { write(text: string): unknown }): Display {
+  const event = (each: CopyEvent): void => {
+    if (each.type === "tag" && each.data.state === "failed") {
+      output.write(`${tagDoneLine(each.data, false)}\n`);
+    }
+  };
+  return { ...noDisplay(), event };
+}
+
+/** Neither progress nor summary: for `--json`. */
 export function noDisplay(): Display {
   return { started: nothing, event: nothing, say: nothing, ended: nothing };
 }

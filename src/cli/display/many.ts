@@ -38,7 +38,17 @@ export const NO_MANY_DISPLAY: ManyDisplay = {
 
 /** For `--quiet`. */
 export function quietManyDisplay(output: { write(text: string): unknown }): ManyDisplay {
-  return { ...NO_MANY_DISPLAY, complain: (line) => output.write(`${line}\n`) };
+  const complain = (line: string): void => void output.write(`${line}\n`);
+  return {
+    ...NO_MANY_DISPLAY,
+    event: (_copy, view, event) => {
+      const line = event.type === "tag" && event.data.state === "failed" ? keptLine(view, event) : null;
+      if (line !== null) {
+        complain(line);
+      }
+    },
+    complain,
+  };
 }
 
 /** Plain lines, each with the repository that it is about. */
