@@ -5,11 +5,19 @@
 import { type Descriptor, parseManifest } from "../copy/graph.ts";
 import type { CreationLookup } from "../copy/tag-selection.ts";
 import type { Manifest, Registry } from "../registry/contract.ts";
-import { CopyError } from "../registry/errors.ts";
+import { CopyError, type ErrorCode } from "../registry/errors.ts";
 import { atOnce } from "./pool.ts";
 
 /** Images asked about at once: an object may have six connections waiting for answers. */
 const ASKED_AT_ONCE = 6;
+/** What is wrong with one image, and says nothing of the others. */
+const OF_THE_IMAGE: ReadonlySet<ErrorCode> = new Set([
+  "not_found",
+  "manifest_invalid",
+  "manifest_too_large",
+  "digest_mismatch",
+  "unsupported",
+]);
 /** The standard annotation (image-spec, "Pre-Defined Annotation Keys"). */
 const CREATED = "org.opencontainers.image.created";
 
@@ -41,7 +49,7 @@ async function createdAt(source: Registry, repository: string, tag: string): Pro
     );
   } catch (error) {
     // A tag that is gone or damaged fails by itself when it is copied; here it only has no date.
-    if (error instanceof CopyError && ["not_found", "manifest_invalid", "unsupported"].includes(error.detail.code)) {
+    if (error instanceof CopyError && OF_THE_IMAGE.has(error.detail.code)) {
       return null;
     }
     throw error;

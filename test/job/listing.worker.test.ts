@@ -1,5 +1,6 @@
 /** Which names a copy of a repository begins with, against registries in memory. */
 import { expect, test } from "vitest";
+import { creationsAt } from "../../src/job/creation.ts";
 import { listTagsToCopy } from "../../src/job/listing.ts";
 import { image, MANIFEST } from "./images.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
@@ -29,3 +30,20 @@ test("names with the time in them are all of one moment: what nobody can date is
     ["gone", "obsolete"],
   ]);
 });
+
+test.each(["not_found", "manifest_invalid", "digest_mismatch", "manifest_too_large"] as const)(
+  "an image that is %s has no date, and takes it from no other",
+  async (code) => {
+    const source = new MemoryRegistry("src.example");
+    const annotations = { "org.opencontainers.image.created": "2026-01-02T03:04:05Z" };
+    source.keep({ ...image("a"), annotations }, MANIFEST, "whole");
+    source.keep(image("b"), MANIFEST, "damaged");
+    source.before = (operation) => {
+      if (operation === "GET damaged") {
+        throw source.error(code, "it is damaged");
+      }
+    };
+    const dates = await creationsAt(source, "app")(["damaged", "whole"]);
+    expect([...dates]).toEqual([["whole", Date.UTC(2026, 0, 2, 3, 4, 5)]]);
+  },
+);
