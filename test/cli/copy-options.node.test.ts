@@ -19,6 +19,7 @@ test("what the service says of a field is told in the words of the options", () 
     { field: "tags.include.0", message: "is not a valid regular expression" },
     { field: "targets.1", message: "is the same as targets.0; name each once" },
     { field: "backup_tag", message: 'needs "existing": "backup"' },
+    { field: "index", message: "needs platforms; without them an index is copied whole" },
     { field: "", message: "is too much" },
   ];
   const refusal = new ServiceError({ type: "urn:x", title: "No", status: 422, detail: "", errors });
@@ -28,6 +29,7 @@ test("what the service says of a field is told in the words of the options", () 
         "--tags: is not a valid regular expression",
         "TARGET 2: is the same as TARGET 1; name each once",
         "--backup-tag: needs --existing backup",
+        "--index: needs --platform; without it an index is copied whole",
         "is too much",
       ].join("\n"),
     },

@@ -42,6 +42,12 @@ export async function copyCommand(
     if (options.keepGoing === true && options.failFast === true) {
       throw new UsageError("--fail-fast", "--fail-fast and --keep-going say the opposite; give one of them.");
     }
+    if (options.pruneMax !== undefined && options.prune === undefined) {
+      throw new UsageError(
+        "--prune-max",
+        "--prune-max bounds what --prune deletes; add --prune delete, or --prune dry.",
+      );
+    }
     const isRepository = tag === undefined && digest === undefined;
     const [target, ...others] = targets;
     if (others.length > 0) {
@@ -120,7 +126,16 @@ function statusOf(view: Pick<CopyView, "state">, stopped: StopSignal | null): nu
   return stopped === null ? EXIT_FAILED : SIGNAL_STATUS[stopped];
 }
 
+/** What skopeo and others copy from and to besides registries, and paths of files. */
+const ELSEWHERE = /^(?:(?:docker|oci)-archive:|docker-daemon:|containers-storage:|(?:oci|dir):[./~]|\.{0,2}\/)/;
+
 function checkReference(text: string, name: string): Reference {
+  if (ELSEWHERE.test(text)) {
+    throw new UsageError(
+      name,
+      `${name} "${text}" is not in a registry; copies go from registry to registry only: write HOST/REPOSITORY:TAG`,
+    );
+  }
   // To docker this is an image of Docker Hub's; nobody means that.
   if (/^(localhost|[^/:@]+\.[^/:@]+)(:\d+)?$/.test(text)) {
     throw new UsageError(

@@ -37,7 +37,10 @@ export function inOptionsWords(error: unknown): unknown {
   }
   const errors = error.problem.errors.map(({ field, message }) => ({
     field: optionOf(field),
-    message: message.replaceAll(/\btargets\.\d+/g, optionOf).replaceAll('"existing": "backup"', "--existing backup"),
+    message: message
+      .replaceAll(/\btargets\.\d+/g, optionOf)
+      .replaceAll('"existing": "backup"', "--existing backup")
+      .replace("needs platforms; without them", "needs --platform; without it"),
   }));
   const detail = errors.map(({ field, message }) => (field === "" ? message : `${field}: ${message}`)).join("\n");
   return new ServiceError({ ...error.problem, errors, detail });
