@@ -1,4 +1,5 @@
 /** Talks to the service's API, embedded or elsewhere. It shows nothing and decides nothing about exit statuses. */
+import { setMaxListeners } from "node:events";
 import { ENDED_STATES, type CopyEvent, type CopyView, type TagView } from "../job/contract.ts";
 import type { GroupView } from "../job/group/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
@@ -254,6 +255,8 @@ export class ServiceClient {
     if (this.#address.token !== null) {
       headers["authorization"] = `Bearer ${this.#address.token}`;
     }
+    // Each request listens to it until it is collected as garbage: of a file with a thousand copies Node 20 would warn a thousand times.
+    setMaxListeners(0, init.signal);
     let response: Response;
     try {
       response = await fetch(new URL(path.slice(1), this.#address.url), { ...init, headers, redirect: "error" });
@@ -364,6 +367,9 @@ function wordsOf(error: unknown): string {
   // OpenSSL's own words for an answer in plain HTTP are a line of its source.
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
     return "it does not speak TLS; try http://";
+  }
+  if (cause.message === "unexpected redirect") {
+    return "it redirects elsewhere, where the token is not sent; give the address that it redirects to";
   }
   return cause.message === "" ? code : cause.message;
 }

@@ -1,4 +1,5 @@
 /** The client against a plain HTTP server that behaves as services and the lines to them do. */
+import { getMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { afterEach, expect, test } from "vitest";
 import { ServiceClient, ServiceError } from "../../src/cli/client.ts";
@@ -165,6 +166,20 @@ test("a service in plain HTTP that is asked in TLS is told in words", async () =
   const { url } = await serve(json(200, {}));
   const client = new ServiceClient({ url: url.replace("http:", "https:"), token: "t" });
   await expect(client.probe(AbortSignal.timeout(5_000))).rejects.toThrow(/does not speak TLS; try http:/);
+});
+
+test("a service that redirects is told in words", async () => {
+  const { client } = await serve((_request, response) =>
+    response.writeHead(301, { location: "https://service.example.com/" }).end(),
+  );
+  await expect(client.probe(AbortSignal.timeout(5_000))).rejects.toThrow(/redirects elsewhere.*give the address/);
+});
+
+test("the signal that ends thousands of requests may have as many listeners, of which Node 20 would warn", async () => {
+  const { client } = await serve(json(200, {}));
+  const { signal } = new AbortController();
+  await client.probe(signal);
+  expect(getMaxListeners(signal)).toBe(0);
 });
 
 test("what is not this service is said not to be", async () => {
