@@ -1,5 +1,4 @@
 /** The client against a plain HTTP server that behaves as services and the lines to them do. */
-import { getMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { afterEach, expect, test } from "vitest";
 import { ServiceClient, ServiceError } from "../../src/cli/client.ts";
@@ -173,13 +172,6 @@ test("a service that redirects is told in words", async () => {
     response.writeHead(301, { location: "https://service.example.com/" }).end(),
   );
   await expect(client.probe(AbortSignal.timeout(5_000))).rejects.toThrow(/redirects elsewhere.*give the address/);
-});
-
-test("the signal that ends thousands of requests may have as many listeners, of which Node 20 would warn", async () => {
-  const { client } = await serve(json(200, {}));
-  const { signal } = new AbortController();
-  await client.probe(signal);
-  expect(getMaxListeners(signal)).toBe(0);
 });
 
 test("what is not this service is said not to be", async () => {
