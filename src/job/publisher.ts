@@ -44,6 +44,8 @@ export interface PublisherParts extends PoolParts {
 export class Publisher {
   readonly #parts: PublisherParts;
   readonly #pushes: Pool;
+  /** The target keeps lists of referrers itself: it has said so. */
+  #keepsLists = false;
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
@@ -117,6 +119,7 @@ export class Publisher {
     const manifest = await this.manifest(digest);
     const name = row.target ?? digest;
     await this.#parts.mender.push(manifest, async () => {
+      const isListed = await this.#listBeforeNaming(name, manifest);
       const entries = await this.#entriesToMerge(row, name, manifest);
       if (this.#parts.plan.digestOf(key) === null) {
         // It has failed since, for another reason: what is told to have failed is not written.
@@ -131,7 +134,7 @@ export class Publisher {
             isClear = isClearNo(error);
             throw error;
           });
-          await this.#listReferrer(manifest, subject);
+          await (isListed ? null : this.#listReferrer(manifest, subject));
         } else {
           derived = await this.#mergeList(name, entries);
         }
@@ -144,6 +147,22 @@ export class Publisher {
         committed(isClear);
       }
     });
+  }
+
+  /**
+   * What refers to something is listed before it has its name: that would be there though it could not be listed, and has failed.
+   * @returns False: it need not be, or that is seen when the name is written.
+   */
+  async #listBeforeNaming(name: string, manifest: Manifest): Promise<boolean> {
+    const { request, ledger } = this.#parts;
+    const isPushed = name === manifest.digest || ledger.manifests.known(manifest.digest)?.state === "copied";
+    if (fallbackEntryOf(manifest) === null || this.#keepsLists || isPushed || request.dryRun === true) {
+      return false;
+    }
+    const { subject } = await this.#put(manifest.digest, manifest);
+    this.#keepsLists = subject !== null;
+    await this.#listReferrer(manifest, subject);
+    return true;
   }
 
   /** @param derived Digest of what the name stands for at the target, where that is not the very manifest. */

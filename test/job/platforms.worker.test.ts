@@ -298,6 +298,23 @@ describe("referrers", () => {
     }));
 });
 
+test("what refers to another image is listed before it has its own name, and has none where it cannot be listed", () =>
+  inJob(async (bench) => {
+    const subject = bench.source.keep(image("a"), MANIFEST);
+    const sig = bench.source.keep(about(subject, "e"), MANIFEST, "v1");
+    bench.target.subject = null;
+    expect(await bench.copy({})).toBeNull();
+    expect(bench.target.log).toEqual(["HEAD v1", "TAGS", `PUT ${sig.digest}`, "PUT v1"]);
+    expect(bench.listed.map(({ entry }) => entry.digest)).toEqual([sig.digest]);
+    bench.target.tags.clear();
+    bench.target.manifests.clear();
+    bench.listed.push = () => {
+      throw bench.target.error("denied", "no lists here");
+    };
+    expect(await bench.copy({})).toMatchObject({ code: "denied" });
+    expect(bench.target.tags.has("v1")).toBe(false);
+  }));
+
 describe("digest tags", () => {
   test("of the image and its children become names of their own; lists of referrers do not", () =>
     inJob(async (bench) => {
