@@ -315,7 +315,7 @@ sync:
     const ended = await syncText(withoutHub, "--dry-run", "--fail-fast");
     expect(ended.status, ended.stderr).toBe(0);
     expect(service.lists).toEqual(["a.example:5000", "a.example:5000", "a.example:5000", "a.example:5000"]);
-    const asked = { tags: {}, dry_run: true, fail_fast: true };
+    const asked = { tags: { include: [".*"] }, dry_run: true, fail_fast: true };
     expect(service.bodies).toEqual(
       expect.arrayContaining([
         { source: "a.example:5000/app", target: "b.example/m/app", ...asked },
@@ -358,7 +358,9 @@ copies:
     const ended = await syncText(own);
     expect(ended.status, ended.stderr).toBe(0);
     expect(service.lists).toHaveLength(4);
-    expect(service.bodies).toEqual([{ source: "a.example:5000/team/web", target: "b.example/team/web", tags: {} }]);
+    expect(service.bodies).toEqual([
+      { source: "a.example:5000/team/web", target: "b.example/team/web", tags: { include: [".*"] } },
+    ]);
     expect(ended.stderr).toMatch(/^note: f\.yaml:4: none of the 3 repositories that a\.example:5000 lists is chosen$/m);
   });
 

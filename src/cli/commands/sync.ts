@@ -72,15 +72,17 @@ async function readPlan(file: string, options: SyncOptions, io: CommandIo): Prom
   return { ...reading, plan: { ...plan, copies: plan.copies.map((copy) => asAsked(copy, saysSo, options)) } };
 }
 
+const EVERY_TAG = { include: [".*"] };
+
 /**
  * A copy with what the command's options say over the file's.
  * @param saysSo Whether a source without a tag is a repository by the file's own words. Then all tags are asked for by a choice
- * without conditions: without any choice the service warns of them.
+ * that each of them meets: of those that nobody has chosen the service warns, and a choice without conditions is none to it.
  */
 function asAsked(copy: PlannedCopy, saysSo: boolean, { dryRun, failFast }: SyncOptions): PlannedCopy {
   const isOfTags = isRepository(copy.body.source);
   const body = {
-    ...(saysSo && isOfTags ? { tags: {} } : {}),
+    ...(saysSo && isOfTags ? { tags: EVERY_TAG } : {}),
     ...copy.body,
     ...(dryRun === true ? { dry_run: true } : {}),
     ...(failFast === true && isOfTags ? { fail_fast: true } : {}),
