@@ -25,8 +25,7 @@ export function grantMicroseconds(waiting: number): number {
     abandon: nothing,
     deleteOffers: nothing,
     deleteOffersLater: nothing,
-    putLease: nothing,
-    deleteLease: nothing,
+    putOwner: nothing,
     putKnown: nothing,
     known: () => [],
     order: nothing,
@@ -34,6 +33,7 @@ export function grantMicroseconds(waiting: number): number {
     giveBack: nothing,
     tellRoom: nothing,
     keep: nothing,
+    askLoans: nothing,
     lend: nothing,
     settle: nothing,
     heldBack: nothing,
@@ -52,7 +52,7 @@ export function grantMicroseconds(waiting: number): number {
   for (const [job, offers] of Map.groupBy(all, ({ id }) => id.slice(0, id.indexOf("/")))) {
     scheduler.offer(job, offers, now);
   }
-  scheduler.join("lane", "lane", 1, [], now);
+  scheduler.join("lane", { name: "lane", width: 1, held: [] }, now);
   const micros: number[] = [];
   for (let grant = 0; grant < GRANTS + WARM_UP_GRANTS; grant++) {
     now += 1;

@@ -49,6 +49,8 @@ export interface BlobOffer {
 export interface Transfer {
   /** Names the lease at this host; every report refers to it. */
   lease: string;
+  /** Names the slot at the source; null: the source is this host too. */
+  loan: string | null;
   offer: BlobOffer;
   job: string;
   /** Repositories of the target host that may hold the blob, best first. */
@@ -153,8 +155,21 @@ export interface Joiner {
   name: string;
   /** Transfers it will run at once; 0 for a job. */
   width: number;
-  /** Leases that it still holds from a session that broke. Others of a job are free again when it joins anew. */
-  held: string[];
+  /** All that it still holds from a session that broke: a host that was restarted knows of it from here alone. */
+  held: HeldSlot[];
+}
+
+/** A slot as its holder tells of it. */
+export type HeldSlot =
+  | { lease: string; kind: SmallRequest["kind"]; bytes: number }
+  /** Of a transfer; the rest as in {@link Transfer}. */
+  | { lease: string; kind: "blob"; bytes: number; job: string; offer: string; sourceHost: string; loan: string | null };
+
+/** A borrowed slot as its borrower tells of it. */
+export interface HeldLoan {
+  id: string;
+  job: string;
+  bytes: number;
 }
 
 /**
@@ -287,6 +302,8 @@ export interface RegistryHostRpc {
   exchange(exchange: Exchange): Promise<ExchangeAnswer>;
   /** As a source: keeps borrowed slots from expiring. */
   keep(ids: string[]): Promise<void>;
+  /** As a target: all slots that it has of a source which was restarted; null: it does not know them all itself yet. */
+  loansOf(sourceHost: string): Promise<HeldLoan[] | null>;
   /** As a target: the source has a slot for this offer now. */
   lent(id: string): Promise<LentAnswer>;
   /**

@@ -58,7 +58,7 @@ export class Endings {
       state.tells += 1;
       state.toldAtMs = now;
       this.#dueAtMs = Math.min(this.#dueAtMs, tellAgainAtMs(state));
-      this.#port.settle(job, settlement);
+      this.#port.settle(job, settlement, this.#offers.countOfJob(job));
     }
   }
 

@@ -22,11 +22,16 @@ export class Exchanges {
     this.#of(sourceHost);
   }
 
-  /** All that was gathered since, by source. */
-  take(): [sourceHost: string, gathered: Gathered][] {
-    const all = [...this.#bySource];
-    this.#bySource.clear();
-    return all;
+  /** Sources for which something has gathered. */
+  sources(): string[] {
+    return [...this.#bySource.keys()];
+  }
+
+  /** What has gathered for a source since. */
+  take(sourceHost: string): Gathered {
+    const gathered = this.#of(sourceHost);
+    this.#bySource.delete(sourceHost);
+    return gathered;
   }
 
   #of(sourceHost: string): Gathered {

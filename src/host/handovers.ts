@@ -26,7 +26,8 @@ export class Handovers {
 
   /** What the next lane is given; undefined: it begins anew. */
   handOut(state: OfferState, now: number): Handover | undefined {
-    if (state.kept !== undefined && state.kept.atMs + HANDOVER_LIFE_MS < now) {
+    // One that holds nothing is left of a lane that died with the host's last life.
+    if (state.kept !== undefined && (offsetOf(state) === 0 || state.kept.atMs + HANDOVER_LIFE_MS < now)) {
       this.abandon(state);
     }
     state.beganAtByte = offsetOf(state);

@@ -4,6 +4,7 @@
  * the rest when all is quiet, since an object with nothing to do is gone within seconds, before its alarm rings.
  */
 import type { Limits } from "./limits.ts";
+import type { HostScheduler } from "./scheduler.ts";
 import type { HostStore } from "./store.ts";
 
 /** Such rows are written together after so long, in milliseconds: each write of its own costs a commit. */
@@ -12,15 +13,15 @@ const WRITE_LATER_MS = 250;
 export class LateRows {
   readonly #store: HostStore;
   readonly #limits: Limits;
-  readonly #isBusy: () => boolean;
+  readonly #scheduler: Pick<HostScheduler, "busy" | "owners">;
   #waiting = false;
   /** The end of the pause as it was written down. */
   #keptPauseMs: number;
 
-  constructor(store: HostStore, limits: Limits, isBusy: () => boolean) {
+  constructor(store: HostStore, limits: Limits, scheduler: Pick<HostScheduler, "busy" | "owners">) {
     this.#store = store;
     this.#limits = limits;
-    this.#isBusy = isBusy;
+    this.#scheduler = scheduler;
     this.#keptPauseMs = limits.pausedUntilMs;
   }
 
@@ -29,26 +30,40 @@ export class LateRows {
     if (this.#limits.pausedUntilMs !== this.#keptPauseMs) {
       this.#writeLearned(now);
     }
-    if (!this.#waiting && (this.#store.hasLater || this.#hasQuietNews)) {
+    this.#writeSoon();
+  }
+
+  #writeSoon(): void {
+    if (!this.#waiting && (this.#store.hasLater || this.#hasQuietNews || this.#scheduler.owners.anyIdle)) {
       this.#waiting = true;
       setTimeout(() => {
         this.#waiting = false;
         this.#store.writeLater();
+        this.#deleteIdle();
         if (this.#hasQuietNews) {
           this.#writeLearned(Date.now());
         }
+        this.#writeSoon();
       }, WRITE_LATER_MS);
+    }
+  }
+
+  #deleteIdle(): void {
+    const idle = this.#scheduler.owners.takeIdle();
+    if (idle.length > 0) {
+      this.#store.deleteOwners(idle);
     }
   }
 
   /** Writes all there is. */
   write(now: number): void {
     this.#store.writeLater();
+    this.#deleteIdle();
     this.#writeLearned(now);
   }
 
   get #hasQuietNews(): boolean {
-    return this.#limits.hasNews && !this.#isBusy();
+    return this.#limits.hasNews && !this.#scheduler.busy;
   }
 
   #writeLearned(now: number): void {

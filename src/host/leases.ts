@@ -1,4 +1,8 @@
-/** The slots in use at this host. A lease ends by its release, by the end of its holder, or by its time. */
+/**
+ * The slots in use at this host. A lease ends by its release, by the end of its holder, or by its time. It is not written
+ * down: after a restart its owner tells of it (owners.ts).
+ */
+import type { HeldLoan } from "./contract.ts";
 import type { RequestKind } from "../registry/gate.ts";
 
 /** A holder that vanished with its machine gives its slots back after this long. */
@@ -11,8 +15,8 @@ export const LEASE_MS = 60_000;
 export const SMALL_LEASE_MS = 180_000;
 
 /**
- * After a restart of the host's object a lane notices within its renewal interval of a second and joins again. A lease
- * that nobody has come back for after this long had died with the machine.
+ * After a restart of the host's object a lane notices within its renewal interval of a second and joins again. Whoever has
+ * not come back after this long had died with the machine.
  */
 export const REJOIN_MS = 10_000;
 
@@ -22,9 +26,9 @@ export interface Lease {
   readonly bytes: number;
   readonly use: LeaseUse;
   readonly grantedAtMs: number;
-  /** Slots in use when it was granted, itself included. */
-  readonly grantedAmong: number;
-  /** The session that has it; empty after a restart, until a lane comes back for it. */
+  /** Slots in use when it was granted, itself included; undefined: that was before a restart. */
+  readonly grantedAmong: number | undefined;
+  /** The session that has it; of a loan its owner. */
   holder: string;
   expiresAtMs: number;
   /** Of a transfer: bytes that have reached the target, as its lane last told. */
@@ -36,7 +40,7 @@ export interface Lease {
 export type LeaseUse =
   | { type: "small"; job: string }
   /** A blob on its way into this host. `loanId`: its slot at the source, null where that is this host too. */
-  | { type: "transfer"; job: string; offerId: string; sourceHost: string; loanId: string | null }
+  | { type: "transfer"; job: string; lane: string; offerId: string; sourceHost: string; loanId: string | null }
   /** A blob on its way from this host into the borrower. */
   | { type: "loan"; job: string; loanId: string; borrower: string };
 
@@ -110,11 +114,12 @@ export class Leases {
   }
 
   /** Slots at sources that transfers into this host hold: their loans, by source host. */
-  borrowed(): Map<string, string[]> {
-    const bySource = new Map<string, string[]>();
-    for (const { use } of this.#byId.values()) {
+  borrowed(): Map<string, HeldLoan[]> {
+    const bySource = new Map<string, HeldLoan[]>();
+    for (const { use, bytes } of this.#byId.values()) {
       if (use.type === "transfer" && use.loanId !== null) {
-        bySource.set(use.sourceHost, [...(bySource.get(use.sourceHost) ?? []), use.loanId]);
+        const loan = { id: use.loanId, job: use.job, bytes };
+        bySource.set(use.sourceHost, [...(bySource.get(use.sourceHost) ?? []), loan]);
       }
     }
     return bySource;

@@ -88,6 +88,11 @@ export class Limits {
     return this.#concurrency.blobSlots();
   }
 
+  /** Slots in all, those for small requests included. */
+  get totalSlots(): number {
+    return this.#concurrency.totalSlots();
+  }
+
   get pausedUntilMs(): number {
     return this.#backoff.pausedUntil();
   }

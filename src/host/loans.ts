@@ -1,11 +1,15 @@
 /** This host as a source: the slots it lends to the hosts that its blobs go to. */
-import type { Exchange, ExchangeAnswer, LentAnswer, LoanAnswer, LoanRequest } from "./contract.ts";
+import type { Exchange, ExchangeAnswer, HeldLoan, LentAnswer, LoanAnswer, LoanRequest } from "./contract.ts";
 import { Credit } from "./credit.ts";
 import { LEASE_MS } from "./leases.ts";
+import { borrowerOwner } from "./owners.ts";
 import type { SchedulerPort } from "./port.ts";
 import type { Entry } from "./queue.ts";
 import type { Slots } from "./slots.ts";
 import type { Outcome } from "../registry/gate.ts";
+
+/** A borrower that could not say which slots it has is asked again after this. */
+const ASK_AGAIN_MS = 2_000;
 
 /** An exchange under way: what is lent to its borrower meanwhile is its answer. */
 interface Answering {
@@ -20,6 +24,9 @@ export class Loans {
   #waitingByJob = new Map<string, number>();
   #credit = new Credit();
   #answering: Answering | undefined;
+  #askAgainAtMs = Infinity;
+  /** Given back before their borrower's answer came, which may have been on its way already. */
+  readonly #returnedEarly = new Set<string>();
   #slots: Slots;
   #port: SchedulerPort;
 
@@ -68,7 +75,7 @@ export class Loans {
     }
     this.#forget(loan);
     const use = { type: "loan", job, loanId: id, borrower } as const;
-    const lease = this.#slots.grant(entryOf(loan), use, `host:${borrower}`, now);
+    const lease = this.#slots.grant(entryOf(loan), use, borrowerOwner(borrower), now);
     if (this.#answering?.borrower === borrower) {
       this.#answering.granted.set(id, lease.id);
     } else {
@@ -86,6 +93,8 @@ export class Loans {
     if (lease !== undefined) {
       this.#slots.free(lease.id);
       this.#slots.outcome(outcome, lease, now);
+    } else if (this.#slots.owners.untoldBorrowers().length > 0) {
+      this.#returnedEarly.add(id);
     }
   }
 
@@ -95,6 +104,38 @@ export class Loans {
       if (lease !== undefined) {
         lease.expiresAtMs = now + LEASE_MS;
       }
+    }
+  }
+
+  /** After a restart nobody but their borrowers knows of the loans that were out: they are asked. */
+  askBorrowers(now: number): void {
+    this.#askAgainAtMs = Infinity;
+    for (const borrower of this.#slots.owners.untoldBorrowers()) {
+      this.#askAgainAtMs = now + ASK_AGAIN_MS;
+      this.#port.askLoans(borrower);
+    }
+  }
+
+  /** When borrowers that have not told are to be asked again, milliseconds since the epoch; Infinity: all have. */
+  get askAgainAtMs(): number {
+    return this.#askAgainAtMs;
+  }
+
+  /** The borrower says which loans it has; null: it does not know, or could not be asked. */
+  told(borrower: string, loans: HeldLoan[] | null, now: number): void {
+    const holder = borrowerOwner(borrower);
+    if (loans === null || !this.#slots.owners.told(holder, loans.length)) {
+      return;
+    }
+    for (const { id, job, bytes } of loans) {
+      const isLent = this.#slots.leases.ofLoan(id) !== undefined;
+      if (!isLent && !this.#returnedEarly.has(id)) {
+        const use = { type: "loan", job, loanId: id, borrower } as const;
+        this.#slots.takeUp({ id: this.#port.newId(), kind: "blob", bytes, use, holder }, now);
+      }
+    }
+    if (this.#slots.owners.untoldBorrowers().length === 0) {
+      this.#returnedEarly.clear();
     }
   }
 

@@ -105,6 +105,10 @@ export class Offers {
     return this.#states(this.#idsByJob.get(job) ?? []);
   }
 
+  countOfJob(job: string): number {
+    return this.#idsByJob.get(job)?.size ?? 0;
+  }
+
   inPhase(phase: Phase): OfferState[] {
     return this.#states(this.#idsByPhase[phase]);
   }

@@ -2,18 +2,24 @@
  * The calls a RegistryHost makes to other objects and to the queue, sent after the step that asked for them, those to
  * one receiver together. A stub that threw is broken, so the next call makes a new one.
  */
-import type { Exchange, ExchangeAnswer, LentAnswer, LoanRequest, Settlement } from "./contract.ts";
+import type { Exchange, ExchangeAnswer, HeldLoan, LentAnswer, LoanRequest, Settlement } from "./contract.ts";
 import { isGroupId } from "../copy/copy-id.ts";
 import { writeLine } from "../log.ts";
 import type { Env } from "../env.ts";
 import type { CopyJob } from "../job/copy-job.ts";
 import { Exchanges } from "./exchanges.ts";
+import { Pace } from "./pace.ts";
 import type { Outcome } from "../registry/gate.ts";
 import type { RegistryHost } from "./registry-host.ts";
 
 /** A host's object that restarts is back within seconds; a slot that cannot be given back runs out by itself in a minute. */
 const GIVE_BACK_TRIES = 6;
 const GIVE_BACK_PAUSE_MS = 200;
+/** A source is told of returned slots and asked for others no more often than this, in milliseconds: each call costs both objects. */
+const EXCHANGE_GAP_MS = 4;
+/** … and a job of ends, each of which costs it a commit, while it has many more before it. */
+const TELL_GAP_MS = 20;
+const MANY_LEFT = 24;
 /** Messages one `sendBatch` may hold. */
 const ORDERS_PER_BATCH = 100;
 
@@ -23,6 +29,7 @@ export interface OutboxAnswers {
   roomFor(sourceHost: string, requests: LoanRequest[]): number;
   exchanged(sourceHost: string, requests: LoanRequest[], answer: ExchangeAnswer | undefined): void;
   lentAnswered(borrower: string, loanId: string, answer: LentAnswer): void;
+  loansTold(borrower: string, loans: HeldLoan[] | null): void;
   acknowledged(ids: string[]): void;
 }
 
@@ -33,10 +40,16 @@ export class Outbox {
   #waitUntil: (promise: Promise<unknown>) => void;
   #registries = new Map<string, DurableObjectStub<RegistryHost>>();
   #flushing = false;
+  /** Those that let something go before long. */
+  readonly #waitedFor = new Set<Pace>();
+  readonly #exchangePace = new Pace(EXCHANGE_GAP_MS);
+  readonly #tellPace = new Pace(TELL_GAP_MS);
   #orders: string[] = [];
   #sending = false;
   #exchanges = new Exchanges();
   #settlements = new Map<string, Settlement[]>();
+  /** Of the jobs that are to be told of ends: those that have much before them still. */
+  readonly #busyJobs = new Set<string>();
   /** Jobs that are being told of ends: what ends meanwhile is told together after that. */
   #telling = new Set<string>();
   #progress = new Map<string, { id: string; bytes: number }[]>();
@@ -69,8 +82,14 @@ export class Outbox {
     this.#flushSoon();
   }
 
-  settle(job: string, settlement: Settlement): void {
+  /** @param left Offers of the job that are still to be acknowledged. */
+  settle(job: string, settlement: Settlement, left: number): void {
     push(this.#settlements, job, settlement);
+    if (left >= MANY_LEFT) {
+      this.#busyJobs.add(job);
+    } else {
+      this.#busyJobs.delete(job);
+    }
     this.#flushSoon();
   }
 
@@ -88,6 +107,13 @@ export class Outbox {
     this.#call(sourceHost, (registry) => registry.keep(ids));
   }
 
+  /** Without an answer it is asked again. */
+  askLoans(borrower: string): void {
+    this.#call(borrower, async (registry) => {
+      this.#answers.loansTold(borrower, await registry.loansOf(this.#host));
+    });
+  }
+
   /** Without an answer nobody knows whether the slot was taken: it is kept, claimed when it is asked for again, or runs out. */
   lend(borrower: string, loanId: string): void {
     this.#call(borrower, async (registry) => {
@@ -102,11 +128,27 @@ export class Outbox {
     }
   }
 
+  /** Whether a receiver may be told something now; if not, all that waits is looked at again when it may. */
+  #mayTell(receiver: string, pace: Pace): boolean {
+    const waitMs = pace.wait(receiver, Date.now());
+    if (waitMs > 0 && !this.#waitedFor.has(pace)) {
+      this.#waitedFor.add(pace);
+      setTimeout(() => {
+        this.#waitedFor.delete(pace);
+        this.#flush();
+      }, waitMs);
+    }
+    return waitMs === 0;
+  }
+
   #flush(): void {
     this.#flushing = false;
     this.#sendOrders();
-    for (const [sourceHost, { returns, requests }] of this.#exchanges.take()) {
-      this.#exchange(sourceHost, returns, requests, 1);
+    for (const sourceHost of this.#exchanges.sources()) {
+      if (this.#mayTell(sourceHost, this.#exchangePace)) {
+        const { returns, requests } = this.#exchanges.take(sourceHost);
+        this.#exchange(sourceHost, returns, requests, 1);
+      }
     }
     for (const job of this.#settlements.keys()) {
       this.#settle(job);
@@ -127,6 +169,10 @@ export class Outbox {
     if (settlements === undefined || this.#telling.has(job)) {
       return;
     }
+    if (this.#busyJobs.has(job) && !this.#mayTell(job, this.#tellPace)) {
+      return;
+    }
+    this.#busyJobs.delete(job);
     this.#settlements.delete(job);
     this.#telling.add(job);
     this.#tell(

@@ -4,7 +4,7 @@
  */
 import type { BlobOffer, Handover, LoanRequest, Settlement, Transfer } from "./contract.ts";
 import type { KeptHandover } from "./handovers.ts";
-import type { Lease } from "./leases.ts";
+import type { KeptOwner } from "./owners.ts";
 import type { Outcome } from "../registry/gate.ts";
 import type { Tries } from "./tries.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
@@ -21,8 +21,7 @@ export interface SchedulerPort {
   deleteOffers(ids: string[]): void;
   /** The same, soon: after a restart before that they are there once more. */
   deleteOffersLater(ids: string[]): void;
-  putLease(lease: Lease): void;
-  deleteLease(id: string): void;
+  putOwner(owner: KeptOwner): void;
   putKnown(repository: string, digest: string, now: number): void;
   /** Repositories of this host that hold the digest, newest first. */
   known(digest: string): string[];
@@ -38,10 +37,15 @@ export interface SchedulerPort {
   /** Has an exchange with a source even if there is nothing to ask or to give back: it is to know how much room there is. */
   tellRoom(sourceHost: string): void;
   keep(sourceHost: string, loanIds: string[]): void;
+  /** Asks a borrower which loans it has; the answer comes back through `loansTold`. */
+  askLoans(borrower: string): void;
   /** Offers a lent slot to its borrower; the answer comes back through `lentAnswered`. */
   lend(borrower: string, loanId: string): void;
-  /** Tells a job; `acknowledged` follows when it knows. */
-  settle(job: string, settlement: Settlement): void;
+  /**
+   * Tells a job; `acknowledged` follows when it knows.
+   * @param left Offers of the job that are still to be acknowledged.
+   */
+  settle(job: string, settlement: Settlement, left: number): void;
   /** Tells a background job that it waits for this host's quota. */
   heldBack(job: string): void;
 

@@ -18,6 +18,7 @@ import type {
   BlobOffer,
   Exchange,
   ExchangeAnswer,
+  HeldLoan,
   HostSnapshot,
   Joiner,
   LentAnswer,
@@ -93,8 +94,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     this.#outbox = this.#newOutbox();
     const settings = { host: this.#host, maxWaitMs: maxWaitMs ?? MAX_WAIT_MS, policy: POLICIES[policy] };
     this.#scheduler = new HostScheduler(settings, this.#limits, this.#newPort());
-    this.#lateRows = new LateRows(this.#store, this.#limits, () => this.#scheduler.busy);
-    this.#scheduler.restore(this.#store.offers(), this.#store.leases(now), now);
+    this.#lateRows = new LateRows(this.#store, this.#limits, this.#scheduler);
+    this.#scheduler.restore(this.#store.offers(), this.#store.owners(), now);
     this.#arm(now);
   }
 
@@ -103,7 +104,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   async join(who: Joiner): Promise<Session> {
     const id = crypto.randomUUID();
     this.#sessions.add(id);
-    this.#step((now) => this.#scheduler.join(id, who.name, who.width, who.held, now));
+    this.#step((now) => this.#scheduler.join(id, who, now));
     return new Session(id, this.#sessionHost);
   }
 
@@ -132,6 +133,10 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
 
   async keep(ids: string[]): Promise<void> {
     this.#step((now) => this.#scheduler.keep(ids, now));
+  }
+
+  async loansOf(sourceHost: string): Promise<HeldLoan[] | null> {
+    return this.#step(() => this.#scheduler.loansOf(sourceHost));
   }
 
   async lent(id: string): Promise<LentAnswer> {
@@ -311,6 +316,8 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
         this.#scheduler.roomFor(sourceHost, requests, Date.now()),
       exchanged: (sourceHost: string, requests: LoanRequest[], exchanged: ExchangeAnswer | undefined) =>
         this.#step((now) => this.#scheduler.exchanged(sourceHost, requests, exchanged, now)),
+      loansTold: (borrower: string, loans: HeldLoan[] | null) =>
+        this.#step((now) => this.#scheduler.loansTold(borrower, loans, now)),
       lentAnswered: (borrower: string, loanId: string, lent: LentAnswer) =>
         this.#step((now) => this.#scheduler.lentAnswered(borrower, loanId, lent, now)),
       acknowledged: (ids: string[]) => this.#step(() => this.#scheduler.acknowledged(ids)),
@@ -329,8 +336,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       putHandover: (offerId, kept) => store.putHandover(offerId, kept),
       deleteOffers: (ids) => store.deleteOffers(ids),
       deleteOffersLater: (ids) => store.deleteOffersLater(ids),
-      putLease: (lease) => store.putLease(lease),
-      deleteLease: (id) => store.deleteLease(id),
+      putOwner: (owner) => store.putOwner(owner),
       putKnown: (repository, digest, now) => store.putKnown(repository, digest, now),
       known: (digest) => store.known(digest),
       abandon: (repository, handover) =>
@@ -348,8 +354,9 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       giveBack: (sourceHost, loanId, outcome) => outbox.giveBack(sourceHost, loanId, outcome),
       tellRoom: (sourceHost) => outbox.tellRoom(sourceHost),
       keep: (sourceHost, loanIds) => outbox.keep(sourceHost, loanIds),
+      askLoans: (borrower) => outbox.askLoans(borrower),
       lend: (borrower, loanId) => outbox.lend(borrower, loanId),
-      settle: (job, settlement) => outbox.settle(job, settlement),
+      settle: (job, settlement, left) => outbox.settle(job, settlement, left),
       heldBack: (job) => outbox.warn(job, this.#limits.heldBackNotice(this.#limits.heldBackUntilMs(Date.now()) ?? 0)),
       hand: (seat, transfer) =>
         answer(this.#seats, seat, transfer && { ...transfer, shape: this.#uploads.shape(Date.now()) }),

@@ -12,6 +12,8 @@ import type {
   BlobOffer,
   Exchange,
   ExchangeAnswer,
+  Joiner,
+  HeldLoan,
   LentAnswer,
   LoanRequest,
   Progress,
@@ -24,6 +26,7 @@ import type { Limits } from "./limits.ts";
 import { Loans } from "./loans.ts";
 import type { Policy } from "./policy.ts";
 import type { SchedulerPort } from "./port.ts";
+import { jobOwner, laneOwner, type KeptOwner, type Owners } from "./owners.ts";
 import { Seats } from "./seats.ts";
 import { Slots } from "./slots.ts";
 import { SmallRequests } from "./small-requests.ts";
@@ -58,11 +61,10 @@ export class HostScheduler {
   }
 
   /** Takes up what the last life of this object had written down. */
-  restore(offers: KeptOffer[], leases: Lease[], now: number): void {
-    for (const lease of leases) {
-      this.#slots.leases.add(lease);
-    }
+  restore(offers: KeptOffer[], owners: KeptOwner[], now: number): void {
+    this.#slots.owners.restore(owners, this.#slots.limits.totalSlots, now);
     this.#transfers.restore(offers);
+    this.#loans.askBorrowers(now);
     this.#dispatch(now);
   }
 
@@ -88,22 +90,24 @@ export class HostScheduler {
 
   // --- sessions -------------------------------------------------------------------------------------------------------
 
-  /**
-   * A lane or a job has come, or a lane has come back for the leases it still holds.
-   * @param width Transfers that it runs at once; 0: it is a job.
-   */
-  join(session: string, name: string, width: number, held: string[], now: number): void {
+  /** A lane or a job has come, or has come back with what it still holds. */
+  join(session: string, { name, width, held }: Joiner, now: number): void {
     if (width > 0) {
       this.#seats.joined(session, name, width - held.length, now);
     } else {
       this.#seats.jobJoined(session);
-      this.#smalls.joined(name, held);
     }
-    for (const id of held) {
-      const lease = this.#slots.leases.get(id);
+    const isNews = this.#slots.owners.told(width > 0 ? laneOwner(name) : jobOwner(name), held.length);
+    for (const slot of held) {
+      const lease = this.#slots.leases.get(slot.lease);
       if (lease !== undefined) {
         this.#slots.leases.moveTo(lease, session);
         lease.expiresAtMs = now + lifeMsOf(lease.use);
+      } else if (isNews && slot.kind === "blob") {
+        this.#transfers.takeUp(slot, { lane: name, session }, now);
+      } else if (isNews && slot.kind !== "blob") {
+        const { lease: id, kind, bytes } = slot;
+        this.#slots.takeUp({ id, kind, bytes, use: { type: "small", job: name }, holder: session }, now);
       }
     }
     this.#dispatch(now);
@@ -111,7 +115,7 @@ export class HostScheduler {
 
   /** The host begins to send requests of its own, which bring no blobs: none of its last life is under way any more. */
   beginOwnRequests(job: string, now: number): void {
-    this.#smalls.joined(job, []);
+    this.#slots.owners.told(jobOwner(job), 0);
     this.#dispatch(now);
   }
 
@@ -209,6 +213,12 @@ export class HostScheduler {
     this.#loans.keep(loanIds, now);
   }
 
+  /** A borrower's answer to which loans it has; null: it does not know yet, or could not be reached. */
+  loansTold(borrower: string, loans: HeldLoan[] | null, now: number): void {
+    this.#loans.told(borrower, loans, now);
+    this.#dispatch(now);
+  }
+
   lentAnswered(borrower: string, loanId: string, answer: LentAnswer, now: number): void {
     this.#loans.answered(borrower, loanId, answer);
     this.#dispatch(now);
@@ -227,6 +237,11 @@ export class HostScheduler {
     this.#dispatch(now);
   }
 
+  /** All slots that it has of a source; null: lanes that may have some have not told yet, after a restart. */
+  loansOf(sourceHost: string): HeldLoan[] | null {
+    return this.#slots.owners.anyLaneUntold ? null : (this.#slots.leases.borrowed().get(sourceHost) ?? []);
+  }
+
   lent(id: string, now: number): LentAnswer {
     const answer = this.#transfers.asks.lent(id, now);
     this.#dispatch(now);
@@ -236,6 +251,10 @@ export class HostScheduler {
   // --- time -----------------------------------------------------------------------------------------------------------
 
   tick(now: number): void {
+    this.#slots.owners.expire(now);
+    if (this.#loans.askAgainAtMs <= now) {
+      this.#loans.askBorrowers(now);
+    }
     for (const lease of this.#slots.leases.expired(now)) {
       if (lease.use.type === "transfer" && this.#slots.leases.isForsaken(lease.holder, now)) {
         // Nobody has heard of the lane for a whole lease. Its seats would swallow one transfer after the other.
@@ -273,6 +292,10 @@ export class HostScheduler {
     if (expiresAtMs !== undefined) {
       due.push(Math.max(now, expiresAtMs));
     }
+    const untoldUntilMs = this.#slots.owners.nextExpiryMs();
+    if (untoldUntilMs !== undefined) {
+      due.push(Math.max(now, Math.min(untoldUntilMs, this.#loans.askAgainAtMs)));
+    }
     if (this.#seats.free > 0 && this.#transfers.pending === 0) {
       due.push(this.#seats.nextDueAtMs(now));
     }
@@ -295,6 +318,16 @@ export class HostScheduler {
       counts[lease.kind] += 1;
     }
     return counts;
+  }
+
+  /** Slots in use. */
+  get leases(): Iterable<Lease> {
+    return this.#slots.leases.values();
+  }
+
+  /** Those whose rows are needed no more, or will not be before long. */
+  get owners(): Pick<Owners, "anyIdle" | "takeIdle"> {
+    return this.#slots.owners;
   }
 
   lanes(now: number): { joined: number; ordered: number } {

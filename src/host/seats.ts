@@ -56,6 +56,11 @@ export class Seats {
     return this.#lanes.has(session);
   }
 
+  /** The name of a lane, which outlasts its sessions. */
+  laneOf(session: string): string {
+    return this.#lanes.get(session) ?? session;
+  }
+
   /** Answers the seats that nobody waits on any more. */
   left(session: string): string[] {
     this.#lanes.delete(session);

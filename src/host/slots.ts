@@ -5,6 +5,7 @@
 import type { Lease, LeaseUse } from "./leases.ts";
 import { Leases, lifeMsOf } from "./leases.ts";
 import type { Limits } from "./limits.ts";
+import { ownerOf, Owners } from "./owners.ts";
 import { nextSmall, type Policy } from "./policy.ts";
 import type { SchedulerPort } from "./port.ts";
 import { isSmall, WaitingQueue, type Entry } from "./queue.ts";
@@ -22,6 +23,7 @@ interface Background {
 
 export class Slots {
   readonly leases = new Leases();
+  readonly owners: Owners;
   readonly limits: Limits;
   /** Everything that waits here. */
   readonly queue = new WaitingQueue();
@@ -38,6 +40,7 @@ export class Slots {
   constructor(limits: Limits, port: SchedulerPort) {
     this.limits = limits;
     this.#port = port;
+    this.owners = new Owners((owner) => port.putOwner(owner));
   }
 
   /** @param backgroundJob The copy it is for, when nobody waits for that. */
@@ -157,29 +160,27 @@ export class Slots {
 
   grant(entry: Entry, use: LeaseUse, holder: string, now: number, id = this.#port.newId()): Lease {
     const { kind, bytes } = entry;
-    const expiresAtMs = now + lifeMsOf(use);
-    const lease: Lease = {
-      id,
-      kind,
-      bytes,
-      use,
-      holder,
-      grantedAtMs: now,
-      grantedAmong: this.leases.size + 1,
-      expiresAtMs,
-      movedBytes: 0,
-      withdrawn: false,
-    };
-    this.leases.add(lease);
-    this.#port.putLease(lease);
     this.limits.granted(kind, now);
+    return this.#hold({ id, kind, bytes, use, holder, grantedAmong: this.leases.size + 1 }, now);
+  }
+
+  /** Counts a slot that its holder has since before a restart. */
+  takeUp(slot: Pick<Lease, "id" | "kind" | "bytes" | "use" | "holder">, now: number): Lease {
+    return this.#hold({ ...slot, grantedAmong: undefined }, now);
+  }
+
+  #hold(slot: Pick<Lease, "id" | "kind" | "bytes" | "use" | "holder" | "grantedAmong">, now: number): Lease {
+    const expiresAtMs = now + lifeMsOf(slot.use);
+    const lease: Lease = { ...slot, grantedAtMs: now, expiresAtMs, movedBytes: 0, withdrawn: false };
+    this.leases.add(lease);
+    this.owners.granted(ownerOf(lease.use));
     return lease;
   }
 
   free(leaseId: string): Lease | undefined {
     const lease = this.leases.remove(leaseId);
     if (lease !== undefined) {
-      this.#port.deleteLease(leaseId);
+      this.owners.freed(ownerOf(lease.use));
     }
     return lease;
   }
@@ -189,7 +190,7 @@ export class Slots {
     const context = {
       startedAt: lease.grantedAtMs,
       active: this.leases.size + 1,
-      sentAmong: lease.grantedAmong,
+      ...(lease.grantedAmong === undefined ? {} : { sentAmong: lease.grantedAmong }),
       small: isSmall(lease),
       wanted: this.queue.size > 0,
     };
@@ -236,6 +237,6 @@ export class Slots {
   }
 
   get #used(): number {
-    return this.leases.size + this.#reserved.size;
+    return this.leases.size + this.#reserved.size + this.owners.untoldSlots;
   }
 }

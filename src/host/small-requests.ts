@@ -39,16 +39,6 @@ export class SmallRequests {
     this.#slots.wait({ id, kind, bytes, job, since: now }, "slot", background === true ? job : undefined);
   }
 
-  /** A job that has come anew: of its last stay it holds what it says, and nothing else. */
-  joined(job: string, held: string[]): void {
-    for (const lease of this.#slots.leases.values()) {
-      const isForgotten = lease.use.type === "small" && lease.use.job === job && lease.holder === "";
-      if (isForgotten && !held.includes(lease.id)) {
-        this.#slots.free(lease.id);
-      }
-    }
-  }
-
   /** False: this is not a small request. */
   start(id: string, now: number): boolean {
     const small = this.#waiting.get(id);

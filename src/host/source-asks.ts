@@ -205,8 +205,11 @@ export class SourceAsks {
     }
     if (this.#keptAtMs + KEEP_MS <= now) {
       this.#keptAtMs = now;
-      for (const [sourceHost, loanIds] of this.#slots.leases.borrowed()) {
-        this.#port.keep(sourceHost, loanIds);
+      for (const [sourceHost, loans] of this.#slots.leases.borrowed()) {
+        this.#port.keep(
+          sourceHost,
+          loans.map(({ id }) => id),
+        );
       }
     }
   }

@@ -1,10 +1,9 @@
 /** The rows of a RegistryHost. docs/storage.md lists every table. */
 import type { BlobOffer } from "./contract.ts";
 import { HANDOVER_LIFE_MS, type KeptHandover } from "./handovers.ts";
-import type { Lease } from "./leases.ts";
-import { LEASE_MS, REJOIN_MS } from "./leases.ts";
 import type { LimitsState } from "./limits.ts";
 import { oldestMinute, type Minute } from "./outcomes.ts";
+import type { KeptOwner } from "./owners.ts";
 import type { Lesson } from "./upload-manners.ts";
 import type { KeptOffer } from "./transfers.ts";
 import type { Tries } from "./tries.ts";
@@ -28,6 +27,13 @@ const STEPS = [
    UPDATE learned SET value = json_set(value, '$.quota', json('null')) WHERE key = 'limits';`,
   `CREATE TABLE handovers (offer TEXT PRIMARY KEY, kept TEXT NOT NULL) WITHOUT ROWID;`,
   `ALTER TABLE offers ADD COLUMN cuts INTEGER NOT NULL DEFAULT 0;`,
+  // In place of a row for each lease. Lanes are not named there: nobody comes back under that one name.
+  `CREATE TABLE owners (name TEXT PRIMARY KEY, slots INTEGER NOT NULL) WITHOUT ROWID;
+   INSERT INTO owners (name, slots)
+   SELECT CASE lease ->> '$.use.type' WHEN 'loan' THEN 'host/' || (lease ->> '$.use.borrower')
+                                      WHEN 'small' THEN 'job/' || (lease ->> '$.use.job') ELSE 'lane/' END, count(*)
+   FROM leases GROUP BY 1;
+   DROP TABLE leases;`,
 ];
 
 export class HostStore {
@@ -129,25 +135,17 @@ export class HostStore {
     );
   }
 
-  putLease(lease: Lease): void {
-    this.#sql.exec("INSERT OR REPLACE INTO leases (id, lease) VALUES (?, ?)", lease.id, JSON.stringify(lease));
+  putOwner({ name, slots }: KeptOwner): void {
+    this.#sql.exec("INSERT OR REPLACE INTO owners (name, slots) VALUES (?, ?)", name, slots);
   }
 
-  deleteLease(id: string): void {
-    this.#sql.exec("DELETE FROM leases WHERE id = ?", id);
+  deleteOwners(names: string[]): void {
+    const some = JSON.stringify(names);
+    this.#sql.exec("DELETE FROM owners WHERE name IN (SELECT value FROM json_each(?))", some);
   }
 
-  /** Leases of the last life. Renewals are not written down: whoever still holds one has a short time to come back for it. */
-  leases(now: number): Lease[] {
-    return this.#sql
-      .exec<{ lease: string }>("SELECT lease FROM leases")
-      .toArray()
-      .map((row) => {
-        const lease = readLease(row.lease);
-        // Loans are kept alive by their borrower's object, which calls less often than a lane.
-        const graceMs = lease.use.type === "loan" ? LEASE_MS : REJOIN_MS;
-        return { ...lease, holder: "", expiresAtMs: now + graceMs };
-      });
+  owners(): KeptOwner[] {
+    return this.#sql.exec<KeptOwner & Record<string, SqlStorageValue>>("SELECT name, slots FROM owners").toArray();
   }
 
   putKnown(repository: string, digest: string, now: number): void {
@@ -241,11 +239,6 @@ function readOffer(json: string): BlobOffer {
 function readKept(json: string): KeptHandover {
   const kept: KeptHandover = JSON.parse(json);
   return kept;
-}
-
-function readLease(json: string): Lease {
-  const lease: Lease = JSON.parse(json);
-  return lease;
 }
 
 function readMinute(json: string): Minute {

@@ -2,7 +2,7 @@
  * The blobs that go into this host, from offer to settlement: which wait, which ask their source for the other slot
  * (source-asks.ts), which a lane has. See scheduler.ts for the rule that keeps both ends free of deadlock and starvation.
  */
-import type { BlobOffer, Handover, Settlement, TransferReport } from "./contract.ts";
+import type { BlobOffer, Handover, HeldSlot, Settlement, TransferReport } from "./contract.ts";
 import { Endings, type End } from "./endings.ts";
 import { Handovers, type KeptHandover } from "./handovers.ts";
 import type { Lease } from "./leases.ts";
@@ -63,13 +63,7 @@ export class Transfers {
   }
 
   restore(offers: KeptOffer[]): void {
-    const leased = new Set(
-      [...this.#slots.leases.values()].map(({ use }) => (use.type === "transfer" ? use.offerId : "")),
-    );
-    // Of offers of one blob the one under way comes first: the others wait for its end.
-    const isUnderWay = ({ offer }: KeptOffer): boolean => leased.has(offer.id);
-    const inOrder = [...offers.filter(isUnderWay), ...offers.filter((each) => !isUnderWay(each))];
-    for (const { job, offer, attempts, cuts, kept } of inOrder) {
+    for (const { job, offer, attempts, cuts, kept } of offers) {
       const state = this.#offers.add(job, offer, { attempts, cuts });
       if (state !== undefined) {
         // It may have arrived, and only its end be unknown: look before it is sent again.
@@ -79,19 +73,30 @@ export class Transfers {
         }
       }
     }
-    for (const lease of this.#slots.leases.values()) {
-      if (lease.use.type === "transfer") {
-        const state = this.#offers.get(lease.use.offerId);
-        if (state === undefined) {
-          lease.withdrawn = true;
-        } else {
-          this.#offers.move(state, "running");
-        }
-      }
-    }
     for (const state of this.#offers.inPhase("waiting")) {
       this.#wait(state);
     }
+  }
+
+  /**
+   * A lane has come back to an object that was restarted, and tells of a transfer that it has. Where it is not to go on with
+   * it, because the job took its offer back or the blob has been given to another, the slot is its own until it has left off.
+   */
+  takeUp(slot: Extract<HeldSlot, { kind: "blob" }>, by: { lane: string; session: string }, now: number): void {
+    const { lease: id, kind, bytes, job, offer, sourceHost, loan: loanId } = slot;
+    const state = this.#offers.get(offer);
+    const goesOn = state?.phase === "waiting" || state?.phase === "asking" || state?.phase === "queued";
+    const use = { type: "transfer", job, lane: by.lane, offerId: goesOn ? offer : "", sourceHost, loanId } as const;
+    const lease = this.#slots.takeUp({ id, kind, bytes, use, holder: by.session }, now);
+    lease.withdrawn = !goesOn;
+    if (!goesOn) {
+      return;
+    }
+    this.#slots.stopWaiting(offer);
+    if (state.phase !== "waiting") {
+      this.asks.takeBack(state);
+    }
+    this.#offers.move(state, "running");
   }
 
   offer(job: string, offers: BlobOffer[], now: number): void {
@@ -291,7 +296,8 @@ export class Transfers {
     }
     const { id: offerId, sourceHost, sizeBytes, since } = offer;
     const loanId = sourceHost === this.#host ? null : this.asks.loanIdOf(state);
-    const use = { type: "transfer", job, offerId, sourceHost, loanId } as const;
+    const lane = this.#seats.laneOf(seat.session);
+    const use = { type: "transfer", job, lane, offerId, sourceHost, loanId } as const;
     const lease = this.#slots.grant(
       { id: offerId, kind: "blob", bytes: sizeBytes, job, since },
       use,
@@ -302,6 +308,7 @@ export class Transfers {
     const handover = this.#handovers.handOut(state, now);
     this.#port.hand(seat.id, {
       lease: lease.id,
+      loan: loanId,
       offer: { ...offer, mayExist: state.mayExist },
       job,
       mountFrom: sourceHost === this.#host ? [offer.sourceRepository] : this.#candidates(offer),

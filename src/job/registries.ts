@@ -9,6 +9,7 @@ import { type Place, placesToRead } from "../registry/places.ts";
 import { ConnectionBudget } from "../registry/connection-budget.ts";
 import type { Registry } from "../registry/contract.ts";
 import type { Fetch } from "../registry/wire.ts";
+import { Beat } from "./beat.ts";
 import { createShared } from "./group/shared-source.ts";
 import { SessionGate } from "./session-gate.ts";
 
@@ -95,6 +96,7 @@ class Clients {
   readonly #options: RegistriesOptions;
   readonly #gates = new Map<string, SessionGate>();
   readonly #budget = new ConnectionBudget();
+  readonly #beat = new Beat(Date.now);
 
   constructor(options: RegistriesOptions) {
     this.#options = options;
@@ -110,7 +112,7 @@ class Clients {
       beforeRequest();
       return fetch(url, init);
     };
-    return createRegistry({
+    const registry = createRegistry({
       settings: hostSettings(env, host),
       side,
       gate: mirror === undefined ? this.#gateOf(host) : impatient(this.#gateOf(host), host),
@@ -122,6 +124,13 @@ class Clients {
       refusalOf: clientReach(env, host),
       ...(mirror === undefined ? {} : { maxAttempts: MIRROR_TRIES }),
     });
+    const beat = this.#beat;
+    return {
+      ...registry,
+      headManifest: (...of) => beat.bring(registry.headManifest(...of)),
+      getManifest: (...of) => beat.bring(registry.getManifest(...of)),
+      putManifest: (...of) => beat.bring(registry.putManifest(...of)),
+    };
   }
 
   close(): void {

@@ -2,7 +2,7 @@
  * A job's way through one RegistryHost: its gate for small requests, on top of one session. Joins again when the session
  * broke; grants nothing itself and never asks for a blob's slot.
  */
-import type { HostSession, SmallRequest } from "../host/contract.ts";
+import type { HeldSlot, HostSession, SmallRequest } from "../host/contract.ts";
 import { CopyError, errorDetailOf } from "../registry/errors.ts";
 import type { Authorization, AuthorizationRequest, Gate, Outcome, RequestKind, Slot } from "../registry/gate.ts";
 
@@ -17,7 +17,7 @@ export interface SessionGateOptions {
    * Joins the host through a new stub: a stub that threw once is broken.
    * @param held Slots held since before, which stay this job's.
    */
-  join: (held: string[]) => Promise<JobSession>;
+  join: (held: HeldSlot[]) => Promise<JobSession>;
   newId: () => string;
   /** Waits before a further try; milliseconds. */
   pause: (ms: number) => Promise<void>;
@@ -29,7 +29,8 @@ const FIRST_PAUSE_MS = 50;
 
 export class SessionGate implements Gate {
   readonly #options: SessionGateOptions;
-  readonly #held = new Set<string>();
+  /** By lease. */
+  readonly #held = new Map<string, HeldSlot>();
   #session: Promise<JobSession> | null = null;
   #closed = false;
 
@@ -49,7 +50,7 @@ export class SessionGate implements Gate {
     const request: SmallRequest = { id: newId(), kind: smallKind(kind), bytes, job, ...(background && { background }) };
     // Asking again under the same id cannot take two slots.
     const lease = await this.#ask((joined) => joined.acquire(request));
-    this.#held.add(lease);
+    this.#held.set(lease, { lease, kind: request.kind, bytes });
     return {
       release: (outcome: Outcome) => {
         if (this.#held.delete(lease)) {
@@ -91,7 +92,7 @@ export class SessionGate implements Gate {
     if (this.#closed) {
       return Promise.reject(new Error("The copy has left this registry host."));
     }
-    this.#session ??= this.#options.join([...this.#held]);
+    this.#session ??= this.#options.join([...this.#held.values()]);
     return this.#session;
   }
 

@@ -6,10 +6,8 @@ export function sleep(ms: number): Promise<void> {
 
 /** Resolves when `end` does, whichever way, or after `ms`. */
 export async function endOr(ms: number, end: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | null = null;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([end.catch(() => {}), timeout]);
+  const timeout = Promise.withResolvers<void>();
+  const timer = setTimeout(timeout.resolve, ms);
+  await Promise.race([end.catch(() => {}), timeout.promise]);
   clearTimeout(timer);
 }

@@ -22,6 +22,10 @@ export class HeldGate implements Gate {
   }
 
   async acquire(): Promise<Slot> {
+    return this.slotAtHand();
+  }
+
+  slotAtHand(): Slot {
     return { release: (outcome) => this.record(outcome) };
   }
 

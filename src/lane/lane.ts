@@ -4,6 +4,7 @@
  */
 import { LANE_WIDTH } from "../host/seats.ts";
 import type { Transfer, TransferReport, WorkOrder } from "../host/contract.ts";
+import { heldSlot } from "./held-slot.ts";
 import { HostLine, type Join } from "./host-line.ts";
 import { LetGo } from "./letting-go.ts";
 import type { Meter } from "./meter.ts";
@@ -65,6 +66,7 @@ export async function runLane(order: WorkOrder, tools: LaneTools): Promise<void>
 }
 
 interface Running {
+  transfer: Transfer;
   controller: AbortController;
   meter: Meter;
 }
@@ -86,7 +88,7 @@ class Lane {
     this.#line = new HostLine(tools.join, () => ({
       name: order.lane,
       width: LANE_WIDTH,
-      held: [...this.#running.keys()],
+      held: [...this.#running.values()].map(({ transfer }) => heldSlot(transfer)),
     }));
     this.#endsAtMs = tools.now() + lifeMs;
     this.#renewTimer = setInterval(() => {
@@ -158,7 +160,7 @@ class Lane {
   async #runOne(transfer: Transfer): Promise<TransferReport> {
     const controller = new AbortController();
     const meter: Meter = { bytes: 0 };
-    this.#running.set(transfer.lease, { controller, meter });
+    this.#running.set(transfer.lease, { transfer, controller, meter });
     return this.#tools.runTransfer(transfer, {
       signal: controller.signal,
       timeUp: this.#timeUp.signal,

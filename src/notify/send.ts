@@ -1,6 +1,7 @@
 /** One attempt to hand a message to its receiver. Knows nothing of what follows from it. */
 import { errorDetailOf } from "../registry/errors.ts";
 import type { Refusal } from "../registry/reach.ts";
+import { Cut } from "../registry/aborts.ts";
 import { createWire, type Fetch } from "../registry/wire.ts";
 import type { NotificationTarget } from "./contract.ts";
 import { CONTENT_TYPE } from "./event.ts";
@@ -47,7 +48,7 @@ export async function send(
       body: bytes,
       bodyBytes: bytes.byteLength,
       timeLimitMs: ATTEMPT_LIMIT_MS,
-      signals: [],
+      cut: new Cut(),
       attempt: message.attempts,
       redirect: 0,
     });

@@ -24,3 +24,35 @@ export function onAbort(signals: readonly AbortSignal[], fired: (reason: unknown
     }
   };
 }
+
+/**
+ * Ends a request, and the reading of its answer, when any of some signals fires or somebody says so. Without the signals'
+ * reasons: workerd notes a request that is aborted for any reason but its own as an error that nobody caught. Why a request
+ * ended is read from the signals.
+ */
+export class Cut {
+  readonly signals: readonly AbortSignal[];
+  readonly #controller = new AbortController();
+  readonly #unlisten: () => void;
+
+  /** @param signals Are listened to until {@link release}. */
+  constructor(signals: readonly AbortSignal[] = []) {
+    this.signals = signals;
+    this.#unlisten = onAbort(signals, () => this.now());
+  }
+
+  /** What the request ends with. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Ends the request. */
+  now(): void {
+    this.#controller.abort();
+  }
+
+  /** The request is over: the signals may live for as long as a copy of thousands of tags. */
+  release(): void {
+    this.#unlisten();
+  }
+}

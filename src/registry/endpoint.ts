@@ -2,6 +2,7 @@
  * Requests to endpoints that give out proof of who we are: token endpoints of registries, and those of clouds. Bounds what
  * is read, puts refusals into words, and keeps secrets out of them. What is asked for stands with who asks.
  */
+import { Cut } from "./aborts.ts";
 import { isRetried } from "./answer.ts";
 import { BrokenBody, readBounded } from "./body.ts";
 import { CopyError, type ErrorCode, type ErrorDetail } from "./errors.ts";
@@ -50,7 +51,7 @@ export function sendTo({ wire }: EndpointOptions, request: EndpointRequest): Pro
     operation: OPERATION,
     bodyBytes: request.body?.length ?? 0,
     timeLimitMs: TIME_LIMIT_MS,
-    signals: [],
+    cut: new Cut(),
     attempt: 1,
     redirect: 0,
   });

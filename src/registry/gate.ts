@@ -62,6 +62,8 @@ export interface Gate {
    * @throws CopyError when the host is paused for longer than anyone should wait.
    */
   acquire(kind: RequestKind, bytes: number): Promise<Slot>;
+  /** The slot of a gate that has one already, for all requests at once; missing: each is to be waited for. */
+  slotAtHand?(): Slot;
   /** The authorization for the scopes, from memory or from the token endpoint; null: send none. */
   authorize(request: AuthorizationRequest): Promise<Authorization | null>;
 }

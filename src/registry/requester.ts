@@ -3,7 +3,7 @@
  * How long to wait between attempts is the gate's business: a slot is given back with what became of the request, and
  * asking for the next one waits as long as the host needs.
  */
-import { onAbort } from "./aborts.ts";
+import { Cut, onAbort } from "./aborts.ts";
 import { outcomeOf, outcomeOfError, refusalOf } from "./answer.ts";
 import { BrokenBody, discard } from "./body.ts";
 import { CopyError, errorDetailOf, type ErrorCode, type ErrorDetail } from "./errors.ts";
@@ -106,19 +106,17 @@ export class Requester {
     let isUnclear = false;
     for (let count = 1; ; count++) {
       const slot = await this.#acquire(gate, call);
-      // The client's own signal may live as long as a copy of thousands of tags: no request is to stay with it.
-      const cut = new AbortController();
-      const attempt: Attempt = { count, signal: cut.signal, outcome: null };
-      const unlisten = onAbort(this.#signals(call), (reason) => cut.abort(reason));
+      const cut = new Cut(this.#signals(call));
+      const attempt: Attempt = { count, cut, outcome: null };
       try {
         const result = await read(await this.#send(call, attempt));
         slot.release(attempt.outcome ?? { class: "ok" });
         if (call.streams !== true) {
-          unlisten();
+          cut.release();
         }
         return result;
       } catch (thrown) {
-        unlisten();
+        cut.release();
         const error = this.#asError(thrown, call);
         slot.release(outcomeAfter(error, attempt, now()));
         isUnclear ||= UNCLEAR.has(error.detail.code);
@@ -140,6 +138,9 @@ export class Requester {
     const ended = endedBy(signals, call.operation, this.#options.side, this.#options.host);
     if (ended !== null) {
       throw ended;
+    }
+    if (gate.slotAtHand !== undefined) {
+      return gate.slotAtHand();
     }
     const granted = this.#ofGate(() => gate.acquire(call.kind, call.bytes));
     if (signals.length === 0) {
@@ -212,7 +213,7 @@ export class Requester {
       bodyBytes,
       authorization: authorization?.header ?? null,
       timeLimitMs: call.timeLimitMs ?? ANSWER_TIME_LIMIT_MS,
-      signals: [attempt.signal],
+      cut: attempt.cut,
       attempt: attempt.count,
     });
   }
@@ -325,7 +326,7 @@ interface Attempt {
   /** From 1. */
   readonly count: number;
   /** Ends its requests. */
-  readonly signal: AbortSignal;
+  readonly cut: Cut;
   /** Of the newest answer; null while there was none. */
   outcome: Outcome | null;
 }

@@ -2,7 +2,7 @@
  * One HTTP request on the wire, to a registry or a token endpoint: sent, timed, logged, its connection errors put into
  * words. Knows nothing of registries, authentication or redirects.
  */
-import { onAbort } from "./aborts.ts";
+import type { Cut } from "./aborts.ts";
 import { shownHost } from "./address.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import { CopyError, errorDetailOf, type ErrorDetail } from "./errors.ts";
@@ -68,8 +68,8 @@ export interface WireRequest {
   bodyBytes: number;
   /** How long to wait for the answer's headers. */
   timeLimitMs: number;
-  /** Each ends the request and the reading of its answer; they are listened to for as long as they live. */
-  signals: readonly AbortSignal[];
+  /** Ends the request and the reading of its answer. */
+  cut: Cut;
   attempt: number;
   redirect: number;
 }
@@ -87,21 +87,17 @@ export function createWire(options: WireOptions): Wire {
   const { fetch, now, log, budget, refusalOf, side, host } = options;
 
   return async (request) => {
-    const { url, method, operation } = request;
+    const { url, method, operation, cut } = request;
     const refusal = refusalOf(url);
     if (refusal !== null) {
       const message = `${shownHost(url)} is not called: it ${refusal} ("${operation}")`;
       throw new CopyError({ code: "denied", side, host, operation, retryable: false, message });
     }
-    // A signal without the others' reasons: workerd notes a request that is aborted for any reason but its own as an error
-    // that nobody caught. Why a request ended is read from the signals that ended it.
-    const cut = new AbortController();
-    onAbort(request.signals, () => cut.abort());
-    const giveBack = (await acquire(budget, request, cut.signal, side, host)) ?? (() => {});
+    const giveBack = (await acquire(budget, request, side, host)) ?? (() => {});
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
-      cut.abort();
+      cut.now();
     }, request.timeLimitMs);
     const startedMs = now();
     let response: Response | null = null;
@@ -118,7 +114,7 @@ export function createWire(options: WireOptions): Wire {
       });
       return response;
     } catch (thrown) {
-      const ended = endedBy(request.signals, operation, side, host);
+      const ended = endedBy(cut.signals, operation, side, host);
       if (ended !== null) {
         throw ended;
       }
@@ -187,12 +183,11 @@ export function endedBy(
 
 async function acquire(
   budget: ConnectionBudget | undefined,
-  request: WireRequest,
-  signal: AbortSignal,
+  { cut, operation }: WireRequest,
   side: ErrorDetail["side"],
   host: string,
 ): Promise<(() => void) | null> {
-  const ended = endedBy(request.signals, request.operation, side, host);
+  const ended = endedBy(cut.signals, operation, side, host);
   if (ended !== null) {
     throw ended;
   }
@@ -200,9 +195,9 @@ async function acquire(
     return null;
   }
   try {
-    return await budget.acquire(signal);
+    return await budget.acquire(cut.signal);
   } catch (thrown) {
-    throw endedBy(request.signals, request.operation, side, host) ?? thrown;
+    throw endedBy(cut.signals, operation, side, host) ?? thrown;
   }
 }
 

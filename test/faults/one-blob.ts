@@ -42,6 +42,7 @@ export class OneBlob implements AsyncDisposable {
     this.source.storage.addBlob(FROM, digest, { sizeBytes: bytes.length, pieces: [bytes] });
     const transfer: Transfer = {
       lease: "lease",
+      loan: null,
       job: "job",
       mountFrom: [],
       attempt,

@@ -51,8 +51,8 @@ describe("what a lane has told of an upload", () => {
   ])("is deleted when the lane %s with nothing in it that could be gone on with", (_how, end) => {
     tell("l1", begin("l1"), at(0));
     end();
-    expect(host.abandoned).toEqual([at(0).location]);
     expect(begin("l2").handover).toBeUndefined();
+    expect(host.abandoned).toEqual([at(0).location]);
   });
 
   test("is replaced by its report", () => {

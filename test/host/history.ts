@@ -4,6 +4,7 @@
  */
 import type { SmallRequest, Transfer, TransferResult } from "../../src/host/contract.ts";
 import { LEASE_MS } from "../../src/host/leases.ts";
+import { ownerOf } from "../../src/host/owners.ts";
 import { LANE_WIDTH } from "../../src/host/seats.ts";
 import type { Outcome } from "../../src/registry/gate.ts";
 import { RecordedHost } from "./recorded-host.ts";
@@ -41,6 +42,8 @@ export class History {
   readonly #told: string[] = [];
   /** Loans out of this host: asked for and not given back. */
   readonly #loans = new Map<string, "waiting" | "held">();
+  /** Held when the host was restarted, and not told since; the end of the time to, milliseconds since the epoch. */
+  readonly #untoldLoans = new Map<string, number>();
   readonly #finished: (() => void)[] = [];
 
   constructor(random: Random) {
@@ -78,6 +81,8 @@ export class History {
       () => void (this.host.now += this.#below(3_600_000)),
       () => void (this.host.now -= this.#below(10_000)),
       () => this.#restart(),
+      () => this.#tellLoans(),
+      () => this.host.tidy(),
     ])();
     this.#listen();
     this.#check();
@@ -277,15 +282,18 @@ export class History {
   #expire(): void {
     this.host.pass(LEASE_MS + 1);
     this.#listen();
-    for (const [id] of [...this.#held].filter(([lease]) => !this.host.leases.has(lease))) {
-      this.#held.delete(id);
-    }
     for (const [lease, { lane }] of this.#running) {
       const lost = this.host.scheduler.renew(lane, [{ lease, bytes: 1 }], this.host.now).lost.length > 0;
       if (!lost && !this.host.leases.has(lease)) {
         this.#violated(`${lease} was renewed and is not there`);
       }
     }
+    this.#forgetLost();
+  }
+
+  /** Those who hear that they have waited too long give up what they had. */
+  #forgetLost(): void {
+    [...this.#held.keys()].filter((id) => !this.host.leases.has(id)).forEach((id) => this.#held.delete(id));
     this.#forget(({ transfer }) => !this.host.leases.has(transfer.lease));
     [...this.#loans]
       .filter(([id, state]) => state === "held" && !this.#isLent(id))
@@ -295,15 +303,22 @@ export class History {
   /** All sessions break. Who still lives comes back with what it holds, and asks again for what it waits for. */
   #restart(): void {
     const { host } = this;
+    // What has run out is not the restart's doing: it would be there in truth, and above the limit.
+    this.#forgetLost();
     const lanes = [...this.#lanes];
     this.#lanes.clear();
     this.#ended.clear();
     host.lent.length = 0;
+    host.askedLoans.length = 0;
+    this.#untoldLoans.clear();
+    for (const [id] of [...this.#loans].filter(([loan, state]) => state === "held" && this.#isLent(loan))) {
+      this.#untoldLoans.set(id, host.now + LEASE_MS);
+    }
     host.restart();
     this.#listen();
     this.#check();
     for (const lane of lanes) {
-      const held = [...this.#running].filter(([, { lane: of }]) => of === lane).map(([lease]) => lease);
+      const held = [...this.#running.values()].filter(({ lane: of }) => of === lane).map(({ transfer }) => transfer);
       if (this.#chance(0.7)) {
         this.#lanes.add(lane);
         host.joinLane(lane, LANE_WIDTH - Math.min(LANE_WIDTH, held.length), held);
@@ -326,6 +341,21 @@ export class History {
         this.#loans.set(id, "lease" in answer ? "held" : "waiting");
       }
     }
+  }
+
+  /** The other host was asked which slots it has of this one, and says so; or it does not know. */
+  #tellLoans(): void {
+    if (this.host.askedLoans.shift() === undefined) {
+      return;
+    }
+    if (this.#chance(0.3)) {
+      this.host.scheduler.loansTold("there", null, this.host.now);
+      return;
+    }
+    const held = [...this.#loans].filter(([, state]) => state === "held");
+    const loans = held.map(([id]) => ({ id, job: "k", bytes: 1_000 }));
+    this.#untoldLoans.clear();
+    this.host.scheduler.loansTold("there", loans, this.host.now);
   }
 
   // --- what comes of it -----------------------------------------------------------------------------------------------
@@ -366,16 +396,23 @@ export class History {
   #check(): void {
     const { host } = this;
     const leases = [...host.leases.values()];
-    const active = Object.values(host.scheduler.active()).reduce((sum, count) => sum + count, 0);
-    if (active !== leases.length) {
-      this.#violated(`${active} slots are taken, and ${leases.length} are written down`);
+    for (const [name, held] of Map.groupBy(leases, ({ use }) => ownerOf(use))) {
+      const slots = host.owners.get(name) ?? 0;
+      if (held.length > slots) {
+        this.#violated(`${name} has ${held.length} slots, and is written down for ${slots}`);
+      }
     }
-    if (leases.length > this.#slots) {
-      this.#violated(`${leases.length} slots are taken, of ${this.#slots}`);
+    const lent = leases.flatMap(({ use }) => (use.type === "loan" ? use.loanId : []));
+    // What this host does not know of yet after a restart counts all the same.
+    const isUntold = (id: string): boolean => this.#loans.get(id) === "held" && !lent.includes(id);
+    const untold = [...this.#untoldLoans].filter(([id, untilMs]) => isUntold(id) && host.now < untilMs);
+    if (leases.length + untold.length > this.#slots) {
+      this.#violated(`${leases.length} and ${untold.length} slots are taken, of ${this.#slots}`);
     }
-    const uses = leases.map(({ id, use }) =>
-      use.type === "transfer" ? use.offerId : use.type === "loan" ? use.loanId : id,
-    );
+    const uses = leases
+      // Of a lane that came back for a blob which is no longer its own: it has the slot until it has left off.
+      .filter(({ use }) => use.type !== "transfer" || use.offerId !== "")
+      .map(({ id, use }) => (use.type === "transfer" ? use.offerId : use.type === "loan" ? use.loanId : id));
     if (new Set(uses).size < uses.length) {
       this.#violated(`two slots for one: ${uses.join(", ")}`);
     }

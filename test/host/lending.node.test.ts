@@ -54,10 +54,11 @@ describe("what a host tells a source in one call", () => {
     exchanges.borrow("source", loan("dropped"));
     exchanges.borrow("source", loan("wanted"));
     exchanges.giveBack("source", "dropped", UNUSED);
-    const [[, { requests, returns }] = expect.unreachable()] = exchanges.take();
+    const [source = expect.unreachable()] = exchanges.sources();
+    const { requests, returns } = exchanges.take(source);
     expect(requests.map(({ id }) => id)).toEqual(["wanted"]);
     expect(returns).toEqual([{ id: "dropped", outcome: UNUSED }]);
-    expect(exchanges.take()).toEqual([]);
+    expect(exchanges.sources()).toEqual([]);
   });
 
   test("is one call to each source, and one without a word where only the room is to be told", () => {
@@ -65,7 +66,7 @@ describe("what a host tells a source in one call", () => {
     exchanges.tellRoom("quiet");
     exchanges.borrow("other", loan("a"));
     exchanges.tellRoom("other");
-    expect(exchanges.take().map(([source, { requests }]) => [source, requests.length])).toEqual([
+    expect(exchanges.sources().map((source) => [source, exchanges.take(source).requests.length])).toEqual([
       ["quiet", 0],
       ["other", 1],
     ]);

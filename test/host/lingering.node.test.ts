@@ -7,7 +7,7 @@ import { RecordedHost } from "./recorded-host.ts";
 function idleHost(...jobs: string[]): RecordedHost {
   const host = new RecordedHost();
   for (const job of jobs) {
-    host.scheduler.join(job, job, 0, [], host.now);
+    host.joinJob(job);
   }
   host.joinLane("lane", 1);
   return host;
@@ -42,7 +42,7 @@ describe("a lane with nothing to do", () => {
     expect(host.sentHome).toHaveLength(0);
     const empty = new RecordedHost();
     empty.scheduler.withdraw("job", empty.now);
-    empty.scheduler.join("next", "next", 0, [], empty.now);
+    empty.joinJob("next");
     empty.joinLane("lane", 1);
     expect(empty.sentHome).toHaveLength(0);
   });

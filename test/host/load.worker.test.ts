@@ -120,7 +120,7 @@ test(
     await expect
       .poll(() =>
         runInDurableObject(host, (_host, state) =>
-          ["offers", "leases"].map(
+          ["offers", "owners"].map(
             (table) => state.storage.sql.exec<{ count: number }>(`SELECT count(*) AS count FROM ${table}`).one().count,
           ),
         ),

@@ -147,8 +147,7 @@ export class Model {
       abandon: () => undefined,
       deleteOffers: () => undefined,
       deleteOffersLater: () => undefined,
-      putLease: () => undefined,
-      deleteLease: () => undefined,
+      putOwner: () => undefined,
       putKnown: () => undefined,
       known: () => [],
       order: (lane) => this.#call(() => this.#startLane(host, lane)),
@@ -156,6 +155,7 @@ export class Model {
       giveBack: (source, id, outcome) => this.#host(host).exchanges.giveBack(source, id, outcome),
       tellRoom: (source) => this.#host(host).exchanges.tellRoom(source),
       keep: (source, ids) => this.#call(() => this.#step(source, (other) => other.keep(ids, this.now))),
+      askLoans: () => undefined,
       lend: (borrower, id) =>
         this.#call(() => {
           const answer = this.#step(borrower, (other) => other.lent(id, this.now));
@@ -188,7 +188,7 @@ export class Model {
   #startLane(host: string, lane: string): void {
     const session = `${host}/${lane}`;
     this.#step(host, (me) => {
-      me.join(session, lane, LANE_WIDTH, [], this.now);
+      me.join(session, { name: lane, width: LANE_WIDTH, held: [] }, this.now);
       for (let i = 0; i < LANE_WIDTH; i++) {
         me.seat(session, `${session}#${++this.#ids}`, this.now);
       }
@@ -273,7 +273,8 @@ export class Model {
   /** What the step has left to tell to other hosts, one call to each. */
   #exchange(name: string): void {
     const { exchanges, scheduler } = this.#host(name);
-    for (const [source, { returns, requests }] of exchanges.take()) {
+    for (const source of exchanges.sources()) {
+      const { returns, requests } = exchanges.take(source);
       const room = scheduler.roomFor(source, requests, this.now);
       this.#call(
         () => {

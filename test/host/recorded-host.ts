@@ -13,7 +13,7 @@ import type {
   Transfer,
   TransferReport,
 } from "../../src/host/contract.ts";
-import { LEASE_MS, REJOIN_MS, type Lease } from "../../src/host/leases.ts";
+import type { Lease } from "../../src/host/leases.ts";
 import { Limits, type LimitsSettings } from "../../src/host/limits.ts";
 import { POLICIES, type Policy, type PolicyName } from "../../src/host/policy.ts";
 import type { SchedulerPort } from "../../src/host/port.ts";
@@ -21,6 +21,7 @@ import type { KeptOffer } from "../../src/host/transfers.ts";
 import { HostScheduler } from "../../src/host/scheduler.ts";
 import type { ErrorDetail } from "../../src/registry/errors.ts";
 import type { Outcome } from "../../src/registry/gate.ts";
+import { heldSlot } from "../../src/lane/held-slot.ts";
 import { copied } from "./transfers.ts";
 
 export interface RecordedOptions extends Partial<LimitsSettings> {
@@ -43,7 +44,7 @@ export class RecordedHost {
 
   /** Rows. */
   readonly offers = new Map<string, KeptOffer>();
-  readonly leases = new Map<string, Lease>();
+  readonly owners = new Map<string, number>();
   /** Answers to those who wait, in their order. */
   readonly admitted: string[] = [];
   readonly refused: { id: string; error: ErrorDetail }[] = [];
@@ -53,6 +54,8 @@ export class RecordedHost {
   readonly asked: { source: string; request: LoanRequest }[] = [];
   readonly givenBack: { source: string; id: string; outcome: Outcome }[] = [];
   readonly kept: { source: string; ids: string[] }[] = [];
+  /** Borrowers that were asked which loans they have. */
+  readonly askedLoans: string[] = [];
   readonly lent: { borrower: string; id: string }[] = [];
   /** Sources that were told how much room there is. */
   readonly toldRoom: string[] = [];
@@ -105,21 +108,27 @@ export class RecordedHost {
     this.#timerAtMs = Infinity;
     this.limits = this.#newLimits();
     this.scheduler = this.#newScheduler();
-    const leases = [...this.leases.values()].map((lease) => {
-      const graceMs = lease.use.type === "loan" ? LEASE_MS : REJOIN_MS;
-      return { ...lease, holder: "", expiresAtMs: this.now + graceMs };
-    });
-    this.scheduler.restore([...this.offers.values()], leases, this.now);
+    const owners = [...this.owners].map(([name, slots]) => ({ name, slots }));
+    this.scheduler.restore([...this.offers.values()], owners, this.now);
+  }
+
+  /** Deletes the rows of owners that have held nothing for a while, as the host's object does every quarter of a second. */
+  tidy(): void {
+    for (const name of [...this.scheduler.owners.takeIdle(), ...this.scheduler.owners.takeIdle()]) {
+      this.owners.delete(name);
+    }
   }
 
   /** A job joins under its own name, which is its session's too. */
   joinJob(name: string, held: string[] = []): void {
-    this.scheduler.join(name, name, 0, held, this.now);
+    const slots = held.map((lease) => ({ lease, kind: "head" as const, bytes: 0 }));
+    this.scheduler.join(name, { name, width: 0, held: slots }, this.now);
   }
 
   /** A lane joins and takes that many seats, named after it. */
-  joinLane(name: string, seats: number, held: string[] = []): void {
-    this.scheduler.join(name, name, seats + held.length, held, this.now);
+  joinLane(name: string, seats: number, held: Transfer[] = []): void {
+    const width = seats + held.length;
+    this.scheduler.join(name, { name, width, held: held.map(heldSlot) }, this.now);
     for (let i = 0; i < seats; i++) {
       this.seat(name);
     }
@@ -184,6 +193,11 @@ export class RecordedHost {
     this.scheduler.report({ ...copied(transfer), ...more }, this.now);
   }
 
+  /** Slots in use, by lease. */
+  get leases(): Map<string, Lease> {
+    return new Map([...this.scheduler.leases].map((lease) => [lease.id, lease]));
+  }
+
   /** Transfers that lanes were given so far. */
   get transfers(): Transfer[] {
     return this.handed.flatMap(({ transfer }) => transfer ?? []);
@@ -239,8 +253,7 @@ export class RecordedHost {
       abandon: (_repository, { location }) => this.abandoned.push(location),
       deleteOffers: (ids) => this.#deleteOffers(ids),
       deleteOffersLater: (ids) => this.#deleteOffers(ids),
-      putLease: (lease) => this.leases.set(lease.id, { ...lease }),
-      deleteLease: (id) => this.leases.delete(id),
+      putOwner: ({ name, slots }) => this.owners.set(name, slots),
       putKnown: () => undefined,
       known: () => [],
       order: (lane) => this.ordered.push(lane),
@@ -248,6 +261,7 @@ export class RecordedHost {
       giveBack: (source, id, outcome) => this.givenBack.push({ source, id, outcome }),
       tellRoom: (source) => this.toldRoom.push(source),
       keep: (source, ids) => this.kept.push({ source, ids }),
+      askLoans: (borrower) => this.askedLoans.push(borrower),
       lend: (borrower, id) => this.lent.push({ borrower, id }),
       settle: (_job, settlement) => this.settled.push(settlement),
       heldBack: (job) => this.toldHeldBack.push(job),
@@ -289,6 +303,10 @@ export function carryCalls(...hosts: RecordedHost[]): void {
       }
       for (const source of host.toldRoom.splice(0)) {
         exchange(source, [], []);
+      }
+      for (const borrower of host.askedLoans.splice(0)) {
+        scheduler.loansTold(borrower, named(borrower)?.scheduler.loansOf(host.host) ?? null, now);
+        carried = true;
       }
     }
   }

@@ -3,7 +3,10 @@ import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { START_LIMIT } from "../../src/host/concurrency.ts";
+import { LANE_WIDTH } from "../../src/host/seats.ts";
+import type { HeldSlot } from "../../src/host/contract.ts";
 import type { RegistryHost } from "../../src/host/registry-host.ts";
+import { heldSlot } from "../../src/lane/held-slot.ts";
 import { copied, offerOf } from "./transfers.ts";
 
 let count = 0;
@@ -14,7 +17,7 @@ function freshHost(): { name: string; host: DurableObjectStub<RegistryHost> } {
   return { name, host: env.REGISTRIES.getByName(name) };
 }
 
-const lane = (name: string, held: string[] = []) => ({ name, width: 5, held });
+const lane = (name: string, held: HeldSlot[] = []) => ({ name, width: 5, held });
 const job = (name: string) => ({ name, width: 0, held: [] });
 const small = (id: string) => ({ id, kind: "head" as const, bytes: 0, job: "j" });
 
@@ -87,8 +90,20 @@ test("a lane goes on with its transfer after the host's object was evicted, and 
   const transfer = (await next) ?? expect.unreachable();
   await abortAllDurableObjects();
   const again = env.REGISTRIES.getByName(name);
+  // It may have as many as it has ever had: small requests get what is left beside them.
+  using others = await again.join(job("others"));
+  const admitted: string[] = [];
+  for (let i = 0; i <= START_LIMIT; i++) {
+    others.acquire(small(`r${i}`)).then(
+      (lease) => admitted.push(lease),
+      () => undefined,
+    );
+  }
+  await expect.poll(async () => (await again.snapshot()).waiting.head).toBe(LANE_WIDTH);
+  using back = await again.join(lane("l", [heldSlot(transfer)]));
   expect((await again.snapshot()).active.blob).toBe(1);
-  using back = await again.join(lane("l", [transfer.lease]));
+  // Now that it is known which it has, the others may go.
+  await expect.poll(() => admitted.length).toBe(START_LIMIT);
   expect(await back.renew([{ lease: transfer.lease, bytes: 10 }])).toEqual({ lost: [], withdrawn: [] });
   await back.report(copied(transfer));
   expect((await again.snapshot()).active.blob).toBe(0);

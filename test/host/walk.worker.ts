@@ -7,6 +7,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import type {
+  HeldSlot,
   Handover,
   HostSession,
   HostSnapshot,
@@ -18,6 +19,7 @@ import type {
 } from "../../src/host/contract.ts";
 import { REJOIN_MS } from "../../src/host/leases.ts";
 import type { RegistryHost } from "../../src/host/registry-host.ts";
+import { heldSlot } from "../../src/lane/held-slot.ts";
 import { copied, offerOf } from "./transfers.ts";
 
 export type Side = "target" | "source";
@@ -69,7 +71,7 @@ export class Walk {
   readonly job = crypto.randomUUID();
   readonly #names = { target: `${crypto.randomUUID()}.test`, source: `${crypto.randomUUID()}.test` };
   readonly #sessions: { lane: HostSession | null; job: HostSession | null } = { lane: null, job: null };
-  readonly #held = { lane: new Set<string>(), job: new Set<string>() };
+  readonly #held = { lane: new Map<string, HeldSlot>(), job: new Map<string, HeldSlot>() };
   /** Digests of which a lane has said that they are there, and how often it has moved each. */
   readonly copied: string[] = [];
   transfer: Transfer | null = null;
@@ -92,7 +94,8 @@ export class Walk {
 
   async ask(id: string): Promise<void> {
     const request = { id, kind: "manifest" as const, bytes: 1_000, job: this.job };
-    this.#held.job.add(await this.#within("job", (session) => session.acquire(request)));
+    const lease = await this.#within("job", (session) => session.acquire(request));
+    this.#held.job.set(lease, { lease, kind: request.kind, bytes: request.bytes });
   }
 
   async answer(id: string): Promise<void> {
@@ -135,7 +138,7 @@ export class Walk {
       throw new Error("the lane was sent home while blobs wait");
     }
     this.transfer = transfer;
-    this.#held.lane.add(transfer.lease);
+    this.#held.lane.set(transfer.lease, heldSlot(transfer));
   }
 
   async renew(): Promise<void> {
@@ -186,8 +189,18 @@ export class Walk {
   /** Both slots that the transfer needs are taken, and no other. */
   async expectBothEndsTaken(): Promise<void> {
     for (const side of SIDES) {
-      expect((await this.host(side).snapshot()).active, side).toEqual({ head: 0, manifest: 0, query: 0, blob: 1 });
+      const { active } = await this.host(side).snapshot();
+      // An object that was just evicted knows of them again when it is told; until then it knows that there may be some.
+      const isUntold = sum(active) === 0 && (await this.#ownerRows(side)) > 0;
+      expect(active, side).toEqual({ head: 0, manifest: 0, query: 0, blob: isUntold ? 0 : 1 });
     }
+  }
+
+  #ownerRows(side: Side): Promise<number> {
+    return runInDurableObject(
+      this.host(side),
+      (_host, { storage }) => storage.sql.exec<{ count: number }>("SELECT count(*) AS count FROM owners").one().count,
+    );
   }
 
   async expectHandedOver(): Promise<void> {
@@ -215,7 +228,8 @@ export class Walk {
   async evict(side: Side): Promise<void> {
     const host = this.host(side);
     const { active, waiting, lanes } = await host.snapshot();
-    const isIdle = sum(active) + sum(waiting) + lanes.joined === 0 && (side === "source" || this.#isAlone);
+    const owners = await this.#ownerRows(side);
+    const isIdle = sum(active) + sum(waiting) + lanes.joined + owners === 0 && (side === "source" || this.#isAlone);
     if (isIdle) {
       await evictDurableObject(host);
     } else {
@@ -264,6 +278,10 @@ export class Walk {
       await this.#report({ ...copied(this.#moving), result: { kind: "present" }, bytes: 0 });
     }
     await this.forget();
+    // An object that was restarted waits for them to come back.
+    this.#disposeSessions();
+    await this.#within("lane", async () => undefined);
+    await this.#within("job", async () => undefined);
     this.#disposeSessions();
     await eventually(async () => expect(await Promise.all(SIDES.map((side) => this.#rows(side)))).toEqual([0, 0]));
     const hosts = await Promise.all(SIDES.map((side) => this.#remainsOf(side)));
@@ -312,7 +330,7 @@ export class Walk {
   }
 
   #joiner(who: "lane" | "job"): Joiner {
-    const held = [...this.#held[who]];
+    const held = [...this.#held[who].values()];
     return who === "lane" ? { name: "lane", width: 5, held } : { name: this.job, width: 0, held };
   }
 
@@ -326,7 +344,7 @@ export class Walk {
 
   #rows(side: Side): Promise<number> {
     return runInDurableObject(this.host(side), (_host, { storage }) => {
-      const counts = ["offers", "leases", "handovers", "known"].map(
+      const counts = ["offers", "owners", "handovers", "known"].map(
         (table) => storage.sql.exec<{ count: number }>(`SELECT count(*) AS count FROM ${table}`).one().count,
       );
       return counts.reduce((total, count) => total + count, 0);

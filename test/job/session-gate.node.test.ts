@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { HeldSlot } from "../../src/host/contract.ts";
 import { SessionGate, type JobSession } from "../../src/job/session-gate.ts";
 import { CopyError } from "../../src/registry/errors.ts";
 
@@ -16,10 +17,10 @@ class Host {
   /** What each joining said is still held. */
   readonly held: string[][] = [];
 
-  join = async (held: string[]): Promise<JobSession> => {
+  join = async (held: HeldSlot[]): Promise<JobSession> => {
     const name = `s${this.joined.length + 1}`;
     this.joined.push(name);
-    this.held.push(held);
+    this.held.push(held.map(({ lease }) => lease));
     return {
       acquire: async (request) => {
         this.asked.push(request);

@@ -1,20 +1,22 @@
 import { abortAllDurableObjects } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
-import type { HostSession, Joiner } from "../../src/host/contract.ts";
+import type { HeldSlot, HostSession, Joiner } from "../../src/host/contract.ts";
 import { HostLine } from "../../src/lane/host-line.ts";
+
+const HELD: HeldSlot = { lease: "lease", kind: "head", bytes: 0 };
 
 const HOST = "registry.example";
 
 it("goes on over a new session when the host's object was reset", async () => {
   const joiners: Joiner[] = [];
-  using line = new HostLine(joinNoting(joiners), () => ({ name: "lane", width: 5, held: ["lease"] }));
+  using line = new HostLine(joinNoting(joiners), () => ({ name: "lane", width: 5, held: [HELD] }));
   expect(await line.renew([])).toEqual({ lost: [], withdrawn: [] });
   const waiting = line.next();
   await abortAllDurableObjects();
   expect(await line.renew([{ lease: "lease", bytes: 1 }])).toEqual({ lost: ["lease"], withdrawn: [] });
   expect(joiners).toHaveLength(2);
-  expect(joiners[1]?.held).toEqual(["lease"]);
+  expect(joiners[1]?.held).toEqual([HELD]);
   // The host lets a lane wait a moment for work, then sends it home: over the new session, too.
   expect(await waiting).toBeNull();
 });

@@ -186,7 +186,10 @@ describe("a lane", () => {
     await vi.advanceTimersByTimeAsync(0);
     host.reset();
     await vi.advanceTimersByTimeAsync(5_000);
-    expect(host.joins.map(({ held }) => held)).toEqual([[], ["lease-1", "lease-2", "lease-3"]]);
+    expect(host.joins.map(({ held }) => held.map(({ lease }) => lease))).toEqual([
+      [],
+      ["lease-1", "lease-2", "lease-3"],
+    ]);
     expect(streams.active).toBe(3);
     await streams.finishAll();
     await ended(lane);
@@ -244,7 +247,7 @@ function transferOf(lease: string): Transfer {
     mayExist: false,
     since: 0,
   };
-  return { lease, offer, job: "job", mountFrom: [], attempt: 1 };
+  return { lease, loan: null, offer, job: "job", mountFrom: [], attempt: 1 };
 }
 
 function reportOf(lease: string, kind: "copied" | "returned"): TransferReport {

@@ -491,6 +491,7 @@ function transferOf(source: TestRegistry, bytes: Buffer, offer: Partial<BlobOffe
   const digest = offer.digest ?? digestOf(bytes);
   return {
     lease: `lease of ${digest}`,
+    loan: null,
     job: "job",
     mountFrom: [],
     attempt: 1,
