@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { BARE, LIMIT, summarize, table, type Run } from "./report.ts";
+import { afterFirst, BARE, LIMIT, summarize, table, type Run } from "./report.ts";
 import { Rig, RigError, machine } from "./rig.ts";
 import { Service, plainHttp } from "./service.ts";
 
@@ -16,8 +16,8 @@ const HELP = `npm run bench -- [options]
                  manytags: a whole repository
                  SET+noop: the target has it all already
   --tools LIST   limit, bare, service, service-target, embedded, skopeo (limit,service,embedded,skopeo)
-  --runs N       runs of each                                     (3)
-  --quick        one run of small and manylayers on loopback
+  --runs N       runs of each, after one that does not count      (3)
+  --quick        one such run of small and manylayers on loopback
   --out FILE     every run as a line of JSON                      (a file in the rig's state folder)
 
 The rig's scripts are taken from RIG_DIR (../shared/rig when not set); its state is in RIG, its storage in STORE.
@@ -106,7 +106,7 @@ async function measureNet(
       return command === null ? [] : [[tool, command] as const];
     });
     const servers = new Map([...services].map(([tool, service]) => [tool, service.pid]));
-    const what = { net, cases, runs, tools: tools.filter((tool) => tool === LIMIT), servers };
+    const what = { net, cases, runs: runs + 1, tools: tools.filter((tool) => tool === LIMIT), servers };
     return await rig.measure({ ...what, commands: Object.fromEntries(commands) }, file, (line) => console.log(line));
   } finally {
     for (const service of services.values()) {
@@ -153,7 +153,7 @@ async function main(): Promise<void> {
   }
 
   console.log(`\n${machine()}\nnpm run bench -- ${process.argv.slice(2).join(" ")}\nevery run: ${file}\n`);
-  console.log(table(summarize(results)));
+  console.log(table(summarize(afterFirst(results))));
   if (results.some((run) => !run.ok)) {
     process.exitCode = 1;
   }

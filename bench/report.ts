@@ -54,6 +54,17 @@ export function median(values: readonly number[]): number {
   return (upper + lower) / 2;
 }
 
+/** Without the first run of each tool on each set over each network: a service that runs for long has compiled its code. */
+export function afterFirst(runs: readonly Run[]): Run[] {
+  const begun = new Set<string>();
+  return runs.filter((run) => {
+    const name = `${run.net}\t${run.case}\t${run.tool}`;
+    const isFurther = begun.has(name);
+    begun.add(name);
+    return isFurther;
+  });
+}
+
 /** One row for each network, set and tool, in the order of their first runs. */
 export function summarize(runs: readonly Run[]): Row[] {
   const groups = Map.groupBy(runs, (run) => `${run.net}\t${run.case}\t${run.tool}`);

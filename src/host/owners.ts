@@ -113,7 +113,12 @@ export class Owners {
 
   /** Whether there are owners without a slot, whose rows may go before long. */
   get anyIdle(): boolean {
-    return [...this.#byName].some(([name, owner]) => this.#isIdle(name, owner));
+    for (const [name, owner] of this.#byName) {
+      if (this.#isIdle(name, owner)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Forgets those who have held nothing since this was last asked; their rows may go. */

@@ -1,6 +1,6 @@
 /** The bench's arithmetic: medians, ratios to the limit, and whose figures count. */
 import { expect, it } from "vitest";
-import { median, summarize, table, type Run } from "../../bench/report.ts";
+import { afterFirst, median, summarize, table, type Run } from "../../bench/report.ts";
 
 function run(tool: string, wall: number, more: Partial<Run> = {}): Run {
   const a = { reqSrc: 5, reqDst: 9, firstBlobGetMs: 20 };
@@ -44,4 +44,10 @@ it("shows how many of the copies were whole", () => {
 it("has no first blob where none was asked for", () => {
   const a = { reqSrc: 1, reqDst: 1, firstBlobGetMs: null };
   expect(summarize([run("service", 0.1, { a })])[0]?.firstBlobMs).toBeNull();
+});
+
+it("leaves the first run of each tool on each set out, whatever came between", () => {
+  const small = [run("service", 9), run("limit", 8), run("service", 1), run("limit", 2)];
+  const large = [run("service", 7, { case: "multi" }), run("service", 3, { case: "multi" })];
+  expect(afterFirst([...small, ...large]).map(({ wall }) => wall)).toEqual([1, 2, 3]);
 });
