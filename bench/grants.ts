@@ -34,6 +34,7 @@ export function grantMicroseconds(waiting: number): number {
     tellRoom: nothing,
     keep: nothing,
     askLoans: nothing,
+    askSlots: nothing,
     lend: nothing,
     settle: nothing,
     heldBack: nothing,

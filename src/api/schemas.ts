@@ -91,7 +91,7 @@ const TagSchema = z
       .string()
       .nullable()
       .describe(
-        "Digest of what is written in its place, where platforms were chosen: another index, or one image of it. Else null.",
+        "Digest of what is written in its place: where platforms were chosen another index, or one image of it; of a list of referrers to which the target has more entries the list with all of them. Else null.",
       ),
     oldDigest: z.string().nullable().describe("What the target had under the name, where that was asked."),
     state: z.enum(TAG_STATES),

@@ -8,8 +8,8 @@ import type { Entry } from "./queue.ts";
 import type { Slots } from "./slots.ts";
 import type { Outcome } from "../registry/gate.ts";
 
-/** A borrower that could not say which slots it has is asked again after this. */
-const ASK_AGAIN_MS = 2_000;
+/** A borrower that could not say which slots it has is asked again after this, and then ever twice as late. */
+const ASK_AGAIN_MS = 250;
 
 /** An exchange under way: what is lent to its borrower meanwhile is its answer. */
 interface Answering {
@@ -25,6 +25,7 @@ export class Loans {
   #credit = new Credit();
   #answering: Answering | undefined;
   #askAgainAtMs = Infinity;
+  #askAgainMs = ASK_AGAIN_MS;
   /** Given back before their borrower's answer came, which may have been on its way already. */
   readonly #returnedEarly = new Set<string>();
   #slots: Slots;
@@ -111,9 +112,10 @@ export class Loans {
   askBorrowers(now: number): void {
     this.#askAgainAtMs = Infinity;
     for (const borrower of this.#slots.owners.untoldBorrowers()) {
-      this.#askAgainAtMs = now + ASK_AGAIN_MS;
+      this.#askAgainAtMs = now + this.#askAgainMs;
       this.#port.askLoans(borrower);
     }
+    this.#askAgainMs *= 2;
   }
 
   /** When borrowers that have not told are to be asked again, milliseconds since the epoch; Infinity: all have. */

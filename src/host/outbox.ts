@@ -2,7 +2,7 @@
  * The calls a RegistryHost makes to other objects and to the queue, sent after the step that asked for them, those to
  * one receiver together. A stub that threw is broken, so the next call makes a new one.
  */
-import type { Exchange, ExchangeAnswer, HeldLoan, LentAnswer, LoanRequest, Settlement } from "./contract.ts";
+import type { Exchange, ExchangeAnswer, HeldLoan, HeldSlot, LentAnswer, LoanRequest, Settlement } from "./contract.ts";
 import { isGroupId } from "../copy/copy-id.ts";
 import { writeLine } from "../log.ts";
 import type { Env } from "../env.ts";
@@ -29,6 +29,7 @@ export interface OutboxAnswers {
   roomFor(sourceHost: string, requests: LoanRequest[]): number;
   exchanged(sourceHost: string, requests: LoanRequest[], answer: ExchangeAnswer | undefined): void;
   lentAnswered(borrower: string, loanId: string, answer: LentAnswer): void;
+  slotsTold(job: string, held: HeldSlot[]): void;
   loansTold(borrower: string, loans: HeldLoan[] | null): void;
   acknowledged(ids: string[]): void;
 }
@@ -105,6 +106,13 @@ export class Outbox {
 
   keep(sourceHost: string, ids: string[]): void {
     this.#call(sourceHost, (registry) => registry.keep(ids));
+  }
+
+  /** Without an answer the job has some seconds to come back by itself; so has a group, which reads a few manifests. */
+  askSlots(job: string): void {
+    if (!isGroupId(job)) {
+      this.#tell(job, async (stub) => this.#answers.slotsTold(job, await stub.slotsAt(this.#host)));
+    }
   }
 
   /** Without an answer it is asked again. */

@@ -83,6 +83,11 @@ export class Owners {
     return [...this.#untold.keys()].flatMap((name) => (name.startsWith(BORROWER) ? name.slice(BORROWER.length) : []));
   }
 
+  /** Jobs that have not told yet what they held. */
+  untoldJobs(): string[] {
+    return [...this.#untold.keys()].flatMap((name) => (name.startsWith(JOB) ? name.slice(JOB.length) : []));
+  }
+
   /** Whether there are lanes that have not told yet what they held. */
   get anyLaneUntold(): boolean {
     return [...this.#untold.keys()].some((name) => name.startsWith(LANE));

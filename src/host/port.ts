@@ -37,6 +37,8 @@ export interface SchedulerPort {
   /** Has an exchange with a source even if there is nothing to ask or to give back: it is to know how much room there is. */
   tellRoom(sourceHost: string): void;
   keep(sourceHost: string, loanIds: string[]): void;
+  /** Asks a job which slots it has for its own requests; the answer comes back through `slotsTold`. */
+  askSlots(job: string): void;
   /** Asks a borrower which loans it has; the answer comes back through `loansTold`. */
   askLoans(borrower: string): void;
   /** Offers a lent slot to its borrower; the answer comes back through `lentAnswered`. */

@@ -19,6 +19,7 @@ import type {
   Exchange,
   ExchangeAnswer,
   HeldLoan,
+  HeldSlot,
   HostSnapshot,
   Joiner,
   LentAnswer,
@@ -38,6 +39,7 @@ import { LateRows } from "./late-rows.ts";
 import { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { ownClient } from "./own-client.ts";
+import { jobOwner } from "./owners.ts";
 import { OWN_REQUESTS, OwnGate } from "./own-gate.ts";
 import { MAX_WAIT_MS, POLICIES } from "./policy.ts";
 import { learnedProfile, settingsInForce } from "./profile.ts";
@@ -95,7 +97,9 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     const settings = { host: this.#host, maxWaitMs: maxWaitMs ?? MAX_WAIT_MS, policy: POLICIES[policy] };
     this.#scheduler = new HostScheduler(settings, this.#limits, this.#newPort());
     this.#lateRows = new LateRows(this.#store, this.#limits, this.#scheduler);
-    this.#scheduler.restore(this.#store.offers(), this.#store.owners(), now);
+    // Of the object's own requests none is under way any more.
+    const owners = this.#store.owners().filter(({ name }) => name !== jobOwner(OWN_REQUESTS));
+    this.#scheduler.restore(this.#store.offers(), owners, now);
     this.#arm(now);
   }
 
@@ -306,7 +310,6 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
   }
 
   #newOwnGate(): OwnGate {
-    this.#step((now) => this.#scheduler.beginOwnRequests(OWN_REQUESTS, now));
     return new OwnGate(crypto.randomUUID(), this.#sessionHost, () => crypto.randomUUID());
   }
 
@@ -316,6 +319,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
         this.#scheduler.roomFor(sourceHost, requests, Date.now()),
       exchanged: (sourceHost: string, requests: LoanRequest[], exchanged: ExchangeAnswer | undefined) =>
         this.#step((now) => this.#scheduler.exchanged(sourceHost, requests, exchanged, now)),
+      slotsTold: (job: string, held: HeldSlot[]) => this.#step((now) => this.#scheduler.slotsTold(job, held, now)),
       loansTold: (borrower: string, loans: HeldLoan[] | null) =>
         this.#step((now) => this.#scheduler.loansTold(borrower, loans, now)),
       lentAnswered: (borrower: string, loanId: string, lent: LentAnswer) =>
@@ -354,6 +358,7 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
       giveBack: (sourceHost, loanId, outcome) => outbox.giveBack(sourceHost, loanId, outcome),
       tellRoom: (sourceHost) => outbox.tellRoom(sourceHost),
       keep: (sourceHost, loanIds) => outbox.keep(sourceHost, loanIds),
+      askSlots: (job) => outbox.askSlots(job),
       askLoans: (borrower) => outbox.askLoans(borrower),
       lend: (borrower, loanId) => outbox.lend(borrower, loanId),
       settle: (job, settlement, left) => outbox.settle(job, settlement, left),

@@ -14,6 +14,7 @@ import type {
   ExchangeAnswer,
   Joiner,
   HeldLoan,
+  HeldSlot,
   LentAnswer,
   LoanRequest,
   Progress,
@@ -65,6 +66,9 @@ export class HostScheduler {
     this.#slots.owners.restore(owners, this.#slots.limits.totalSlots, now);
     this.#transfers.restore(offers);
     this.#loans.askBorrowers(now);
+    for (const job of this.#slots.owners.untoldJobs()) {
+      this.#port.askSlots(job);
+    }
     this.#dispatch(now);
   }
 
@@ -106,16 +110,19 @@ export class HostScheduler {
       } else if (isNews && slot.kind === "blob") {
         this.#transfers.takeUp(slot, { lane: name, session }, now);
       } else if (isNews && slot.kind !== "blob") {
-        const { lease: id, kind, bytes } = slot;
-        this.#slots.takeUp({ id, kind, bytes, use: { type: "small", job: name }, holder: session }, now);
+        this.#smalls.takeUp(slot, { job: name, session }, now);
       }
     }
     this.#dispatch(now);
   }
 
-  /** The host begins to send requests of its own, which bring no blobs: none of its last life is under way any more. */
-  beginOwnRequests(job: string, now: number): void {
-    this.#slots.owners.told(jobOwner(job), 0);
+  /** A job's answer to which slots it has, after a restart; it may have come back meanwhile. */
+  slotsTold(job: string, held: HeldSlot[], now: number): void {
+    if (this.#slots.owners.told(jobOwner(job), held.length)) {
+      for (const slot of held) {
+        this.#smalls.takeUp(slot, { job, session: "" }, now);
+      }
+    }
     this.#dispatch(now);
   }
 

@@ -1,5 +1,5 @@
 /** The small requests that callers wait to send: manifests, HEADs, lists. */
-import type { SmallRequest } from "./contract.ts";
+import type { HeldSlot, SmallRequest } from "./contract.ts";
 import type { SchedulerPort } from "./port.ts";
 import type { Slots } from "./slots.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
@@ -37,6 +37,12 @@ export class SmallRequests {
     }
     this.#waiting.set(id, { session, request });
     this.#slots.wait({ id, kind, bytes, job, since: now }, "slot", background === true ? job : undefined);
+  }
+
+  /** A slot that its job has since before a restart; its session, "" until it comes back. */
+  takeUp(slot: HeldSlot, { job, session }: { job: string; session: string }, now: number): void {
+    const { lease: id, kind, bytes } = slot;
+    this.#slots.takeUp({ id, kind, bytes, use: { type: "small", job }, holder: session }, now);
   }
 
   /** False: this is not a small request. */

@@ -1,6 +1,6 @@
 /** What others may ask of a CopyJob. Plain data; crosses RPC. */
 import type { Asked, CopyRequest } from "../copy/request.ts";
-import type { Settlement } from "../host/contract.ts";
+import type { HeldSlot, Settlement } from "../host/contract.ts";
 import type { ErrorDetail } from "../registry/errors.ts";
 
 export type CopyState = "accepted" | "running" | "succeeded" | "failed" | "cancelled";
@@ -141,6 +141,8 @@ export interface CopyJobRpc {
   settled(settlements: Settlement[]): Promise<void>;
   /** From RegistryHost: what those who follow the copy should know. Each text is kept once. */
   warned(messages: string[]): Promise<void>;
+  /** A host that was restarted asks which of its slots the copy has for its own requests. */
+  slotsAt(host: string): Promise<HeldSlot[]>;
   /** From RegistryHost: bytes so far, by offer id. */
   progressed(progress: { id: string; bytes: number }[]): Promise<void>;
 }

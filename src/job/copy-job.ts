@@ -7,7 +7,7 @@ import { INDEX_NAME } from "../ledger/contract.ts";
 import { writeLine } from "../log.ts";
 import { type CopyRequest, isRepositoryCopy } from "../copy/request.ts";
 import type { Env } from "../env.ts";
-import type { Settlement } from "../host/contract.ts";
+import type { HeldSlot, Settlement } from "../host/contract.ts";
 import { type ErrorDetail, errorDetailOf } from "../registry/errors.ts";
 import { migrate } from "../storage/migrations.ts";
 import {
@@ -49,6 +49,7 @@ const MAX_VIEW_WAIT_MS = 120_000;
 
 interface Running {
   run: CopyRun;
+  slotsAt: (host: string) => HeldSlot[];
   controller: AbortController;
   close: () => void;
   /** Nothing new may be sent, though what is under way may still end. */
@@ -166,6 +167,10 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     }
   }
 
+  async slotsAt(host: string): Promise<HeldSlot[]> {
+    return this.#running?.slotsAt(host) ?? [];
+  }
+
   async progressed(progress: { id: string; bytes: number }[]): Promise<void> {
     const running = this.#running;
     if (running === null) {
@@ -221,7 +226,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
     const controller = new AbortController();
     let running: Running | null = null;
     try {
-      const { source, target, close, sendOffers } = this.#openEnds({
+      const { source, target, slotsAt, close, sendOffers } = this.#openEnds({
         env: this.env,
         job: id,
         request,
@@ -244,7 +249,7 @@ export class CopyJob extends DurableObject<Env> implements CopyJobRpc {
         sendOffers,
         addReferrer: (addition) => addReferrerAt(this.env, request.target.host, addition, () => this.#hasEnded()),
       });
-      running = { run, controller, close, refusing: false };
+      running = { run, slotsAt, controller, close, refusing: false };
       this.#running = running;
       await run.toEnd();
       this.#end("succeeded", null);

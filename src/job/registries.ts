@@ -3,6 +3,7 @@ import { writeLine } from "../log.ts";
 import { clientReach, hostSettings } from "../config.ts";
 import type { Env } from "../env.ts";
 import type { CopyRequest } from "../copy/request.ts";
+import type { HeldSlot } from "../host/contract.ts";
 import { createRegistry } from "../registry/client.ts";
 import { createMirrored, impatient, MIRROR_TRIES } from "../registry/mirrored.ts";
 import { type Place, placesToRead } from "../registry/places.ts";
@@ -16,11 +17,13 @@ import { SessionGate } from "./session-gate.ts";
 export interface OpenRegistries {
   source: Registry;
   target: Registry;
+  /** Slots that it has at a registry host. */
+  slotsAt: (host: string) => HeldSlot[];
   /** Leaves both hosts. */
   close: () => void;
 }
 
-export type OpenSource = Omit<OpenRegistries, "target">;
+export type OpenSource = Pick<OpenRegistries, "source" | "close">;
 
 export interface RegistriesOptions {
   env: Env;
@@ -62,7 +65,7 @@ export function openRegistries(options: RegistriesOptions): OpenRegistries {
           head: async (reference) => env.GROUPS.getByName(group).head(reference),
           manifest: async (reference) => env.GROUPS.getByName(group).manifest(reference),
         });
-  return { source, target, close: () => clients.close() };
+  return { source, target, slotsAt: (host) => clients.slotsAt(host), close: () => clients.close() };
 }
 
 /**
@@ -131,6 +134,10 @@ class Clients {
       getManifest: (...of) => beat.bring(registry.getManifest(...of)),
       putManifest: (...of) => beat.bring(registry.putManifest(...of)),
     };
+  }
+
+  slotsAt(host: string): HeldSlot[] {
+    return this.#gates.get(host)?.held ?? [];
   }
 
   close(): void {

@@ -62,6 +62,11 @@ export class SessionGate implements Gate {
     };
   }
 
+  /** The slots that it has now. */
+  get held(): HeldSlot[] {
+    return [...this.#held.values()];
+  }
+
   async authorize(request: AuthorizationRequest): Promise<Authorization | null> {
     return this.#ask((session) => session.authorize(request));
   }
@@ -92,7 +97,7 @@ export class SessionGate implements Gate {
     if (this.#closed) {
       return Promise.reject(new Error("The copy has left this registry host."));
     }
-    this.#session ??= this.#options.join([...this.#held.values()]);
+    this.#session ??= this.#options.join(this.held);
     return this.#session;
   }
 

@@ -156,6 +156,7 @@ export class Model {
       tellRoom: (source) => this.#host(host).exchanges.tellRoom(source),
       keep: (source, ids) => this.#call(() => this.#step(source, (other) => other.keep(ids, this.now))),
       askLoans: () => undefined,
+      askSlots: () => undefined,
       lend: (borrower, id) =>
         this.#call(() => {
           const answer = this.#step(borrower, (other) => other.lent(id, this.now));

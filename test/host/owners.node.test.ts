@@ -63,8 +63,12 @@ describe("a source that was restarted", () => {
     const host = lending();
     expect(host.borrow("c#1.1")).toEqual({ queued: true });
     host.scheduler.loansTold("there", null, host.now);
-    host.pass(2_000);
-    expect(host.askedLoans).toEqual(["there", "there"]);
+    host.pass(250);
+    expect(host.askedLoans).toHaveLength(2);
+    host.pass(499);
+    expect(host.askedLoans).toHaveLength(2);
+    host.pass(1);
+    expect(host.askedLoans).toHaveLength(3);
     expect(host.lent).toEqual([]);
     host.pass(LEASE_MS);
     expect(host.lent.map(({ id }) => id)).toEqual(["c#1.1"]);
@@ -78,6 +82,50 @@ describe("a source that was restarted", () => {
     host.giveBack("a#1.1");
     host.scheduler.loansTold("there", [loan("a#1.1"), loan("b#1.1")], host.now);
     expect([...host.leases.values()].map(({ use }) => use)).toMatchObject([{ loanId: "b#1.1" }]);
+  });
+});
+
+describe("a host that was restarted while jobs have slots", () => {
+  /** Two slots, both a job's. */
+  function busy(): RecordedHost {
+    const host = new RecordedHost({ reqConcurrent: 2 });
+    host.joinJob("j");
+    host.request("a");
+    host.request("b");
+    expect(host.admitted).toEqual(["a", "b"]);
+    host.restart();
+    host.joinJob("k");
+    host.request("c", { session: "k" });
+    host.request("d", { session: "k" });
+    return host;
+  }
+
+  const held = (lease: string) => ({ lease, kind: "head" as const, bytes: 0 });
+
+  test("asks them, and grants what is left beside what they say", () => {
+    const host = busy();
+    expect(host.askedSlots).toEqual(["j"]);
+    expect(host.admitted).toEqual(["a", "b"]);
+    host.scheduler.slotsTold("j", [held("a")], host.now);
+    expect(host.admitted).toEqual(["a", "b", "c"]);
+    host.release("a");
+    expect(host.admitted).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("has them come back with the same", () => {
+    const host = busy();
+    host.scheduler.slotsTold("j", [held("a")], host.now);
+    host.joinJob("j", ["a"]);
+    expect([...host.leases.keys()]).toEqual(["a", "c"]);
+    host.scheduler.leave("j", host.now);
+    expect([...host.leases.keys()]).toEqual(["c", "d"]);
+  });
+
+  test("hears from one that has come back already nothing new", () => {
+    const host = busy();
+    host.joinJob("j", []);
+    host.scheduler.slotsTold("j", [held("a"), held("b")], host.now);
+    expect([...host.leases.keys()]).toEqual(["c", "d"]);
   });
 });
 

@@ -56,6 +56,8 @@ export class RecordedHost {
   readonly kept: { source: string; ids: string[] }[] = [];
   /** Borrowers that were asked which loans they have. */
   readonly askedLoans: string[] = [];
+  /** Jobs that were asked which slots they have. */
+  readonly askedSlots: string[] = [];
   readonly lent: { borrower: string; id: string }[] = [];
   /** Sources that were told how much room there is. */
   readonly toldRoom: string[] = [];
@@ -261,6 +263,7 @@ export class RecordedHost {
       giveBack: (source, id, outcome) => this.givenBack.push({ source, id, outcome }),
       tellRoom: (source) => this.toldRoom.push(source),
       keep: (source, ids) => this.kept.push({ source, ids }),
+      askSlots: (job) => this.askedSlots.push(job),
       askLoans: (borrower) => this.askedLoans.push(borrower),
       lend: (borrower, id) => this.lent.push({ borrower, id }),
       settle: (_job, settlement) => this.settled.push(settlement),

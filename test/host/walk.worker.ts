@@ -38,6 +38,8 @@ type Host = DurableObjectStub<RegistryHost>;
 /** Lanes that hosts have sent for, and ends that jobs were told of, while a test plays both. */
 const ordered = new Map<string, string[]>();
 const told = new Map<string, Settlement[]>();
+/** By job: the slots that it has at its target. */
+const slots = new Map<string, ReadonlyMap<string, HeldSlot>>();
 const oneSlotHosts: Record<string, typeof ONE_SLOT> = {};
 
 /** From now on no lane comes by itself, and jobs take what they are told and do nothing. */
@@ -50,6 +52,7 @@ export function playJobsAndLanes(): void {
     settled: async (settlements: Settlement[]) => void list(told, job).push(...settlements),
     progressed: async () => undefined,
     warned: async () => undefined,
+    slotsAt: async () => [...(slots.get(job)?.values() ?? [])],
   });
   Object.assign(env, { LANES: { send, sendBatch } });
   Object.defineProperty(env.JOBS, "getByName", { value: getByName });
@@ -78,6 +81,7 @@ export class Walk {
   #pausedUntilMs = 0;
 
   constructor() {
+    slots.set(this.job, this.#held.job);
     for (const name of Object.values(this.#names)) {
       oneSlotHosts[name] = ONE_SLOT;
     }
