@@ -26,9 +26,12 @@ export class Handovers {
 
   /** What the next lane is given; undefined: it begins anew. */
   handOut(state: OfferState, now: number): Handover | undefined {
-    // One that holds nothing is left of a lane that died with the host's last life.
-    if (state.kept !== undefined && (offsetOf(state) === 0 || state.kept.atMs + HANDOVER_LIFE_MS < now)) {
+    if (state.kept !== undefined && state.kept.atMs + HANDOVER_LIFE_MS < now) {
       this.abandon(state);
+    }
+    if (state.isLeft) {
+      this.abandonEmpty(state);
+      state.isLeft = false;
     }
     state.beganAtByte = offsetOf(state);
     return state.kept?.handover;

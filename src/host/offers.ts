@@ -37,6 +37,8 @@ export interface OfferState {
   askedAtMs: number;
   /** What a try before this one found out: the blob may be there although the registry said it failed. */
   mayExist: boolean;
+  /** It is from before a restart: a lane may have had it, and has not come back for it. */
+  isLeft: boolean;
   /** What a lane could not finish. */
   kept?: KeptHandover;
   /** How much of it there was when the lane took it that has it, or had it last, in bytes. */
@@ -84,6 +86,7 @@ export class Offers {
       round: 1,
       askedAtMs: 0,
       mayExist: offer.mayExist || attempts > 0,
+      isLeft: false,
       beganAtByte: 0,
       tells: 0,
       toldAtMs: 0,

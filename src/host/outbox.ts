@@ -8,6 +8,7 @@ import { writeLine } from "../log.ts";
 import type { Env } from "../env.ts";
 import type { CopyJob } from "../job/copy-job.ts";
 import { Exchanges } from "./exchanges.ts";
+import { OWN_REQUESTS } from "./own-gate.ts";
 import { Pace } from "./pace.ts";
 import type { Outcome } from "../registry/gate.ts";
 import type { RegistryHost } from "./registry-host.ts";
@@ -110,7 +111,7 @@ export class Outbox {
 
   /** Without an answer the job has some seconds to come back by itself; so has a group, which reads a few manifests. */
   askSlots(job: string): void {
-    if (!isGroupId(job)) {
+    if (!isGroupId(job) && job !== OWN_REQUESTS) {
       this.#tell(job, async (stub) => this.#answers.slotsTold(job, await stub.slotsAt(this.#host)));
     }
   }

@@ -39,7 +39,6 @@ import { LateRows } from "./late-rows.ts";
 import { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { ownClient } from "./own-client.ts";
-import { jobOwner } from "./owners.ts";
 import { OWN_REQUESTS, OwnGate } from "./own-gate.ts";
 import { MAX_WAIT_MS, POLICIES } from "./policy.ts";
 import { learnedProfile, settingsInForce } from "./profile.ts";
@@ -97,9 +96,9 @@ export class RegistryHost extends DurableObject<Env> implements RegistryHostRpc 
     const settings = { host: this.#host, maxWaitMs: maxWaitMs ?? MAX_WAIT_MS, policy: POLICIES[policy] };
     this.#scheduler = new HostScheduler(settings, this.#limits, this.#newPort());
     this.#lateRows = new LateRows(this.#store, this.#limits, this.#scheduler);
+    this.#scheduler.restore(this.#store.offers(), this.#store.owners(), now);
     // Of the object's own requests none is under way any more.
-    const owners = this.#store.owners().filter(({ name }) => name !== jobOwner(OWN_REQUESTS));
-    this.#scheduler.restore(this.#store.offers(), owners, now);
+    this.#scheduler.slotsTold(OWN_REQUESTS, [], now);
     this.#arm(now);
   }
 

@@ -100,6 +100,10 @@ export class HostScheduler {
       this.#seats.joined(session, name, width - held.length, now);
     } else {
       this.#seats.jobJoined(session);
+      this.#smalls.joined(
+        name,
+        held.map(({ lease }) => lease),
+      );
     }
     const isNews = this.#slots.owners.told(width > 0 ? laneOwner(name) : jobOwner(name), held.length);
     for (const slot of held) {

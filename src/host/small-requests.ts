@@ -39,6 +39,16 @@ export class SmallRequests {
     this.#slots.wait({ id, kind, bytes, job, since: now }, "slot", background === true ? job : undefined);
   }
 
+  /** A job that has come anew: of what it said to have before it holds what it says now, and nothing else. */
+  joined(job: string, held: string[]): void {
+    for (const lease of this.#slots.leases.values()) {
+      const isForgotten = lease.use.type === "small" && lease.use.job === job && lease.holder === "";
+      if (isForgotten && !held.includes(lease.id)) {
+        this.#slots.free(lease.id);
+      }
+    }
+  }
+
   /** A slot that its job has since before a restart; its session, "" until it comes back. */
   takeUp(slot: HeldSlot, { job, session }: { job: string; session: string }, now: number): void {
     const { lease: id, kind, bytes } = slot;

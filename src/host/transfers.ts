@@ -68,6 +68,7 @@ export class Transfers {
       if (state !== undefined) {
         // It may have arrived, and only its end be unknown: look before it is sent again.
         state.mayExist = true;
+        state.isLeft = true;
         if (kept !== undefined) {
           state.kept = kept;
         }
@@ -92,6 +93,7 @@ export class Transfers {
     if (!goesOn) {
       return;
     }
+    state.isLeft = false;
     this.#slots.stopWaiting(offer);
     if (state.phase !== "waiting") {
       this.asks.takeBack(state);

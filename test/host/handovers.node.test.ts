@@ -55,6 +55,17 @@ describe("what a lane has told of an upload", () => {
     expect(host.abandoned).toEqual([at(0).location]);
   });
 
+  test.each([
+    ["by a lane that leaves off", () => undefined],
+    ["by one that has come back to a restarted host", () => (host.restart(), host.joinLane("l1", 0, host.transfers))],
+  ])("is given to the next lane with nothing in it, when it is handed back %s", (_how, meanwhile) => {
+    const first = begin("l1");
+    meanwhile();
+    host.report(first, { result: { kind: "returned" }, bytes: 0, handover: at(0) });
+    expect(begin("l2").handover).toEqual(at(0));
+    expect(host.abandoned).toEqual([]);
+  });
+
   test("is replaced by its report", () => {
     const first = begin("l1");
     tell("l1", first, at(100));

@@ -121,6 +121,13 @@ describe("a host that was restarted while jobs have slots", () => {
     expect([...host.leases.keys()]).toEqual(["c", "d"]);
   });
 
+  test("takes back from one that has come back what it does not have any more", () => {
+    const host = busy();
+    host.scheduler.slotsTold("j", [held("a"), held("b")], host.now);
+    host.joinJob("j", ["b"]);
+    expect([...host.leases.keys()]).toEqual(["b", "c"]);
+  });
+
   test("hears from one that has come back already nothing new", () => {
     const host = busy();
     host.joinJob("j", []);
