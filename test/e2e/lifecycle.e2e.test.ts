@@ -10,7 +10,7 @@ import { Home, copyOf, until } from "./command.ts";
 import { kindOf, logSettled, requestsOf } from "./registry-log.ts";
 import { describeWithRegistry } from "./pair.ts";
 
-/** The killed process's leases have to run out first, which takes a minute. */
+/** The killed process's lanes have to be given up first, and the job to be woken, which takes half a minute. */
 const RESUMED_WITHIN_MS = 100_000;
 /** With what goes before and after. */
 const TEST_LIMIT_MS = 240_000;
