@@ -8,8 +8,10 @@ import type { Entry } from "./queue.ts";
 import type { Slots } from "./slots.ts";
 import type { Outcome } from "../registry/gate.ts";
 
-/** A borrower that could not say which slots it has is asked again after this, and then ever twice as late. */
+/** A borrower that could not say which slots it has is asked again after this, and then ever twice as late, */
 const ASK_AGAIN_MS = 250;
+/** … up to this. */
+const MOST_ASK_AGAIN_MS = 2_000;
 
 /** An exchange under way: what is lent to its borrower meanwhile is its answer. */
 interface Answering {
@@ -110,12 +112,17 @@ export class Loans {
 
   /** After a restart nobody but their borrowers knows of the loans that were out: they are asked. */
   askBorrowers(now: number): void {
-    this.#askAgainAtMs = Infinity;
-    for (const borrower of this.#slots.owners.untoldBorrowers()) {
-      this.#askAgainAtMs = now + this.#askAgainMs;
+    const untold = this.#slots.owners.untoldBorrowers();
+    for (const borrower of untold) {
       this.#port.askLoans(borrower);
     }
-    this.#askAgainMs *= 2;
+    if (untold.length === 0) {
+      this.#askAgainAtMs = Infinity;
+      this.#returnedEarly.clear();
+      return;
+    }
+    this.#askAgainAtMs = now + this.#askAgainMs;
+    this.#askAgainMs = Math.min(2 * this.#askAgainMs, MOST_ASK_AGAIN_MS);
   }
 
   /** When borrowers that have not told are to be asked again, milliseconds since the epoch; Infinity: all have. */
@@ -135,9 +142,6 @@ export class Loans {
         const use = { type: "loan", job, loanId: id, borrower } as const;
         this.#slots.takeUp({ id: this.#port.newId(), kind: "blob", bytes, use, holder }, now);
       }
-    }
-    if (this.#slots.owners.untoldBorrowers().length === 0) {
-      this.#returnedEarly.clear();
     }
   }
 

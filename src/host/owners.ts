@@ -23,8 +23,8 @@ interface Owner {
 
 export class Owners {
   readonly #byName = new Map<string, Owner>();
-  /** Owners of the last life that have not told what they hold, with the end of their time to, milliseconds since the epoch. */
-  readonly #untold = new Map<string, number>();
+  /** Owners of the last life that have not told what they hold: how much that may be, and the end of their time to tell. */
+  readonly #untold = new Map<string, { slots: number; untilMs: number }>();
   /** The most that the last life can have granted, less what has been told of it. */
   #untoldMost = 0;
   readonly #put: (owner: KeptOwner) => void;
@@ -42,7 +42,7 @@ export class Owners {
     for (const { name, slots } of kept) {
       this.#byName.set(name, { slots, held: 0, isBusy: true });
       // A lane is back within seconds; a borrower's object calls less often.
-      this.#untold.set(name, now + (name.startsWith(BORROWER) ? LEASE_MS : REJOIN_MS));
+      this.#untold.set(name, { slots, untilMs: now + (name.startsWith(BORROWER) ? LEASE_MS : REJOIN_MS) });
     }
   }
 
@@ -52,7 +52,8 @@ export class Owners {
     this.#byName.set(name, owner);
     owner.held += 1;
     owner.isBusy = true;
-    if (owner.held > owner.slots) {
+    // What it may have from before comes on top, should this life end too before it has told.
+    if (owner.held + (this.#untold.get(name)?.slots ?? 0) > owner.slots) {
       owner.slots = slotsAfter(name, owner.slots);
       this.#put({ name, slots: owner.slots });
     }
@@ -96,15 +97,15 @@ export class Owners {
   /** Slots that may still be held by those who have not told. */
   get untoldSlots(): number {
     let slots = 0;
-    for (const name of this.#untold.keys()) {
-      slots += this.#byName.get(name)?.slots ?? 0;
+    for (const untold of this.#untold.values()) {
+      slots += untold.slots;
     }
     return Math.max(0, Math.min(slots, this.#untoldMost));
   }
 
   /** Whoever has not told by now has died with the last life. */
   expire(now: number): void {
-    for (const [name, untilMs] of this.#untold) {
+    for (const [name, { untilMs }] of this.#untold) {
       if (untilMs <= now) {
         this.#untold.delete(name);
       }
@@ -113,7 +114,7 @@ export class Owners {
 
   /** When the next of those who have not told is past its time; undefined: all have. */
   nextExpiryMs(): number | undefined {
-    return this.#untold.size === 0 ? undefined : Math.min(...this.#untold.values());
+    return this.#untold.size === 0 ? undefined : Math.min(...[...this.#untold.values()].map(({ untilMs }) => untilMs));
   }
 
   /** Whether there are owners without a slot, whose rows may go before long. */

@@ -59,6 +59,22 @@ describe("a source that was restarted", () => {
     expect(host.leases.size).toBe(2);
   });
 
+  test("writes down what it lends on top of what may be out, so that another restart finds both", () => {
+    const host = new RecordedHost();
+    for (let id = 1; id <= LANE_WIDTH; id++) {
+      host.borrow(`before-${id}#1.1`);
+    }
+    expect(host.owners.get("host/there")).toBe(LANE_WIDTH);
+    host.restart();
+    const further = START_LIMIT - LANE_WIDTH;
+    for (let id = 1; id <= further; id++) {
+      expect(host.borrow(`after-${id}#1.1`)).toHaveProperty("lease");
+    }
+    expect(host.owners.get("host/there")).toBeGreaterThanOrEqual(START_LIMIT);
+    host.restart();
+    expect(host.borrow("again#1.1")).toEqual({ queued: true });
+  });
+
   test("asks again while its borrower does not know itself, and gives it up for dead in the end", () => {
     const host = lending();
     expect(host.borrow("c#1.1")).toEqual({ queued: true });
